@@ -1,0 +1,2 @@
+//! authorize
+fn main() {}

@@ -1,0 +1,2 @@
+//! pull-worker
+fn main() {}

@@ -1,0 +1,2 @@
+//! pull
+fn main() {}

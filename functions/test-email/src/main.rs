@@ -1,0 +1,2 @@
+//! test-email
+fn main() {}
