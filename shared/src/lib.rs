@@ -1,1 +1,4 @@
 //! Halfpenny.
+
+pub mod mail;
+pub mod model;
