@@ -1,4 +1,6 @@
 //! Halfpenny.
 
+pub mod http;
+pub mod logging;
 pub mod mail;
 pub mod model;

@@ -12,6 +12,7 @@ pub mod probe;
 pub mod problem;
 pub mod send;
 pub mod time;
+pub mod views;
 
 pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Server};
 pub use address::Address;
