@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_http::http::Method;
+use lambda_http::http::{HeaderName, Method};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt, Response, service_fn};
 use percent_encoding::percent_decode_str;
@@ -95,7 +95,7 @@ impl Router {
             };
             let took = Timestamp::now().0 - started.0;
             tracing::info!(%method, path, status = reply.status(), ms = took, "answered");
-            reply.header(lambda_http::http::HeaderName::from_static("x-request-id"), &request_id).into_response()
+            reply.header(HeaderName::from_static("x-request-id"), &request_id).into_response()
         }
         .instrument(span)
         .await
