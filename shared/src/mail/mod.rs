@@ -2,7 +2,9 @@
 
 pub mod auth;
 pub mod error;
+pub mod imap;
 pub mod limits;
+pub mod pop3;
 pub mod wire;
 
 pub use auth::Credential;
