@@ -1,1 +1,3 @@
 //! Halfpenny.
+
+pub mod mail;
