@@ -5,7 +5,17 @@
 //! bytes, so a retry after a crash sends what was stored. Bcc is not a field here; it belongs to the envelope only
 //! (RFC 5322 §3.6.3).
 
+mod address;
+mod body;
+mod content_type;
+mod fields;
+#[cfg(test)]
+mod tests;
+
+pub use address::{AddrSpec, addr_spec};
+
 use bytes::Bytes;
+use mail_builder::MessageBuilder;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -112,4 +122,47 @@ pub struct ComposeError {
     pub code: &'static str,
     /// What to change.
     pub detail: String,
+}
+
+impl ComposeError {
+    fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code, detail: detail.into() }
+    }
+}
+
+/// Longest line without its CR LF (RFC 5322 §2.1.1).
+const MAX_LINE: usize = 998;
+
+/// Writes the message.
+///
+/// # Errors
+/// The first thing that the caller has to change, by its place in the request.
+pub fn compose(draft: &Draft<'_>) -> Result<Composed, ComposeError> {
+    let fields = fields::fields(draft)?;
+    let mut builder = MessageBuilder::new();
+    for (name, value) in fields.list {
+        builder = builder.header(name, value);
+    }
+    let mut bytes = Vec::new();
+    builder.body(body::body(draft)?).serialize(&mut bytes);
+    // Every line of a message ends in CR LF, the last one too (RFC 5322 §2.3).
+    if !bytes.ends_with(b"\r\n") {
+        bytes.extend_from_slice(b"\r\n");
+    }
+    check_wire(&bytes)?;
+    let needs_8bit = !bytes.is_ascii();
+    Ok(Composed { bytes, needs_8bit, needs_smtputf8: fields.smtputf8 })
+}
+
+/// The net under all checks before: no byte sequence leaves that a server could read as another message
+/// (RFC 5321 §2.3.8 forbids bare CR and LF, RFC 5322 §2.1.1 long lines).
+fn check_wire(bytes: &[u8]) -> Result<(), ComposeError> {
+    let clean = bytes.split_inclusive(|&b| b == b'\n').all(|line| {
+        line.strip_suffix(b"\r\n")
+            .is_some_and(|text| text.len() <= MAX_LINE && !text.iter().any(|b| matches!(b, 0 | b'\r' | b'\n')))
+    });
+    if clean {
+        return Ok(());
+    }
+    Err(ComposeError::new("", "invalid_header", "some value cannot be written in lines of 998 bytes; shorten it"))
 }
