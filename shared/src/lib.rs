@@ -2,3 +2,5 @@
 
 pub mod mail;
 pub mod model;
+pub mod settings;
+pub mod store;
