@@ -4,3 +4,5 @@ pub mod http;
 pub mod logging;
 pub mod mail;
 pub mod model;
+pub mod settings;
+pub mod store;
