@@ -35,10 +35,11 @@ pub enum AccountState {
 }
 
 /// Why an account is not usable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AccountErrorCode {
     /// Nothing is wrong that we know of.
+    #[default]
     Ok,
     /// There are no settings.
     ConfigNotSet,
