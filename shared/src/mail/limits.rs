@@ -23,6 +23,10 @@ pub const FETCH_PART_BYTES: u64 = 4 << 20;
 /// 10 bytes fit into any socket buffer, so that the peer's full window can never dead-lock us.
 pub const POP3_PIPELINE: usize = 64;
 
+/// MAIL and RCPT commands in flight when pipelining (RFC 2920 §3.1): commands and replies of this many recipients
+/// stay below the smallest usual socket buffer, so that no peer's full window can dead-lock us.
+pub const SMTP_PIPELINE: usize = 100;
+
 /// Characters of a server's reply that are shown to callers.
 pub const SHOWN_REPLY_CHARS: usize = 200;
 
