@@ -23,6 +23,13 @@ pub const FETCH_PART_BYTES: u64 = 4 << 20;
 /// 10 bytes fit into any socket buffer, so that the peer's full window can never dead-lock us.
 pub const POP3_PIPELINE: usize = 64;
 
+/// Most lines in the answer to POP3 CAPA: the registry has some twenty.
+pub const CAPABILITY_LINES: usize = 1_000;
+
+/// Longest POP3 command line with an initial SASL response (RFC 2449 §4, RFC 5034 §4); above, the response waits for
+/// the server's `+`.
+pub const POP3_COMMAND_BYTES: usize = 255;
+
 /// Characters of a server's reply that are shown to callers.
 pub const SHOWN_REPLY_CHARS: usize = 200;
 

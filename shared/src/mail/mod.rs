@@ -5,6 +5,8 @@ pub mod error;
 pub mod imap;
 pub mod limits;
 pub mod pop3;
+#[cfg(test)]
+mod scripted;
 pub mod wire;
 
 pub use auth::Credential;
