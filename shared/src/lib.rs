@@ -2,3 +2,4 @@
 
 pub mod mail;
 pub mod model;
+pub mod net;

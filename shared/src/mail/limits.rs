@@ -43,6 +43,10 @@ pub const CAPABILITY_LINES: usize = 1_000;
 /// the server's `+`.
 pub const POP3_COMMAND_BYTES: usize = 255;
 
+/// MAIL and RCPT commands in flight when pipelining (RFC 2920 §3.1): commands and replies of this many recipients
+/// stay below the smallest usual socket buffer, so that no peer's full window can dead-lock us.
+pub const SMTP_PIPELINE: usize = 100;
+
 /// Characters of a server's reply that are shown to callers.
 pub const SHOWN_REPLY_CHARS: usize = 200;
 

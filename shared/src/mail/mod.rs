@@ -1,15 +1,21 @@
 //! Protocols only: no storage, no HTTP, no use case.
 
 pub mod auth;
+pub mod connect;
 pub mod error;
 pub mod imap;
 pub mod limits;
 pub mod pop3;
 #[cfg(test)]
 mod scripted;
+pub mod smtp;
+mod starttls;
+mod tls;
 pub mod wire;
 
 pub use auth::Credential;
+pub use connect::{Connection, Server, connect};
 pub use error::{Error, Refusal};
 pub use limits::Timeouts;
+pub use tls::TlsFacts;
 pub use wire::{BoxedStream, Deadline, Stream, Wire};

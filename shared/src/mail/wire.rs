@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -88,6 +89,15 @@ impl<S: Stream> Wire<S> {
 
     /// Bytes that have arrived and were not read yet.
     pub fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// [`Wire::buffered`], after one look at what else has arrived; never waits. Failures show in the next read.
+    pub fn arrived(&mut self) -> &[u8] {
+        if self.buffer.len() <= LINE_BYTES {
+            self.buffer.reserve(16 << 10);
+            let _ = self.stream.read_buf(&mut self.buffer).now_or_never();
+        }
         &self.buffer
     }
 

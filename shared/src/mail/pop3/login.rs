@@ -4,8 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Client;
 use super::reply::{Reply, Session};
-use crate::mail::auth::{Credential, Secrets};
-use crate::mail::error::{Error, Refusal, TEMPORARY_CODES};
+use crate::mail::auth::Credential;
+use crate::mail::error::{Error, Refusal};
 use crate::mail::limits::{CAPABILITY_LINES, POP3_COMMAND_BYTES};
 use crate::mail::wire::{Stream, Wire};
 use crate::model::{Phase, ProbeCode};
@@ -44,7 +44,7 @@ impl Capabilities {
 /// says so by its response code (RFC 2449 §8.1, RFC 3206), and [`Error::is_transient`] is true.
 pub async fn login<S: Stream>(mut wire: Wire<S>, greeting: &[u8], credential: &Credential) -> Result<Client<S>, Error> {
     wire.phase = Phase::Greeting;
-    let mut session = Session::new(wire, Secrets::of(credential));
+    let mut session = Session::new(wire, credential.secrets());
     greet(&session, greeting)?;
     session.wire.phase = Phase::Capabilities;
     let capabilities = Capabilities::ask(&mut session).await?;
@@ -118,9 +118,10 @@ fn accepted<S: Stream>(session: &Session<S>, reply: Reply) -> Result<(), Error> 
 }
 
 fn login_code(refusal: &Refusal) -> ProbeCode {
-    match refusal.enhanced.as_deref() {
-        Some(code) if code == "SYS/PERM" || TEMPORARY_CODES.contains(&code) => ProbeCode::ProtocolError,
-        _ => ProbeCode::AuthFailed,
+    if refusal.is_transient() || refusal.enhanced.as_deref() == Some("SYS/PERM") {
+        ProbeCode::ProtocolError
+    } else {
+        ProbeCode::AuthFailed
     }
 }
 

@@ -15,7 +15,7 @@ pub use retrieve::{Missing, Retrieval};
 
 use self::login::Capabilities;
 use self::reply::Session;
-use super::error::{Error, TEMPORARY_CODES};
+use super::error::Error;
 use super::limits::LISTED_MESSAGES;
 use super::wire::{Deadline, Stream};
 use crate::model::Phase;
@@ -77,9 +77,8 @@ impl<S: Stream> Client<S> {
         match answer.await? {
             Ok(()) => Ok(Some(ids)),
             Err(refusal) => {
-                let temporary = refusal.enhanced.as_deref().is_some_and(|code| TEMPORARY_CODES.contains(&code));
                 // RFC 2449 §6.8: the UIDL capability says that the command is there.
-                if temporary || self.capabilities.has("UIDL") { Err(self.session.refused(refusal)) } else { Ok(None) }
+                if refusal.is_transient() || self.capabilities.has("UIDL") { Err(self.session.refused(refusal)) } else { Ok(None) }
             }
         }
     }

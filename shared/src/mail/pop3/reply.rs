@@ -1,9 +1,9 @@
 //! Commands out, replies in: status lines, response codes and lists.
 
 use bytes::Bytes;
+use secrecy::SecretString;
 
-use crate::mail::auth::Secrets;
-use crate::mail::error::{Error, Refusal};
+use crate::mail::error::{Error, Refusal, shown};
 use crate::mail::wire::{Stream, Wire};
 use crate::model::ProbeCode;
 
@@ -22,7 +22,7 @@ pub(super) enum Reply {
 #[derive(Debug)]
 pub(super) struct Session<S> {
     pub(super) wire: Wire<S>,
-    secrets: Secrets,
+    secrets: Vec<SecretString>,
     /// Replies that commands in flight still owe us.
     owed: usize,
     /// A reply was begun and not read to its end: an error, or a caller that stopped waiting.
@@ -30,7 +30,7 @@ pub(super) struct Session<S> {
 }
 
 impl<S: Stream> Session<S> {
-    pub(super) fn new(wire: Wire<S>, secrets: Secrets) -> Self {
+    pub(super) fn new(wire: Wire<S>, secrets: Vec<SecretString>) -> Self {
         Self { wire, secrets, owed: 0, torn: false }
     }
 
@@ -130,10 +130,10 @@ impl<S: Stream> Session<S> {
     /// The words behind `-ERR`; a code in brackets comes first (RFC 2449 §8).
     fn refusal(&self, text: &[u8]) -> Refusal {
         let (code, text) = match bracketed(text) {
-            Some((code, text)) => (Some(self.secrets.printable(code).to_ascii_uppercase()), text),
+            Some((code, text)) => (Some(shown(code, &self.secrets).to_ascii_uppercase()), text),
             None => (None, text),
         };
-        Refusal { code: None, enhanced: code, text: self.secrets.printable(text) }
+        Refusal { code: None, enhanced: code, text: shown(text, &self.secrets) }
     }
 
     /// A refusal of what the dialogue is at.
@@ -143,7 +143,7 @@ impl<S: Stream> Session<S> {
 
     /// An answer that is none.
     pub(super) fn garbled(&self, line: &[u8]) -> Error {
-        self.wire.error(ProbeCode::ProtocolError, format!("not a POP3 answer: {}", self.secrets.printable(line)))
+        self.wire.error(ProbeCode::ProtocolError, format!("not a POP3 answer: {}", shown(line, &self.secrets)))
     }
 
     fn out_of_step(&self) -> Error {

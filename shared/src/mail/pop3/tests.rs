@@ -84,9 +84,9 @@ async fn only_a_no_to_the_credentials_counts_as_one() {
 #[tokio::test]
 async fn a_server_that_echoes_the_password_does_not_get_it_into_our_words() {
     let error = refused_login(&[(CAPA, "-ERR\r\n"), ("USER bob\r\n", "+OK\r\n"), ("PASS secret\r\n", "-ERR PASS secret?\r\n")]).await;
-    assert_eq!((error.detail.as_str(), error.refusal.unwrap().text.as_str()), ("PASS ??", "PASS ??"));
+    assert_eq!((error.detail.as_str(), error.refusal.unwrap().text.as_str()), ("PASS ***?", "PASS ***?"));
     let error = refused_login(&[(CAPA, "-ERR\r\n"), ("USER bob\r\n", "+OK\r\n"), ("PASS secret\r\n", "secret is wrong\r\n")]).await;
-    assert_eq!((error.code, error.detail.as_str()), (ProbeCode::ProtocolError, "not a POP3 answer: ? is wrong"));
+    assert_eq!((error.code, error.detail.as_str()), (ProbeCode::ProtocolError, "not a POP3 answer: *** is wrong"));
 }
 
 #[tokio::test]
