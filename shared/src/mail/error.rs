@@ -28,8 +28,8 @@ impl Refusal {
 }
 
 /// Response codes that ask to come back: POP3 (RFC 2449 §8.1, RFC 3206) and IMAP (RFC 5530 §3).
-pub const TEMPORARY_CODES: [&str; 8] =
-    ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "OVERQUOTA"];
+pub const TEMPORARY_CODES: [&str; 9] =
+    ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "OVERQUOTA", "EXPUNGEISSUED"];
 
 /// A dialogue that failed: where, how, and with which words.
 #[derive(Debug, thiserror::Error)]

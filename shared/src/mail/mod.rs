@@ -9,6 +9,8 @@ pub mod limits;
 pub mod parse;
 pub mod pop3;
 pub mod sanitize;
+#[cfg(test)]
+mod scripted;
 pub mod smtp;
 mod starttls;
 mod tls;

@@ -122,6 +122,11 @@ impl<S: Stream> Wire<S> {
 
     /// Reads one line, without its CRLF. A lone LF ends a line too: some servers send it.
     pub async fn line(&mut self) -> Result<Bytes, Error> {
+        self.line_up_to(LINE_BYTES).await
+    }
+
+    /// The same for the few lines that may be longer, such as IMAP's SEARCH (RFC 3501 §7.2.5).
+    pub async fn line_up_to(&mut self, most: usize) -> Result<Bytes, Error> {
         let mut searched = 0;
         loop {
             if let Some(end) = memchr::memchr(b'\n', &self.buffer[searched..]).map(|at| at + searched) {
@@ -130,8 +135,8 @@ impl<S: Stream> Wire<S> {
                 return Ok(line);
             }
             searched = self.buffer.len();
-            if searched > LINE_BYTES {
-                return Err(self.error(ProbeCode::ProtocolError, format!("a line of over {LINE_BYTES} bytes")));
+            if searched > most {
+                return Err(self.error(ProbeCode::ProtocolError, format!("a line of over {most} bytes")));
             }
             self.fill().await?;
         }

@@ -16,7 +16,8 @@ pub mod sign_in;
 
 use std::sync::Arc;
 
-use crate::net::{Network, NetworkError};
+use crate::mail::Timeouts;
+use crate::net::{Network, SetupError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::Store;
 
@@ -39,14 +40,16 @@ pub enum StartError {
     Settings(#[from] SettingsError),
     /// The roots of trust cannot be read.
     #[error(transparent)]
-    Network(#[from] NetworkError),
+    Network(#[from] SetupError),
 }
 
 impl Tools {
     /// Reads the environment and builds the clients; connects to nothing yet.
     pub async fn from_env() -> Result<Self, StartError> {
         let settings = Settings::from_env()?;
-        let network = Network::from_settings(&settings)?;
+        let timeouts = Timeouts { connect: settings.connect, reply: settings.reply, ..Timeouts::default() };
+        let allow: Vec<_> = settings.allow_nets.iter().map(ToString::to_string).collect();
+        let network = Network::new(&allow.join(","), &settings.own_ports, settings.ca_file.as_deref(), timeouts)?;
         let store = Store::from_settings(&settings).await;
         Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network) })
     }

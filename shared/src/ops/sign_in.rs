@@ -9,6 +9,10 @@ use crate::model::{self, AccountId, Auth, Code, Phase, Problem, ProbeCode, Proto
 use crate::net::Network;
 use crate::store::{AccountRow, SecretError, Side, StoreError};
 
+/// How we introduce ourselves to sending servers. A Lambda function has no name of its own; RFC 5321 §4.1.3 asks for
+/// an address literal then, and its public address is not known to it either.
+const HELLO: &str = "127.0.0.1";
+
 /// Why nobody signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
@@ -67,7 +71,7 @@ pub enum Receiver {
 /// Connects and signs in to a sending server.
 pub async fn open_smtp(network: &Network, server: &model::Server, credential: &Credential, deadline: Deadline) -> Result<smtp::Client<BoxedStream>, mail::Error> {
     let connection = connect(network, &place(server, Protocol::Smtp), deadline).await?;
-    smtp::open(connection, network.timeouts(), credential).await
+    smtp::Client::open(connection, HELLO, credential, network.timeouts).await
 }
 
 /// Connects and signs in to a receiving server.

@@ -45,6 +45,7 @@ impl<S: Stream> Client<S> {
         };
         // RFC 4954 §6: 235.
         if answer.class() == 2 {
+            self.signed_in = Some(answer.cleaned(&self.secrets));
             Ok(())
         } else {
             Err(self.refused(failure(&answer, &self.refusal(&answer).enhanced), &answer))
