@@ -134,6 +134,7 @@ impl ValidateInput {
 #[serde(deny_unknown_fields)]
 pub struct TestEmailInput {
     /// Who gets it.
+    #[serde(deserialize_with = "super::address::given")]
     pub to: Address,
     /// Left out: a sentence that says what it is.
     #[serde(default)]
@@ -145,7 +146,7 @@ pub struct TestEmailInput {
     #[serde(default)]
     pub smtp: Option<ServerInput>,
     /// Sender to try instead of the stored one; must be the account's or one of its identities.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::address::given_option")]
     pub from: Option<Address>,
 }
 
