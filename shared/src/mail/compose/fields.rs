@@ -23,8 +23,8 @@ const MAX_NAME: usize = 76;
 const MAX_VALUE: usize = 8_192;
 /// Longest word in a value that is folded at blanks only (RFC 5322 §2.2.3), below 998 with the longest name.
 const MAX_WORD: usize = 900;
-/// Longest Message-ID; many servers keep 255 bytes.
-const MAX_ID: usize = 250;
+/// Longest Message-ID: one line with its brackets and the longest field name (RFC 5322 §2.1.1).
+const MAX_ID: usize = 900;
 
 /// The checked header.
 pub(super) struct Fields {
@@ -88,7 +88,7 @@ pub(super) fn fields(draft: &Draft<'_>) -> Result<Fields, ComposeError> {
     fields.ids("In-Reply-To", "/inReplyTo", draft.in_reply_to)?;
     fields.ids("References", "/references", draft.references)?;
     check_value("/subject", "invalid_subject", draft.subject)?;
-    fields.push("Subject", Text::new(draft.subject.trim().to_owned()));
+    fields.push("Subject", unstructured(draft.subject.trim()));
     if let Some(priority) = draft.priority {
         let (number, word) = priority_words(priority);
         fields.push("X-Priority", Raw::new(number));
@@ -141,19 +141,27 @@ fn check_value(pointer: &str, code: &'static str, value: &str) -> Result<(), Com
     Ok(())
 }
 
-/// ASCII goes out as it is, folded at blanks, because the field may be structured; the rest becomes encoded words
-/// (RFC 2047 §5).
+/// ASCII goes out as it is, folded at blanks (RFC 5322 §2.2.3); the rest becomes encoded words (RFC 2047 §5).
+fn unstructured(value: &str) -> HeaderType<'static> {
+    if value.is_ascii() && !has_long_word(value) {
+        Raw::new(value.to_owned()).into()
+    } else {
+        Text::new(value.to_owned()).into()
+    }
+}
+
+fn has_long_word(value: &str) -> bool {
+    value.split(' ').any(|word| word.len() > MAX_WORD)
+}
+
+/// The value of a field that may be structured, so that a long ASCII word cannot become an encoded word.
 fn custom_value(pointer: &str, value: &str) -> Result<HeaderType<'static>, ComposeError> {
     check_value(pointer, "invalid_header", value)?;
-    let value = value.trim();
-    if !value.is_ascii() {
-        return Ok(Text::new(value.to_owned()).into());
-    }
-    if value.split(' ').any(|word| word.len() > MAX_WORD) {
+    if value.is_ascii() && has_long_word(value) {
         let detail = "a word of more than 900 bytes cannot be folded; put a blank in it";
         return Err(ComposeError::new(pointer, "invalid_header", detail));
     }
-    Ok(Raw::new(value.to_owned()).into())
+    Ok(unstructured(value.trim()))
 }
 
 /// Without its angle brackets. Looser than RFC 5322 §3.6.4, because the ids of strangers have to be quoted as they
@@ -163,7 +171,7 @@ fn message_id(pointer: &str, id: &str) -> Result<String, ComposeError> {
     if is_bare_id(bare) {
         return Ok(bare.to_owned());
     }
-    let detail = "a message id has the form <left@right>, printable ASCII, no blank, at most 250 characters";
+    let detail = "a message id has the form <left@right>, printable ASCII, no blank, at most 900 characters";
     Err(ComposeError::new(pointer, "invalid_message_id", detail))
 }
 

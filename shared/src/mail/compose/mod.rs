@@ -13,6 +13,7 @@ mod fields;
 mod tests;
 
 pub use address::{AddrSpec, addr_spec};
+pub(in crate::mail) use fields::is_bare_id;
 
 use bytes::Bytes;
 use mail_builder::MessageBuilder;
