@@ -14,7 +14,7 @@
 //! | `wire` | the byte stream of a session, its transcript, and every way of answering badly |
 //! | `smtp`, `pop3`, `imap` | correct protocol behaviour as plain state machines: input in, answer out |
 //! | `auth` | SASL PLAIN, and what a login is |
-//! | `store`, `disk` | mailboxes, what SMTP accepted, and the files that survive `kill -9` |
+//! | `store`, `folder`, `disk` | mailboxes, what SMTP accepted, and the files that survive `kill -9` |
 //! | `tls` | the authority, the good certificate and four bad ones |
 //!
 //! # The walk of one command
@@ -32,6 +32,7 @@
 mod auth;
 mod dialogue;
 mod disk;
+mod folder;
 mod imap;
 mod pop3;
 pub mod script;

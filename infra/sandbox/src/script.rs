@@ -38,7 +38,7 @@ pub enum Protocol {
 }
 
 /// A listening port, see [`crate::Ports`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Service {
     /// SMTP with STARTTLS.
     Smtp,

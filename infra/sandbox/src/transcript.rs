@@ -35,20 +35,19 @@ pub struct Line {
 pub(crate) struct Transcript(Mutex<VecDeque<Line>>);
 
 impl Transcript {
-    pub(crate) fn record(&self, origin: Origin, from_client: bool, tls: bool, bytes: &[u8]) {
-        let kept = bytes.get(..ENTRY_BYTES).unwrap_or(bytes);
+    /// Records one entry, given in segments; nothing if it is empty.
+    pub(crate) fn record(&self, origin: Origin, from_client: bool, tls: bool, segments: &[&[u8]]) {
+        let length = segments.iter().map(|segment| segment.len()).sum();
+        if length == 0 {
+            return;
+        }
+        let bytes = segments.iter().flat_map(|segment| segment.iter()).copied().take(ENTRY_BYTES).collect();
         let mut lines = lock(&self.0);
         if lines.len() == ENTRIES {
             lines.pop_front();
         }
-        lines.push_back(Line {
-            session: origin.session,
-            service: origin.service,
-            from_client,
-            tls,
-            bytes: Bytes::copy_from_slice(kept),
-            length: bytes.len(),
-        });
+        let Origin { session, service } = origin;
+        lines.push_back(Line { session, service, from_client, tls, bytes, length });
     }
 
     pub(crate) fn lines(&self) -> Vec<Line> {
