@@ -39,6 +39,8 @@ pub mod script;
 mod server;
 mod smtp;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod transcript;
 mod wire;
