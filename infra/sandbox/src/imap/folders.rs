@@ -11,8 +11,8 @@ use imap_codec::imap_types::mailbox::{ListMailbox, Mailbox};
 use imap_codec::imap_types::status::StatusDataItemName;
 use time::{OffsetDateTime, UtcOffset};
 
+use super::session::{Outcome, Session};
 use super::view::View;
-use super::{Outcome, Session};
 use crate::store::{Folder, Stored};
 
 /// RFC 3501 §2.3.2
