@@ -71,6 +71,7 @@ impl Session<'_> {
             folder,
             read_only,
             uids,
+            changes: state.changes,
         });
         outcome.untagged(format!("OK [PERMANENTFLAGS ({permanent})] Kept flags"))
     }

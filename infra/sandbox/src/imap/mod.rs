@@ -87,6 +87,10 @@ impl Dialogue for Imap {
         }
     }
 
+    fn passed_over(&mut self, _: &Input) {
+        self.in_sasl = None;
+    }
+
     fn secured(&mut self) {
         // RFC 3501 §6.2.1: the client forgets the capabilities, the server its state.
         *self = Self {

@@ -60,6 +60,10 @@ impl Dialogue for Pop3 {
         }
     }
 
+    fn passed_over(&mut self, _: &Input) {
+        self.in_sasl = false;
+    }
+
     fn secured(&mut self) {
         // RFC 2595 §4
         *self = Self {

@@ -95,6 +95,15 @@ impl Dialogue for Smtp {
         }
     }
 
+    fn passed_over(&mut self, input: &Input) {
+        match input.moment {
+            // RFC 5321 §4.1.1.4: after the message the buffers are empty, however it went.
+            Moment::Data => (self.expect, self.envelope) = (Expect::Command, None),
+            Moment::Sasl => self.expect = Expect::Command,
+            Moment::Command | Moment::Broken => {}
+        }
+    }
+
     fn secured(&mut self) {
         // RFC 3207 §4.2: even the EHLO must be repeated.
         *self = Self {
