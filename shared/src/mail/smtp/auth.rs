@@ -14,11 +14,12 @@ use crate::model::{Phase, ProbeCode};
 /// (RFC 4954 §4).
 const COMMAND_LINE_BYTES: usize = 512;
 
-/// What must never be shown: the password and its forms on the wire.
+/// What must never be shown: the password and its forms on the wire. The longest first: once the shorter one is cut
+/// out of it, it would not be found.
 pub(super) fn secrets(credential: &Credential) -> Vec<SecretString> {
     match credential {
         Credential::None => Vec::new(),
-        Credential::Password { username, password } => vec![password.clone(), Credential::plain(username, password)],
+        Credential::Password { username, password } => vec![Credential::plain(username, password), password.clone()],
     }
 }
 
