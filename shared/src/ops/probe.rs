@@ -92,7 +92,7 @@ async fn met(client: smtp::Client<BoxedStream>) -> Found {
     let reply = client.signed_in().cloned();
     client.quit().await;
     match reply {
-        Some(reply) => Found { phase: Phase::Auth, code: Some(reply.code), words: reply.to_string() },
+        Some(reply) => Found { phase: Phase::Auth, code: Some(reply.code), words: [Some(reply.code.to_string()), reply.enhanced, Some(reply.text)].into_iter().flatten().collect::<Vec<_>>().join(" ") },
         None => Found { phase: Phase::Capabilities, code: None, words: "connected; no sign-in was asked for".to_owned() },
     }
 }

@@ -16,40 +16,11 @@ pub use address::{AddrSpec, addr_spec};
 pub(in crate::mail) use fields::is_bare_id;
 
 use bytes::Bytes;
+use crate::model::Address as Mailbox;
+use crate::model::send::{Disposition, Priority};
 use mail_builder::MessageBuilder;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-
-/// A display name and an address, in clear text (no encoded words). RFC 5322 §3.4.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mailbox {
-    /// Display name.
-    pub name: Option<String>,
-    /// `local@domain`; a non-ASCII domain becomes punycode on the wire (RFC 5891 §4.4).
-    pub address: String,
-}
-
-/// How important the sender says that the message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Priority {
-    /// `X-Priority: 1`, `Importance: high`.
-    High,
-    /// `X-Priority: 3`, `Importance: normal`.
-    Normal,
-    /// `X-Priority: 5`, `Importance: low`.
-    Low,
-}
-
-/// Where a part is shown (RFC 2183 §2.1, §2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Disposition {
-    /// A file beside the message.
-    Attachment,
-    /// Shown in the message, usually a picture that the HTML names by its content id.
-    Inline,
-}
 
 /// A file that goes with the message.
 #[derive(Clone, Debug)]

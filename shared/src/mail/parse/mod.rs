@@ -10,7 +10,8 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-use super::compose::{Disposition, Mailbox};
+use crate::model::Address as Mailbox;
+use crate::model::send::Disposition;
 use decode::{Charset, to_utf8};
 use header::{PartHeader, part_header};
 use layout::{Kind, Layout, Part, layout};
