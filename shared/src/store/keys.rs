@@ -28,10 +28,12 @@
 //! A tenant holds no `#` and no `/` ([`Tenant`]), an account no `#` ([`AccountId`]), an id is hex: so no key can be
 //! read in two ways.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccountId, MessageId, Receive, Tenant};
+use super::table::{Item, text, text_of};
+use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
 pub const DUE_SHARDS: u8 = 8;
@@ -56,6 +58,11 @@ impl Key {
     /// The partition key.
     pub fn pk(&self) -> &str {
         &self.pk
+    }
+
+    /// The key of an item that was read.
+    pub(super) fn of(item: &Item) -> Option<Self> {
+        Some(Self { pk: text_of(item, "pk")?.to_owned(), sk: text_of(item, "sk")?.to_owned() })
     }
 
     /// The sort key.
@@ -205,6 +212,18 @@ pub(super) fn message_items(tenant: &Tenant, id: &MessageId) -> String {
 
 pub(super) fn message(tenant: &Tenant, id: &MessageId) -> Key {
     key(message_items(tenant, id), "M")
+}
+
+/// Where a message stands in its mailbox's time line.
+pub(super) fn by_time(tenant: &Tenant, account: &AccountId, at: Timestamp, id: &MessageId) -> [(String, AttributeValue); 2] {
+    [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(format!("{at}#{id}")))]
+}
+
+/// Account and time of an item that has them as index keys only.
+pub(super) fn by_time_of(item: &Item) -> Option<(AccountId, Timestamp)> {
+    let (_, account) = text_of(item, "lpk")?.split_once("#A#")?;
+    let (at, _) = text_of(item, "lsk")?.split_once('#')?;
+    Some((AccountId::new(account).ok()?, Timestamp::parse(at)?))
 }
 
 pub(super) fn body(tenant: &Tenant, id: &MessageId, fingerprint: &str) -> Key {
