@@ -1,2 +1,13 @@
-//! pull-worker
-fn main() {}
+//! `pull-worker`: pull the mailboxes that the schedule or a caller has queued.
+
+use shared::events::consume;
+use shared::ops::Tools;
+use shared::ops::pull::work;
+use shared::store::PullJob;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    shared::logging::init();
+    let tools = Tools::from_env().await?;
+    consume(async |job: PullJob, deadline| work(&tools, &job, deadline).await).await
+}
