@@ -1,2 +1,4 @@
-//! Local.
+//! The local service: embedded AWS and a host that runs the real function binaries.
+mod runtime;
+
 fn main() {}
