@@ -1,2 +1,5 @@
 //! Local.
+mod gateway;
+mod template;
+
 fn main() {}
