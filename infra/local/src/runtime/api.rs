@@ -15,7 +15,9 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::function::{Event, Function};
-use super::{InvokeError, InvokeErrorKind, MAX_PAYLOAD, Runtime};
+use super::error::failure;
+use super::{MAX_PAYLOAD, Runtime};
+use crate::gateway::{InvokeError, InvokeErrorKind};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -136,14 +138,14 @@ async fn collect(request: Request<Incoming>) -> Result<Bytes, InvokeError> {
         .await
     {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(InvokeError::new(
+        Err(error) if error.is::<LengthLimitError>() => Err(failure(
             InvokeErrorKind::TooLarge,
             "Function.ResponseSizeTooLarge",
             &format!(
                 "Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
             ),
         )),
-        Err(error) => Err(InvokeError::new(
+        Err(error) => Err(failure(
             InvokeErrorKind::Exit,
             "Runtime.ExitError",
             &format!("the answer broke off: {error}"),

@@ -13,7 +13,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::error::{InvokeError, InvokeErrorKind};
+use crate::gateway::{InvokeError, InvokeErrorKind};
+
+use super::error::failure;
 use super::{FunctionSpec, Host, MAX_PAYLOAD, process};
 
 /// First wait before a process is started again that ended before asking for work; doubled with each failure.
@@ -41,7 +43,7 @@ impl Invocation {
 
     fn fail(self, kind: InvokeErrorKind, error_type: &str, message: &str) {
         let message = format!("RequestId: {} Error: {message}", self.id);
-        self.answer(Err(InvokeError::new(kind, error_type, &message)));
+        self.answer(Err(failure(kind, error_type, &message)));
     }
 }
 
@@ -316,14 +318,14 @@ fn epoch_ms(at: OffsetDateTime) -> i64 {
 
 fn stopping() -> InvokeError {
     let message = "the local service is stopping";
-    InvokeError::new(InvokeErrorKind::Exit, "Runtime.ExitError", message)
+    failure(InvokeErrorKind::Exit, "Runtime.ExitError", message)
 }
 
 fn request_too_large(size: usize) -> InvokeError {
     let message = format!(
         "{size} byte payload is too large for the Invoke operation (limit {MAX_PAYLOAD} bytes)"
     );
-    InvokeError::new(
+    failure(
         InvokeErrorKind::TooLarge,
         "RequestEntityTooLargeException",
         &message,

@@ -22,7 +22,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use error::{InvokeError, InvokeErrorKind, RuntimeError};
+use crate::gateway::{Invoke, InvokeError, InvokeErrorKind};
+pub(crate) use error::RuntimeError;
+use error::failure;
 use function::Function;
 use pids::Pids;
 
@@ -129,25 +131,6 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// Runs a function and waits for its answer. Dropping the future leaves the invocation running, as on AWS.
-    ///
-    /// # Errors
-    /// See [`InvokeErrorKind`].
-    pub(crate) async fn invoke(
-        &self,
-        function: &str,
-        payload: Bytes,
-    ) -> Result<Bytes, InvokeError> {
-        match self.functions.get(function) {
-            Some(found) => found.invoke(payload).await,
-            None => Err(InvokeError::new(
-                InvokeErrorKind::UnknownFunction,
-                "ResourceNotFoundException",
-                &format!("Function not found: {function}"),
-            )),
-        }
-    }
-
     /// Takes no more work, gives what runs [`DRAIN`] to finish, and ends every process.
     pub(crate) async fn shutdown(&self) {
         for function in self.functions.values() {
@@ -160,5 +143,19 @@ impl Runtime {
         self.host.stop.cancel();
         self.host.tasks.close();
         self.host.tasks.wait().await;
+    }
+}
+
+impl Invoke for Runtime {
+    /// Runs a function and waits for its answer. Dropping the future leaves the invocation running, as on AWS.
+    async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
+        match self.functions.get(function) {
+            Some(found) => found.invoke(payload).await,
+            None => Err(failure(
+                InvokeErrorKind::UnknownFunction,
+                "ResourceNotFoundException",
+                &format!("Function not found: {function}"),
+            )),
+        }
     }
 }
