@@ -14,8 +14,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::function::{Event, Function};
 use super::error::failure;
+use super::function::{Event, Function};
 use super::{MAX_PAYLOAD, Runtime};
 use crate::gateway::{InvokeError, InvokeErrorKind};
 
@@ -167,7 +167,7 @@ fn finish(
     let too_large = matches!(&outcome, Err(error) if error.kind == InvokeErrorKind::TooLarge);
     if !function.finish(number, id, outcome) {
         return refuse(
-            StatusCode::BAD_REQUEST,
+            StatusCode::GONE,
             "InvalidRequestID",
             "no such invocation here, or its time is up",
         );

@@ -9,6 +9,8 @@ mod function;
 mod log;
 mod pids;
 mod process;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

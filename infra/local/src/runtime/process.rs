@@ -22,11 +22,7 @@ pub(super) async fn supervise(
     deadlines: watch::Receiver<Option<Instant>>,
     delay: Duration,
 ) {
-    let stop = function.host.stop.clone();
-    let ending = tokio::select! {
-        () = stop.cancelled() => "the local service is stopping".to_owned(),
-        ending = run(&function, number, deadlines, delay) => ending,
-    };
+    let ending = run(&function, number, deadlines, delay).await;
     function.exited(number, &ending);
 }
 
@@ -36,7 +32,15 @@ async fn run(
     deadlines: watch::Receiver<Option<Instant>>,
     delay: Duration,
 ) -> String {
-    sleep(delay).await;
+    let stopped = function
+        .host
+        .stop
+        .run_until_cancelled(sleep(delay))
+        .await
+        .is_none();
+    if stopped {
+        return "the local service is stopping".to_owned();
+    }
     let mut child = match command(function, number).spawn() {
         Ok(child) => child,
         Err(error) => return format!("cannot start {}: {error}", function.spec.binary.display()),
@@ -63,21 +67,25 @@ async fn watch_over(
     mut deadlines: watch::Receiver<Option<Instant>>,
     child: &mut Child,
 ) -> std::io::Result<ExitStatus> {
-    deadlines.mark_unchanged();
     let mut deadline = Some(Instant::now() + INIT_LIMIT);
     loop {
         tokio::select! {
             status = child.wait() => return status,
+            () = function.host.stop.cancelled() => return kill(child).await,
             Ok(()) = deadlines.changed() => deadline = *deadlines.borrow_and_update(),
             () = until(deadline) => {
                 if function.expire(number) {
-                    child.start_kill()?;
-                    return child.wait().await;
+                    return kill(child).await;
                 }
                 deadline = *deadlines.borrow_and_update();
             }
         }
     }
+}
+
+async fn kill(child: &mut Child) -> std::io::Result<ExitStatus> {
+    child.start_kill()?;
+    child.wait().await
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -176,8 +176,10 @@ impl Template {
         overrides: &BTreeMap<String, String>,
         context: &Context,
     ) -> Result<Self, TemplateError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TemplateError::Read { path: path.display().to_string(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
         let _ = (&text, overrides, context);
         Err(TemplateError::Parameters("unread".into()))
     }
