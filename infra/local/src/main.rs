@@ -1,2 +1,4 @@
 //! Local.
+#[allow(dead_code)]
+mod aws;
 fn main() {}
