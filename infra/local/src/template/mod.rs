@@ -6,11 +6,25 @@
 //! What cannot be honoured is refused by name and path; nothing is skipped in silence except resource types
 //! that have no local meaning (alarms, policies).
 
+mod functions;
+mod globals;
+mod intrinsics;
+mod parameters;
+mod read;
+mod resources;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use intrinsics::Scope;
+pub(crate) use parameters::parse_overrides;
+use yaml::invalid;
 
 /// The account that a template is read into: what pseudo parameters and generated names are made of.
 #[derive(Debug, Clone)]
@@ -176,14 +190,99 @@ impl Template {
         overrides: &BTreeMap<String, String>,
         context: &Context,
     ) -> Result<Self, TemplateError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Read {
-            path: path.display().to_string(),
-            source,
-        })?;
-        let _ = (&text, overrides, context);
-        Err(TemplateError::Parameters("unread".into()))
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| TemplateError::Read { path: path.display().to_string(), source })?;
+        Self::parse(&text, overrides, context)
+    }
+
+    /// As [`Template::load`], from the text itself.
+    pub(crate) fn parse(
+        text: &str,
+        overrides: &BTreeMap<String, String>,
+        context: &Context,
+    ) -> Result<Self, TemplateError> {
+        let document = yaml::parse(text)?;
+        let resources = with_globals(&document)?;
+        let declared = section(&document, "Parameters")?;
+        let parameters = parameters::values(&declared, overrides)?;
+        let names = resources::names(&resources, &parameters, context)?;
+        let scope = Scope { context, parameters, resources: names };
+        Self::assemble(&resources, &scope)
+    }
+
+    fn assemble(resources: &Map<String, Value>, scope: &Scope<'_>) -> Result<Self, TemplateError> {
+        let authorizer = authorizer(resources, scope)?;
+        let default_authorizer = authorizer.as_ref().map(|(name, _)| name.as_str());
+        let mut template = Self {
+            functions: Vec::new(),
+            authorizer: None,
+            tables: Vec::new(),
+            buckets: Vec::new(),
+            queues: Vec::new(),
+        };
+        for (logical_id, resource) in resources {
+            let Some(named) = scope.resources.get(logical_id) else { continue };
+            match named.kind.as_str() {
+                "AWS::Serverless::Function" => template.functions.push(functions::read(
+                    logical_id,
+                    resource,
+                    scope,
+                    default_authorizer,
+                )?),
+                "AWS::DynamoDB::Table" => {
+                    template.tables.push(resources::table(logical_id, resource, scope)?);
+                }
+                "AWS::S3::Bucket" => template.buckets.push(named.name.clone()),
+                "AWS::SQS::Queue" => {
+                    template.queues.push(resources::queue(logical_id, resource, scope)?);
+                }
+                _ => {}
+            }
+        }
+        template.authorizer = authorizer.map(|(_, authorizer)| authorizer);
+        Ok(template)
     }
 }
 
-mod parameters;
-pub(crate) use parameters::parse_overrides;
+/// The resources, with `Globals` merged into those they concern.
+fn with_globals(document: &Value) -> Result<Map<String, Value>, TemplateError> {
+    let globals = section(document, "Globals")?;
+    if let Some(other) = globals.keys().find(|key| !["Function", "HttpApi"].contains(&key.as_str())) {
+        return Err(invalid(&format!("Globals.{other}"), "it has no local meaning"));
+    }
+    let mut resources = section(document, "Resources")?;
+    for resource in resources.values_mut() {
+        let kind = resource.get("Type").and_then(Value::as_str).unwrap_or_default();
+        let global = kind.strip_prefix("AWS::Serverless::").and_then(|kind| globals.get(kind));
+        if let Some(global) = global {
+            let merged = globals::merge(global, resources::properties(resource).clone());
+            if let Some(map) = resource.as_object_mut() {
+                map.insert("Properties".to_owned(), merged);
+            }
+        }
+    }
+    Ok(resources)
+}
+
+/// The default authorizer of the one HTTP API, with its key in the template.
+fn authorizer(
+    resources: &Map<String, Value>,
+    scope: &Scope<'_>,
+) -> Result<Option<(String, Authorizer)>, TemplateError> {
+    let is_api = |id: &str| scope.resources.get(id).is_some_and(|r| r.kind == "AWS::Serverless::HttpApi");
+    let mut apis = resources.iter().filter(|(logical_id, _)| is_api(logical_id));
+    let Some((logical_id, api)) = apis.next() else { return Ok(None) };
+    if let Some((second, _)) = apis.next() {
+        return Err(invalid(&format!("Resources.{second}"), "a second HTTP API has no local meaning"));
+    }
+    functions::authorizer(logical_id, resources::properties(api), scope)
+}
+
+/// A top-level section; an absent one is empty.
+fn section(document: &Value, name: &str) -> Result<Map<String, Value>, TemplateError> {
+    match document.get(name) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(map)) => Ok(map.clone()),
+        Some(_) => Err(invalid(name, "it is not a map")),
+    }
+}
