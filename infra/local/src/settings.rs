@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) build: bool,
     /// `HALFPENNY_PARAMETERS`: in place of the template's defaults.
     pub(crate) parameters: BTreeMap<String, String>,
+    /// `RUST_LOG`: what the service and its functions log.
+    pub(crate) log: Option<String>,
     /// `CARGO`, set by `cargo run`.
     pub(crate) cargo: PathBuf,
 }
@@ -91,6 +93,7 @@ impl Settings {
             sandbox: switch("HALFPENNY_SANDBOX", get("HALFPENNY_SANDBOX")?)?,
             build: switch("HALFPENNY_BUILD", get("HALFPENNY_BUILD")?)?,
             parameters: get("HALFPENNY_PARAMETERS")?.map_or(Ok(BTreeMap::new()), check_parameters)?,
+            log: get("RUST_LOG")?,
             cargo: get("CARGO")?.map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
             root,
         })
@@ -189,6 +192,7 @@ mod tests {
             sandbox: true,
             build: true,
             parameters: BTreeMap::new(),
+            log: None,
             cargo: PathBuf::from("cargo"),
         };
         assert_eq!(read(&[]), Ok(expected));
@@ -204,6 +208,7 @@ mod tests {
             ("HALFPENNY_SANDBOX", "off"),
             ("HALFPENNY_BUILD", "off"),
             ("HALFPENNY_PARAMETERS", "LeaseSeconds=2 TickRate=\"rate(1 second)\""),
+            ("RUST_LOG", "trace"),
             ("CARGO", "/rust/cargo"),
         ])
         .unwrap();
@@ -213,6 +218,7 @@ mod tests {
         assert_eq!(settings.allow_nets, "10.0.0.0/8,fd00::/8");
         assert_eq!(settings.parameters["LeaseSeconds"], "2");
         assert_eq!(settings.parameters["TickRate"], "rate(1 second)");
+        assert_eq!(settings.log.as_deref(), Some("trace"));
         assert_eq!(settings.cargo, PathBuf::from("/rust/cargo"));
     }
 
@@ -227,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_token_that_cannot_be_a_bearer_token_is_refused_and_not_repeated() {
-        for token in ["two words", "a=b", "=", "quo'te", "dollar$", "ünicode"] {
+        for token in ["two words", "a=b", "=x", "quo'te", "dollar$", "ünicode"] {
             let text = refusal("HALFPENNY_TOKEN", token);
             assert!(text.starts_with("HALFPENNY_TOKEN=") && !text.contains(token), "{text}");
         }
