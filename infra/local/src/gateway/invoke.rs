@@ -4,12 +4,11 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-/// Runs functions. Implemented by the runtime, and by a closure's worth of code in the tests.
+/// Runs functions. Implemented by the runtime, and by a few lines in the tests.
 pub(crate) trait Invoke: Send + Sync + 'static {
     /// Hands `payload` (one JSON document) to `function`, by its function name, and waits for the answer.
     ///
-    /// Dropping the future may abandon the call: the gateway runs it in a task of its own,
-    /// because a function goes on when its caller has left.
+    /// Dropping the future leaves the invocation running: a function goes on when its caller has left.
     fn invoke(
         &self,
         function: &str,
