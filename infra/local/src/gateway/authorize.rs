@@ -53,7 +53,10 @@ struct Answer {
 
 impl Gatekeeper {
     pub(super) fn new(authorizer: template::Authorizer) -> Self {
-        Self { authorizer, answers: Mutex::new(HashMap::new()) }
+        Self {
+            authorizer,
+            answers: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Whether `request` may go on to `found`. An answer, yes or no, holds for every route
@@ -64,9 +67,15 @@ impl Gatekeeper {
         request: &ApiRequest,
         found: &Match<'_>,
     ) -> Verdict {
-        let identity: Option<Vec<String>> =
-            self.authorizer.headers.iter().map(|name| request.header(name)).collect();
-        let Some(identity) = identity else { return Verdict::Unidentified };
+        let identity: Option<Vec<String>> = self
+            .authorizer
+            .headers
+            .iter()
+            .map(|name| request.header(name))
+            .collect();
+        let Some(identity) = identity else {
+            return Verdict::Unidentified;
+        };
         if let Some(verdict) = self.kept(&identity) {
             return verdict;
         }
@@ -93,7 +102,10 @@ impl Gatekeeper {
             }
         };
         match serde_json::from_slice(&answer) {
-            Ok(Answer { is_authorized: true, context }) => Verdict::Allowed(context),
+            Ok(Answer {
+                is_authorized: true,
+                context,
+            }) => Verdict::Allowed(context),
             Ok(_) => Verdict::Denied,
             Err(error) => {
                 tracing::warn!(function = %name, %error, "the authorizer's answer is no simple response");
@@ -114,7 +126,13 @@ impl Gatekeeper {
         let mut answers = self.answers();
         answers.retain(|_, kept| now < kept.until);
         if !self.authorizer.ttl.is_zero() {
-            answers.insert(identity, Kept { verdict: verdict.clone(), until: now + self.authorizer.ttl });
+            answers.insert(
+                identity,
+                Kept {
+                    verdict: verdict.clone(),
+                    until: now + self.authorizer.ttl,
+                },
+            );
         }
     }
 

@@ -45,12 +45,17 @@ pub(super) struct Match<'a> {
 impl Router {
     /// The routes of every function of `template`.
     pub(super) fn new(template: &Template) -> Self {
-        let all = template
-            .functions
-            .iter()
-            .flat_map(|function| function.routes.iter().map(|route| Route::new(&function.name, route)));
+        let all = template.functions.iter().flat_map(|function| {
+            function
+                .routes
+                .iter()
+                .map(|route| Route::new(&function.name, route))
+        });
         let (default, routes): (Vec<_>, Vec<_>) = all.partition(|route| route.key == "$default");
-        Self { routes, default: default.into_iter().next() }
+        Self {
+            routes,
+            default: default.into_iter().next(),
+        }
     }
 
     /// The route for `method` and the decoded `path`; `None` where API Gateway itself answers 404.
@@ -62,24 +67,51 @@ impl Router {
         let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         self.routes
             .iter()
-            .filter(|route| route.method.as_deref().is_none_or(|own| own == method.as_str()))
-            .filter_map(|route| Some(Match { route, parameters: route.parameters(&parts)? }))
+            .filter(|route| {
+                route
+                    .method
+                    .as_deref()
+                    .is_none_or(|own| own == method.as_str())
+            })
+            .filter_map(|route| {
+                Some(Match {
+                    route,
+                    parameters: route.parameters(&parts)?,
+                })
+            })
             .min_by_key(|found| found.route.rank())
-            .or_else(|| self.default.as_ref().map(|route| Match { route, parameters: Vec::new() }))
+            .or_else(|| {
+                self.default.as_ref().map(|route| Match {
+                    route,
+                    parameters: Vec::new(),
+                })
+            })
     }
 }
 
 impl Route {
     fn new(function: &str, route: &template::Route) -> Self {
-        let template::Route { method, path, authorized } = route;
+        let template::Route {
+            method,
+            path,
+            authorized,
+        } = route;
         let is_default = path == "$default";
         let segments = path.trim_start_matches('/').split('/').map(Segment::new);
         Self {
-            key: if is_default { path.clone() } else { format!("{method} {path}") },
+            key: if is_default {
+                path.clone()
+            } else {
+                format!("{method} {path}")
+            },
             function: function.to_owned(),
             authorized: *authorized,
             method: (method != "ANY").then(|| method.clone()),
-            segments: if is_default { Vec::new() } else { segments.collect() },
+            segments: if is_default {
+                Vec::new()
+            } else {
+                segments.collect()
+            },
         }
     }
 
@@ -118,7 +150,10 @@ impl Route {
 
 impl Segment {
     fn new(text: &str) -> Self {
-        match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        match text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+        {
             None => Self::Literal(text.to_owned()),
             Some(name) => match name.strip_suffix('+') {
                 Some(name) => Self::Greedy(name.to_owned()),
@@ -135,11 +170,19 @@ mod tests {
     fn router(keys: &[&str]) -> Router {
         let route = |key: &&str| {
             let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
-            let route = template::Route { method: method.to_owned(), path: path.to_owned(), authorized: true };
+            let route = template::Route {
+                method: method.to_owned(),
+                path: path.to_owned(),
+                authorized: true,
+            };
             Route::new("f", &route)
         };
-        let (default, routes): (Vec<_>, Vec<_>) = keys.iter().map(route).partition(|r| r.key == "$default");
-        Router { routes, default: default.into_iter().next() }
+        let (default, routes): (Vec<_>, Vec<_>) =
+            keys.iter().map(route).partition(|r| r.key == "$default");
+        Router {
+            routes,
+            default: default.into_iter().next(),
+        }
     }
 
     fn selected(router: &Router, request: &str) -> String {
@@ -147,7 +190,10 @@ mod tests {
         match router.select(&method.parse().unwrap(), path) {
             None => "none".to_owned(),
             Some(Match { route, parameters }) => {
-                let parameters: Vec<_> = parameters.iter().map(|(k, v)| format!(" {k}={v}")).collect();
+                let parameters: Vec<_> = parameters
+                    .iter()
+                    .map(|(k, v)| format!(" {k}={v}"))
+                    .collect();
                 format!("{}{}", route.key, parameters.concat())
             }
         }
@@ -155,8 +201,13 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_developer_guide() {
-        let router =
-            router(&["GET /pets/dog/1", "GET /pets/dog/{id}", "GET /pets/{proxy+}", "ANY /{proxy+}", "$default"]);
+        let router = router(&[
+            "GET /pets/dog/1",
+            "GET /pets/dog/{id}",
+            "GET /pets/{proxy+}",
+            "ANY /{proxy+}",
+            "$default",
+        ]);
         for (request, route) in [
             ("GET /pets/dog/1", "GET /pets/dog/1"),
             ("GET /pets/dog/2", "GET /pets/dog/{id} id=2"),
@@ -183,11 +234,20 @@ mod tests {
             ("POST /a/b/m", "POST /a/{account}/m account=b"),
             ("GET /a/b/m", "ANY /a/{account}/m account=b"),
             ("HEAD /a/b/m", "ANY /a/{account}/m account=b"),
-            ("GET /a/b/m/1/source", "ANY /a/{account}/m/{proxy+} account=b proxy=1/source"),
+            (
+                "GET /a/b/m/1/source",
+                "ANY /a/{account}/m/{proxy+} account=b proxy=1/source",
+            ),
             ("GET /a/x/only", "GET /a/x/only"),
             // A route that does not know the method is no candidate, however exact its path.
-            ("POST /a/x/only", "ANY /a/{account}/{any} account=x any=only"),
-            ("DELETE /a/x/only", "ANY /a/{account}/{any} account=x any=only"),
+            (
+                "POST /a/x/only",
+                "ANY /a/{account}/{any} account=x any=only",
+            ),
+            (
+                "DELETE /a/x/only",
+                "ANY /a/{account}/{any} account=x any=only",
+            ),
             ("DELETE /b/x/only", "DELETE /{one}/x/only one=b"),
             ("HEAD /b/x/only", "none"),
             // Neither a variable nor a greedy one is ever empty: a slash at the end is another path.

@@ -53,7 +53,9 @@ pub(super) fn values(
     overrides: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, TemplateError> {
     if let Some(unknown) = overrides.keys().find(|name| !declared.contains_key(*name)) {
-        return Err(TemplateError::Parameters(format!("the template has no parameter {unknown}")));
+        return Err(TemplateError::Parameters(format!(
+            "the template has no parameter {unknown}"
+        )));
     }
     declared
         .iter()
@@ -63,11 +65,7 @@ pub(super) fn values(
         .collect()
 }
 
-fn value(
-    name: &str,
-    declaration: &Value,
-    given: Option<&String>,
-) -> Result<String, TemplateError> {
+fn value(name: &str, declaration: &Value, given: Option<&String>) -> Result<String, TemplateError> {
     let invalid = |reason: String| TemplateError::Invalid {
         path: format!("Parameters.{name}"),
         reason,
@@ -83,7 +81,8 @@ fn value(
         kind => return Err(invalid(format!("type {kind:?} has no local meaning"))),
     }
     let allowed = declaration.get("AllowedValues").and_then(Value::as_array);
-    let is_allowed = |list: &Vec<Value>| list.iter().any(|v| scalar_text(v).as_ref() == Some(&value));
+    let is_allowed =
+        |list: &Vec<Value>| list.iter().any(|v| scalar_text(v).as_ref() == Some(&value));
     if !allowed.is_none_or(is_allowed) {
         return Err(invalid("not one of its AllowedValues".to_owned()));
     }

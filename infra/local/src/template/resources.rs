@@ -59,7 +59,11 @@ pub(super) fn names(
     parameters: &BTreeMap<String, String>,
     context: &Context,
 ) -> Result<BTreeMap<String, Named>, TemplateError> {
-    let scope = Scope { context, parameters: parameters.clone(), resources: BTreeMap::new() };
+    let scope = Scope {
+        context,
+        parameters: parameters.clone(),
+        resources: BTreeMap::new(),
+    };
     resources
         .iter()
         .map(|(logical_id, resource)| {
@@ -101,30 +105,49 @@ fn kind(resource: &Value, path: &str) -> Result<String, TemplateError> {
         return Err(invalid(path, format!("{kind} has no local meaning")));
     }
     if known && resource.get("Condition").is_some() {
-        return Err(invalid(&join(path, "Condition"), "conditions have no local meaning"));
+        return Err(invalid(
+            &join(path, "Condition"),
+            "conditions have no local meaning",
+        ));
     }
     Ok(kind.to_owned())
 }
 
 /// A table's CloudFormation properties, resolved and with its name.
-pub(super) fn table(logical_id: &str, resource: &Value, scope: &Scope<'_>) -> Result<Value, TemplateError> {
+pub(super) fn table(
+    logical_id: &str,
+    resource: &Value,
+    scope: &Scope<'_>,
+) -> Result<Value, TemplateError> {
     let at = join(&join("Resources", logical_id), "Properties");
     let mut properties = scope.resolve(properties(resource), &at)?;
-    if let (Some(map), Some(named)) = (properties.as_object_mut(), scope.resources.get(logical_id)) {
+    if let (Some(map), Some(named)) = (properties.as_object_mut(), scope.resources.get(logical_id))
+    {
         map.insert("TableName".to_owned(), Value::String(named.name.clone()));
     }
     Ok(properties)
 }
 
 /// A queue; the resolved properties that have no local meaning (encryption, tags) are left out.
-pub(super) fn queue(logical_id: &str, resource: &Value, scope: &Scope<'_>) -> Result<Queue, TemplateError> {
+pub(super) fn queue(
+    logical_id: &str,
+    resource: &Value,
+    scope: &Scope<'_>,
+) -> Result<Queue, TemplateError> {
     let at = join(&join("Resources", logical_id), "Properties");
     let properties: QueueProperties = typed(scope.resolve(properties(resource), &at)?, &at)?;
     if properties.fifo_queue {
-        return Err(invalid(&join(&at, "FifoQueue"), "FIFO queues have no local meaning"));
+        return Err(invalid(
+            &join(&at, "FifoQueue"),
+            "FIFO queues have no local meaning",
+        ));
     }
     Ok(Queue {
-        name: scope.resources.get(logical_id).map(|named| named.name.clone()).unwrap_or_default(),
+        name: scope
+            .resources
+            .get(logical_id)
+            .map(|named| named.name.clone())
+            .unwrap_or_default(),
         visibility_seconds: properties.visibility_timeout,
         delay_seconds: properties.delay_seconds,
         retention_seconds: properties.message_retention_period,
@@ -137,6 +160,7 @@ pub(super) fn queue(logical_id: &str, resource: &Value, scope: &Scope<'_>) -> Re
 
 /// A resource's properties; a resource may have none at all.
 pub(super) fn properties(resource: &Value) -> &Value {
-    static NONE: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| Value::Object(Map::new()));
+    static NONE: std::sync::LazyLock<Value> =
+        std::sync::LazyLock::new(|| Value::Object(Map::new()));
     resource.get("Properties").unwrap_or(&NONE)
 }
