@@ -88,7 +88,8 @@ impl DataDir {
         let path = self.path.join("ca.pem");
         let mut pem = sandbox.unwrap_or_default().to_owned();
         // A shell that has sourced our env file names our own output.
-        for further in further.filter(|further| fs::canonicalize(further).ok().as_deref() != Some(&path)) {
+        let own = |further: &&Path| fs::canonicalize(further).is_ok_and(|further| further == path);
+        if let Some(further) = further.filter(|further| !own(further)) {
             pem.push('\n');
             pem.push_str(&fs::read_to_string(further).map_err(file_error(further))?);
         }
