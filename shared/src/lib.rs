@@ -1,1 +1,8 @@
 //! Halfpenny.
+
+pub mod http;
+pub mod logging;
+pub mod mail;
+pub mod model;
+pub mod settings;
+pub mod store;

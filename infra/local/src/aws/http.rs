@@ -34,7 +34,9 @@ impl Listener {
     /// Takes the port, or any when it is 0.
     pub(super) async fn bind(port: u16) -> Result<Self, AwsError> {
         let failed = |source| AwsError::Port { port, source };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         Ok(Self { listener, port })
     }
@@ -52,7 +54,11 @@ impl Listener {
                 () = stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(connection(stream, router.clone(), stop.clone()))),
+                Ok((stream, _)) => drop(tokio::spawn(connection(
+                    stream,
+                    router.clone(),
+                    stop.clone(),
+                ))),
                 // The peer is gone again, or file descriptors are short: others may yet be served.
                 Err(error) => tracing::warn!(%error, "accept"),
             }
@@ -65,8 +71,9 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.answer(request).await) }
     });
-    let connection =
-        hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -113,7 +120,13 @@ impl Router {
                 };
                 respond(&JSON_1_1, result)
             }
-            _ => respond(&JSON_1_0, Err(AwsError::refused("UnknownOperationException", "No such service."))),
+            _ => respond(
+                &JSON_1_0,
+                Err(AwsError::refused(
+                    "UnknownOperationException",
+                    "No such service.",
+                )),
+            ),
         }
     }
 
@@ -155,8 +168,16 @@ const JSON_1_1: Protocol = Protocol {
 };
 
 async fn json_body(request: Request<Incoming>) -> Result<Value, AwsError> {
-    let body = Limited::new(request.into_body(), MAX_JSON_BYTES).collect().await.map(|body| body.to_bytes());
-    let unreadable = || AwsError::refused("SerializationException", "The request is not JSON, cut off or too large.");
+    let body = Limited::new(request.into_body(), MAX_JSON_BYTES)
+        .collect()
+        .await
+        .map(|body| body.to_bytes());
+    let unreadable = || {
+        AwsError::refused(
+            "SerializationException",
+            "The request is not JSON, cut off or too large.",
+        )
+    };
     match body {
         Ok(body) if body.is_empty() => Ok(json!({})),
         Ok(body) => serde_json::from_slice(&body).map_err(|_| unreadable()),
@@ -168,7 +189,8 @@ fn respond(protocol: &Protocol, result: Result<Value, AwsError>) -> Response<Bod
     let (status, code, body) = match result {
         Ok(value) => (StatusCode::OK, None, value),
         Err(AwsError::Refused { code, message }) => {
-            let body = json!({ "__type": format!("{}{code}", protocol.namespace), "message": message });
+            let body =
+                json!({ "__type": format!("{}{code}", protocol.namespace), "message": message });
             (StatusCode::BAD_REQUEST, Some(code), body)
         }
         Err(ours) => {
@@ -179,11 +201,15 @@ fn respond(protocol: &Protocol, result: Result<Value, AwsError>) -> Response<Bod
     };
     let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, protocol.content_type.clone());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, protocol.content_type.clone());
     if let Some(code) = code.filter(|_| protocol.query_names)
         && let Ok(value) = HeaderValue::try_from(format!("{};Sender", query_name(code)))
     {
-        response.headers_mut().insert(HeaderName::from_static("x-amzn-query-error"), value);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-amzn-query-error"), value);
     }
     response
 }
@@ -192,8 +218,13 @@ fn respond(protocol: &Protocol, result: Result<Value, AwsError>) -> Response<Bod
 fn query_name(code: &str) -> String {
     match code {
         "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
-        "BatchEntryIdsNotDistinct" | "BatchRequestTooLong" | "EmptyBatchRequest" | "InvalidBatchEntryId"
-        | "MessageNotInflight" | "TooManyEntriesInBatchRequest" | "UnsupportedOperation" => {
+        "BatchEntryIdsNotDistinct"
+        | "BatchRequestTooLong"
+        | "EmptyBatchRequest"
+        | "InvalidBatchEntryId"
+        | "MessageNotInflight"
+        | "TooManyEntriesInBatchRequest"
+        | "UnsupportedOperation" => {
             format!("AWS.SimpleQueueService.{code}")
         }
         other => other.to_owned(),

@@ -165,6 +165,8 @@ impl Segment {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn router(keys: &[&str]) -> Router {
@@ -257,6 +259,146 @@ mod tests {
             ("GET /A/b/m", "none"),
         ] {
             assert_eq!(selected(&router, request), route, "{request}");
+        }
+    }
+
+    fn deployed() -> Router {
+        let context = template::Context {
+            region: "local".to_owned(),
+            account: "000000000000".to_owned(),
+            stack: "test".to_owned(),
+            queue_url_base: String::new(),
+        };
+        let token = [("RootTokenSha256".to_owned(), "0".repeat(64))].into();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+        Router::new(&Template::load(&path, &token, &context).unwrap())
+    }
+
+    #[test]
+    fn the_deployed_routes_lead_to_their_functions() {
+        let router = deployed();
+        for (request, function, route) in [
+            ("GET /health", "config", "ANY /health"),
+            ("POST /docs", "config", "ANY /docs"),
+            ("GET /v1/accounts", "config", "ANY /v1/accounts"),
+            (
+                "PUT /v1/accounts/a",
+                "config",
+                "ANY /v1/accounts/{account} account=a",
+            ),
+            ("GET /v1/accounts/a/nothing", "config", "$default"),
+            (
+                "DELETE /v1/tokens/t",
+                "config",
+                "ANY /v1/tokens/{proxy+} proxy=t",
+            ),
+            ("GET /", "config", "$default"),
+            (
+                "POST /v1/accounts/a/messages",
+                "send",
+                "POST /v1/accounts/{account}/messages account=a",
+            ),
+            (
+                "GET /v1/accounts/a/messages",
+                "messages",
+                "ANY /v1/accounts/{account}/messages account=a",
+            ),
+            (
+                "DELETE /v1/accounts/a/messages",
+                "messages",
+                "ANY /v1/accounts/{account}/messages account=a",
+            ),
+            (
+                "GET /v1/accounts/a/messages/m/attachments/2",
+                "messages",
+                "ANY /v1/accounts/{account}/messages/{proxy+} account=a proxy=m/attachments/2",
+            ),
+            (
+                "GET /v1/outbox/m",
+                "send",
+                "ANY /v1/outbox/{proxy+} proxy=m",
+            ),
+            (
+                "GET /v1/accounts/a/pull",
+                "pull",
+                "ANY /v1/accounts/{account}/pull account=a",
+            ),
+            ("POST /v1/pull", "pull", "ANY /v1/pull"),
+            (
+                "POST /v1/accounts/a/verify",
+                "validate",
+                "ANY /v1/accounts/{account}/verify account=a",
+            ),
+            (
+                "POST /v1/validate-credentials",
+                "validate",
+                "ANY /v1/validate-credentials",
+            ),
+            (
+                "PUT /v1/accounts/a/test-email",
+                "test-email",
+                "ANY /v1/accounts/{account}/test-email account=a",
+            ),
+        ] {
+            assert_eq!(selected(&router, request), route, "{request}");
+            let (method, path) = request.split_once(' ').unwrap();
+            let found = router.select(&method.parse().unwrap(), path).unwrap();
+            assert_eq!(found.route.function, function, "{request}");
+        }
+    }
+
+    /// Which of two greedy routes wins is documented nowhere: none may cover another.
+    #[test]
+    fn no_two_deployed_greedy_routes_cover_one_another() {
+        let router = deployed();
+        let is_greedy = |route: &&Route| matches!(route.segments.last(), Some(Segment::Greedy(_)));
+        let greedy: Vec<_> = router.routes.iter().filter(is_greedy).collect();
+        assert_eq!(greedy.len(), 3);
+        for (at, one) in greedy.iter().enumerate() {
+            for other in &greedy[at + 1..] {
+                let prefixes = one.segments.iter().zip(&other.segments);
+                let apart = |(a, b): (&Segment, &Segment)| matches!((a, b), (Segment::Literal(a), Segment::Literal(b)) if a != b);
+                assert!(
+                    prefixes.into_iter().any(apart),
+                    "{} and {}",
+                    one.key,
+                    other.key
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_sample_events_name_the_routes_of_their_functions() {
+        let router = deployed();
+        for function in [
+            "config",
+            "messages",
+            "pull",
+            "send",
+            "test-email",
+            "validate",
+        ] {
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../events/{function}.json"));
+            let event: serde_json::Value =
+                serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+            let method = event["requestContext"]["http"]["method"].as_str().unwrap();
+            let found = router
+                .select(&method.parse().unwrap(), event["rawPath"].as_str().unwrap())
+                .unwrap();
+            assert_eq!(found.route.function, function);
+            assert_eq!(event["routeKey"], found.route.key);
+            assert_eq!(event["requestContext"]["routeKey"], found.route.key);
+            let parameters: serde_json::Map<_, _> = found
+                .parameters
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v.into()))
+                .collect();
+            assert_eq!(
+                event["pathParameters"],
+                serde_json::Value::Object(parameters)
+            );
         }
     }
 }

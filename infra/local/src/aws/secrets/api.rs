@@ -1,13 +1,11 @@
 //! The operations of Secrets Manager: names, defaults and error codes of the API reference.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use rusqlite::Transaction;
 use serde_json::{Map, Value, json};
 
-use rusqlite::Transaction;
-
+use super::CURRENT;
+use super::requests::{Create, Delete, Filter, Get, Id, List, ListVersions, Put, Stage, parse};
 use super::rows::{self, Secret, Version};
-use super::{CURRENT, MAX_BYTES};
 use crate::aws::{ACCOUNT, AwsError, REGION};
 
 /// Days a deleted secret can be restored, when the request names none.
@@ -16,7 +14,12 @@ const RECOVERY_DAYS: i64 = 30;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Answers one operation inside the caller's transaction.
-pub(super) fn handle(t: &Transaction<'_>, operation: &str, body: Value, now: i64) -> Result<Value, AwsError> {
+pub(super) fn handle(
+    t: &Transaction<'_>,
+    operation: &str,
+    body: Value,
+    now: i64,
+) -> Result<Value, AwsError> {
     match operation {
         "CreateSecret" => create(t, parse(body)?, now),
         "GetSecretValue" => get_value(t, &parse(body)?),
@@ -27,119 +30,11 @@ pub(super) fn handle(t: &Transaction<'_>, operation: &str, body: Value, now: i64
         "RestoreSecret" => restore(t, &parse(body)?),
         "ListSecrets" => list(t, &parse(body)?),
         "ListSecretVersionIds" => list_version_ids(t, &parse(body)?),
-        _ => Err(AwsError::refused("UnknownOperationException", format!("{operation} is not emulated."))),
+        _ => Err(AwsError::refused(
+            "UnknownOperationException",
+            format!("{operation} is not emulated."),
+        )),
     }
-}
-
-/// `SecretString` or `SecretBinary`, kept as it came.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct SecretValue {
-    secret_string: Option<String>,
-    /// Base64.
-    secret_binary: Option<String>,
-}
-
-impl SecretValue {
-    /// As it is stored; `None` when neither is given.
-    fn checked(self) -> Result<Option<String>, AwsError> {
-        let (member, text, bytes) = match (self.secret_string, self.secret_binary) {
-            (None, None) => return Ok(None),
-            (Some(_), Some(_)) => {
-                return Err(invalid_parameter("You can't specify both a binary secret value and a string secret value."));
-            }
-            (Some(text), None) => ("SecretString", text.clone(), text.len()),
-            (None, Some(base64)) => ("SecretBinary", base64.clone(), base64.len() / 4 * 3),
-        };
-        if bytes > MAX_BYTES {
-            let message = format!(
-                "1 validation error detected: Value at '{member}' failed to satisfy constraint: \
-                 Member must have length less than or equal to {MAX_BYTES}"
-            );
-            return Err(AwsError::refused("ValidationException", message));
-        }
-        Ok(Some(json!({ member: text }).to_string()))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Create {
-    name: String,
-    client_request_token: Option<String>,
-    description: Option<String>,
-    #[serde(default)]
-    tags: Vec<Value>,
-    #[serde(flatten)]
-    value: SecretValue,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Put {
-    secret_id: String,
-    client_request_token: Option<String>,
-    version_stages: Option<Vec<String>>,
-    #[serde(flatten)]
-    value: SecretValue,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Get {
-    secret_id: String,
-    version_id: Option<String>,
-    version_stage: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Stage {
-    secret_id: String,
-    version_stage: String,
-    move_to_version_id: Option<String>,
-    remove_from_version_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Id {
-    secret_id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Delete {
-    secret_id: String,
-    recovery_window_in_days: Option<i64>,
-    #[serde(default)]
-    force_delete_without_recovery: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct List {
-    max_results: Option<u32>,
-    next_token: Option<String>,
-    #[serde(default)]
-    include_planned_deletion: bool,
-    #[serde(default)]
-    filters: Vec<Filter>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Filter {
-    key: String,
-    values: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ListVersions {
-    secret_id: String,
-    #[serde(default)]
-    include_deprecated: bool,
 }
 
 fn create(t: &Transaction<'_>, request: Create, now: i64) -> Result<Value, AwsError> {
@@ -152,7 +47,10 @@ fn create(t: &Transaction<'_>, request: Create, now: i64) -> Result<Value, AwsEr
     let value = request.value.checked()?;
     let id = token(request.client_request_token)?;
     let secret = match rows::find(t, &name)? {
-        Some(Secret { deleted_at: Some(_), .. }) => {
+        Some(Secret {
+            deleted_at: Some(_),
+            ..
+        }) => {
             let message = "You can't create this secret because a secret with this name is already scheduled for deletion.";
             return Err(invalid_request(message));
         }
@@ -184,7 +82,10 @@ fn new_secret(name: &str, description: Option<String>, tags: &[Value], now: i64)
     let random = uuid::Uuid::new_v4().simple().to_string();
     Secret {
         name: name.to_owned(),
-        arn: format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{}", &random[..6]),
+        arn: format!(
+            "arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{}",
+            &random[..6]
+        ),
         description,
         tags: Value::from(tags).to_string(),
         created_at: now,
@@ -193,7 +94,12 @@ fn new_secret(name: &str, description: Option<String>, tags: &[Value], now: i64)
     }
 }
 
-fn same_version(t: &Transaction<'_>, name: &str, id: &str, value: Option<&str>) -> Result<bool, AwsError> {
+fn same_version(
+    t: &Transaction<'_>,
+    name: &str,
+    id: &str,
+    value: Option<&str>,
+) -> Result<bool, AwsError> {
     Ok(rows::version(t, name, id)?.is_some_and(|version| Some(version.value.as_str()) == value))
 }
 
@@ -201,7 +107,9 @@ fn same_version(t: &Transaction<'_>, name: &str, id: &str, value: Option<&str>) 
 fn token(given: Option<String>) -> Result<String, AwsError> {
     match given {
         Some(token) if (32..=64).contains(&token.len()) => Ok(token),
-        Some(_) => Err(invalid_parameter("ClientRequestToken must be 32-64 characters long.")),
+        Some(_) => Err(invalid_parameter(
+            "ClientRequestToken must be 32-64 characters long.",
+        )),
         None => Ok(uuid::Uuid::new_v4().to_string()),
     }
 }
@@ -211,7 +119,9 @@ fn get_value(t: &Transaction<'_>, request: &Get) -> Result<Value, AwsError> {
     let stage = request.version_stage.as_deref();
     let version = match (&request.version_id, stage) {
         (Some(id), None) => rows::version(t, &secret.name, id)?,
-        (Some(id), Some(stage)) => rows::version(t, &secret.name, id)?.filter(|version| version.has(stage)),
+        (Some(id), Some(stage)) => {
+            rows::version(t, &secret.name, id)?.filter(|version| version.has(stage))
+        }
         (None, stage) => match rows::staged(t, &secret.name, stage.unwrap_or(CURRENT))? {
             Some(id) => rows::version(t, &secret.name, &id)?,
             None => None,
@@ -222,7 +132,9 @@ fn get_value(t: &Transaction<'_>, request: &Get) -> Result<Value, AwsError> {
             Some(id) => format!("VersionId: {id}"),
             None => format!("staging label: {}", stage.unwrap_or(CURRENT)),
         };
-        return Err(not_found(&format!("Secrets Manager can't find the specified secret value for {wanted}")));
+        return Err(not_found(&format!(
+            "Secrets Manager can't find the specified secret value for {wanted}"
+        )));
     };
     let mut answer = json!({
         "ARN": secret.arn, "Name": secret.name, "VersionId": version.id, "VersionStages": version.stages,
@@ -243,7 +155,9 @@ impl Version {
 fn put_value(t: &Transaction<'_>, request: Put, now: i64) -> Result<Value, AwsError> {
     let secret = living(t, &request.secret_id)?;
     let value = request.value.checked()?;
-    let value = value.ok_or_else(|| invalid_parameter("You must provide either SecretString or SecretBinary."))?;
+    let value = value.ok_or_else(|| {
+        invalid_parameter("You must provide either SecretString or SecretBinary.")
+    })?;
     let id = token(request.client_request_token)?;
     if let Some(stored) = rows::version(t, &secret.name, &id)? {
         if stored.value != value {
@@ -254,15 +168,28 @@ fn put_value(t: &Transaction<'_>, request: Put, now: i64) -> Result<Value, AwsEr
         return Ok(put_answer(&secret, &stored));
     }
     rows::insert_version(t, &secret.name, &id, &value, now)?;
-    let mut stages = request.version_stages.filter(|stages| !stages.is_empty()).unwrap_or_else(|| vec![CURRENT.into()]);
-    if rows::staged(t, &secret.name, CURRENT)?.is_none() && !stages.iter().any(|stage| stage == CURRENT) {
+    let mut stages = request
+        .version_stages
+        .filter(|stages| !stages.is_empty())
+        .unwrap_or_else(|| vec![CURRENT.into()]);
+    if rows::staged(t, &secret.name, CURRENT)?.is_none()
+        && !stages.iter().any(|stage| stage == CURRENT)
+    {
         // The first version of a secret is its current one, whatever else it is.
         stages.push(CURRENT.into());
     }
     for stage in &stages {
         rows::move_stage(t, &secret.name, stage, &id, now)?;
     }
-    Ok(put_answer(&secret, &Version { id, value, created_at: now, stages }))
+    Ok(put_answer(
+        &secret,
+        &Version {
+            id,
+            value,
+            created_at: now,
+            stages,
+        },
+    ))
 }
 
 fn put_answer(secret: &Secret, version: &Version) -> Value {
@@ -278,7 +205,9 @@ fn update_version_stage(t: &Transaction<'_>, request: &Stage, now: i64) -> Resul
     let (from, to) = (&request.remove_from_version_id, &request.move_to_version_id);
     for id in [from, to].into_iter().flatten() {
         if rows::version(t, name, id)?.is_none() {
-            return Err(not_found(&format!("Secrets Manager can't find the specified secret version: {id}")));
+            return Err(not_found(&format!(
+                "Secrets Manager can't find the specified secret version: {id}"
+            )));
         }
     }
     let moves = holder.is_some() && holder != *to;
@@ -327,7 +256,7 @@ fn entry(t: &Transaction<'_>, secret: &Secret, labels: &str) -> Result<Value, Aw
         answer["Description"] = description.as_str().into();
     }
     if let Some(at) = secret.deleted_at {
-        answer["DeletedDate"] = seconds(at).into();
+        answer["DeletedDate"] = seconds(at);
     }
     Ok(answer)
 }
@@ -336,18 +265,25 @@ fn delete(t: &Transaction<'_>, request: &Delete, now: i64) -> Result<Value, AwsE
     let days = request.recovery_window_in_days;
     let force = request.force_delete_without_recovery;
     if force && days.is_some() {
-        let message = "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
+        let message =
+            "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
         return Err(invalid_parameter(message));
     }
     let days = days.unwrap_or(RECOVERY_DAYS);
     if !(7..=30).contains(&days) {
-        return Err(invalid_parameter("The RecoveryWindowInDays value must be between 7 and 30 days (inclusive)."));
+        return Err(invalid_parameter(
+            "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
+        ));
     }
     let secret = match rows::find(t, &request.secret_id)? {
         Some(secret) => secret,
         // By force, a secret that does not exist is deleted too: the caller may be repeating itself.
         None if force => new_secret(&request.secret_id, None, &[], now),
-        None => return Err(not_found("Secrets Manager can't find the specified secret.")),
+        None => {
+            return Err(not_found(
+                "Secrets Manager can't find the specified secret.",
+            ));
+        }
     };
     let deletion = if force {
         rows::delete(t, &secret.name)?;
@@ -374,7 +310,12 @@ fn list(t: &Transaction<'_>, request: &List) -> Result<Value, AwsError> {
         return Err(invalid_parameter("Only the filter name is emulated."));
     }
     let matches = |secret: &Secret| {
-        let any = |filter: &Filter| filter.values.iter().any(|value| secret.name.starts_with(value.as_str()));
+        let any = |filter: &Filter| {
+            filter
+                .values
+                .iter()
+                .any(|value| secret.name.starts_with(value.as_str()))
+        };
         request.filters.iter().all(any)
     };
     // The whole table is read: filters apply before the page is cut, and a laptop's secrets are few.
@@ -383,7 +324,9 @@ fn list(t: &Transaction<'_>, request: &List) -> Result<Value, AwsError> {
     let mut found: Vec<Secret> = found.into_iter().filter(matches).collect();
     let more = found.len() > limit;
     found.truncate(limit);
-    let entries = found.iter().map(|secret| entry(t, secret, "SecretVersionsToStages"));
+    let entries = found
+        .iter()
+        .map(|secret| entry(t, secret, "SecretVersionsToStages"));
     let mut answer = json!({ "SecretList": entries.collect::<Result<Vec<_>, _>>()? });
     if let Some(last) = found.last().filter(|_| more) {
         answer["NextToken"] = last.name.as_str().into();
@@ -420,11 +363,17 @@ fn existing(t: &Transaction<'_>, id: &str) -> Result<Secret, AwsError> {
 /// One that does not wait for its deletion.
 fn living(t: &Transaction<'_>, id: &str) -> Result<Secret, AwsError> {
     let secret = existing(t, id)?;
-    if secret.deleted_at.is_some() { Err(marked_for_deletion()) } else { Ok(secret) }
+    if secret.deleted_at.is_some() {
+        Err(marked_for_deletion())
+    } else {
+        Ok(secret)
+    }
 }
 
 fn marked_for_deletion() -> AwsError {
-    invalid_request("You can't perform this operation on the secret because it was marked for deletion.")
+    invalid_request(
+        "You can't perform this operation on the secret because it was marked for deletion.",
+    )
 }
 
 fn not_found(message: &str) -> AwsError {
@@ -435,7 +384,7 @@ fn invalid_request(message: &str) -> AwsError {
     AwsError::refused("InvalidRequestException", message)
 }
 
-fn invalid_parameter(message: &str) -> AwsError {
+pub(super) fn invalid_parameter(message: &str) -> AwsError {
     AwsError::refused("InvalidParameterException", message)
 }
 
@@ -445,9 +394,4 @@ fn seconds(milliseconds: i64) -> Value {
     #[allow(clippy::cast_precision_loss)]
     let seconds = milliseconds as f64 / 1000.0;
     seconds.into()
-}
-
-fn parse<T: DeserializeOwned>(body: Value) -> Result<T, AwsError> {
-    // The words of serde can quote a value, and a value here is a secret: they are not passed on.
-    serde_json::from_value(body).map_err(|_| invalid_parameter("A parameter is missing or has the wrong type."))
 }

@@ -5,6 +5,7 @@
 //! version named in `RemoveFromVersionId`**.
 
 mod api;
+mod requests;
 mod rows;
 
 use serde_json::Value;

@@ -1,33 +1,46 @@
 //! SQS over HTTP (AWS JSON 1.0): names, limits and error codes of the API reference.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::requests::{
+    Attributes, Batch, Deletion, Entry, Message, QueueName, QueueUrl, ReceiptAndTime, ReceiptOnly,
+    Receiving, Sending, Visibility, name, parse,
+};
 use super::rows::{self, NewMessage};
-use super::{MAX_BYTES, MAX_DELAY_SECONDS, Sqs, SqsMessage, invalid};
+use super::{MAX_BYTES, Sqs, SqsMessage, invalid};
 use crate::aws::AwsError;
 use crate::aws::clock::now_ms;
 
 /// Answers one operation; an operation without a result answers `{}`.
-pub(in crate::aws) async fn handle(sqs: &Sqs, operation: &str, body: Value) -> Result<Value, AwsError> {
+pub(in crate::aws) async fn handle(
+    sqs: &Sqs,
+    operation: &str,
+    body: Value,
+) -> Result<Value, AwsError> {
     match operation {
         "SendMessage" => send_message(sqs, parse(body)?).await,
         "SendMessageBatch" => send_message_batch(sqs, parse(body)?).await,
         "ReceiveMessage" => receive_message(sqs, parse(body)?).await,
         "DeleteMessage" => {
-            let Deletion { queue_url, receipt_handle } = parse(body)?;
+            let Deletion {
+                queue_url,
+                receipt_handle,
+            } = parse(body)?;
             sqs.delete(name(&queue_url), &receipt_handle).await?;
             Ok(json!({}))
         }
         "DeleteMessageBatch" => delete_message_batch(sqs, parse(body)?).await,
         "ChangeMessageVisibility" => {
-            let Visibility { queue_url, receipt_handle, visibility_timeout } = parse(body)?;
-            sqs.change_visibility(name(&queue_url), &receipt_handle, visibility_timeout).await?;
+            let Visibility {
+                queue_url,
+                receipt_handle,
+                visibility_timeout,
+            } = parse(body)?;
+            sqs.change_visibility(name(&queue_url), &receipt_handle, visibility_timeout)
+                .await?;
             Ok(json!({}))
         }
         "ChangeMessageVisibilityBatch" => change_message_visibility_batch(sqs, parse(body)?).await,
@@ -43,106 +56,17 @@ pub(in crate::aws) async fn handle(sqs: &Sqs, operation: &str, body: Value) -> R
             sqs.db.call(move |t| rows::purge(t, &queue)).await?;
             Ok(json!({}))
         }
-        _ => Err(AwsError::refused("UnsupportedOperation", format!("{operation} is not emulated."))),
+        _ => Err(AwsError::refused(
+            "UnsupportedOperation",
+            format!("{operation} is not emulated."),
+        )),
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct QueueUrl {
-    queue_url: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct QueueName {
-    queue_name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Deletion {
-    queue_url: String,
-    receipt_handle: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Visibility {
-    queue_url: String,
-    receipt_handle: String,
-    visibility_timeout: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Sending {
-    queue_url: String,
-    #[serde(flatten)]
-    message: Message,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Message {
-    message_body: String,
-    delay_seconds: Option<u32>,
-    #[serde(default)]
-    message_attributes: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Receiving {
-    queue_url: String,
-    max_number_of_messages: Option<u32>,
-    visibility_timeout: Option<u32>,
-    wait_time_seconds: Option<u32>,
-    #[serde(default)]
-    message_attribute_names: Vec<String>,
-    #[serde(default)]
-    attribute_names: Vec<String>,
-    #[serde(default)]
-    message_system_attribute_names: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Attributes {
-    queue_url: String,
-    #[serde(default)]
-    attribute_names: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Batch<T> {
-    queue_url: String,
-    entries: Vec<Entry<T>>,
-}
-
-#[derive(Deserialize)]
-struct Entry<T> {
-    #[serde(rename = "Id")]
-    id: String,
-    #[serde(flatten)]
-    content: T,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ReceiptOnly {
-    receipt_handle: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ReceiptAndTime {
-    receipt_handle: String,
-    visibility_timeout: u32,
-}
-
-async fn send_message(sqs: &Sqs, Sending { queue_url, message }: Sending) -> Result<Value, AwsError> {
+async fn send_message(
+    sqs: &Sqs,
+    Sending { queue_url, message }: Sending,
+) -> Result<Value, AwsError> {
     // The queue is looked for first, as AWS does: a wrong URL is a worse mistake than a wrong body.
     let queue = name(&queue_url);
     sqs.queue(queue)?;
@@ -156,7 +80,13 @@ async fn send_message_batch(sqs: &Sqs, batch: Batch<Message>) -> Result<Value, A
     let queue = name(&batch.queue_url);
     sqs.queue(queue)?;
     batch.check()?;
-    if batch.entries.iter().map(|entry| entry.content.size()).sum::<usize>() > MAX_BYTES {
+    if batch
+        .entries
+        .iter()
+        .map(|entry| entry.content.size())
+        .sum::<usize>()
+        > MAX_BYTES
+    {
         let message = "Batch requests cannot be longer than 1048576 bytes.";
         return Err(AwsError::refused("BatchRequestTooLong", message));
     }
@@ -170,35 +100,25 @@ async fn send_message_batch(sqs: &Sqs, batch: Batch<Message>) -> Result<Value, A
 async fn store(sqs: &Sqs, queue: &str, message: Message) -> Result<Map<String, Value>, AwsError> {
     message.check()?;
     let md5 = rows::md5_hex(&message.message_body);
-    let Message { message_body: body, delay_seconds, message_attributes: attributes } = message;
-    let id = sqs.send(queue, NewMessage { body, attributes, delay_seconds }).await?;
-    Ok(Map::from_iter([("MessageId".to_owned(), id.into()), ("MD5OfMessageBody".to_owned(), md5.into())]))
-}
-
-impl Message {
-    /// Body and attributes count together (names, types and values).
-    fn size(&self) -> usize {
-        let attribute = |(name, value): (&String, &Value)| {
-            let parts = ["DataType", "StringValue", "BinaryValue"].map(|part| value[part].as_str().map_or(0, str::len));
-            name.len() + parts.iter().sum::<usize>()
-        };
-        self.message_body.len() + self.message_attributes.iter().map(attribute).sum::<usize>()
-    }
-
-    fn check(&self) -> Result<(), AwsError> {
-        if self.message_body.is_empty() {
-            return Err(AwsError::refused("MissingParameter", "The request must contain the parameter MessageBody."));
-        }
-        if self.delay_seconds.is_some_and(|seconds| seconds > MAX_DELAY_SECONDS) {
-            return Err(invalid("DelaySeconds must be >= 0 and <= 900"));
-        }
-        // The characters of XML 1.0, as the API reference lists them under SendMessage.
-        let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
-        if !self.message_body.chars().all(allowed) {
-            return Err(AwsError::refused("InvalidMessageContents", "Invalid characters found in the message body."));
-        }
-        Ok(())
-    }
+    let Message {
+        message_body: body,
+        delay_seconds,
+        message_attributes: attributes,
+    } = message;
+    let id = sqs
+        .send(
+            queue,
+            NewMessage {
+                body,
+                attributes,
+                delay_seconds,
+            },
+        )
+        .await?;
+    Ok(Map::from_iter([
+        ("MessageId".to_owned(), id.into()),
+        ("MD5OfMessageBody".to_owned(), md5.into()),
+    ]))
 }
 
 async fn receive_message(sqs: &Sqs, request: Receiving) -> Result<Value, AwsError> {
@@ -213,7 +133,10 @@ async fn receive_message(sqs: &Sqs, request: Receiving) -> Result<Value, AwsErro
         let messages = sqs.receive(queue, max, request.visibility_timeout).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if !messages.is_empty() {
-            let messages: Vec<Value> = messages.into_iter().map(|message| received(sqs, message, &request)).collect();
+            let messages: Vec<Value> = messages
+                .into_iter()
+                .map(|message| received(sqs, message, &request))
+                .collect();
             return Ok(json!({ "Messages": messages }));
         }
         if left.is_zero() {
@@ -233,7 +156,11 @@ fn received(sqs: &Sqs, message: SqsMessage, request: &Receiving) -> Value {
     if let Some(source) = &message.dead_letter_source {
         system["DeadLetterQueueSourceArn"] = sqs.arn(source).into();
     }
-    let wanted = [request.attribute_names.as_slice(), &request.message_system_attribute_names].concat();
+    let wanted = [
+        request.attribute_names.as_slice(),
+        &request.message_system_attribute_names,
+    ]
+    .concat();
     let mut answer = json!({
         "MessageId": message.message_id, "ReceiptHandle": message.receipt_handle,
         "Body": message.body, "MD5OfBody": message.md5,
@@ -241,7 +168,11 @@ fn received(sqs: &Sqs, message: SqsMessage, request: &Receiving) -> Value {
     if let Value::Object(system) = system {
         put(&mut answer, "Attributes", select(system, &wanted));
     }
-    put(&mut answer, "MessageAttributes", select(message.attributes, &request.message_attribute_names));
+    put(
+        &mut answer,
+        "MessageAttributes",
+        select(message.attributes, &request.message_attribute_names),
+    );
     answer
 }
 
@@ -268,39 +199,31 @@ async fn delete_message_batch(sqs: &Sqs, batch: Batch<ReceiptOnly>) -> Result<Va
     batch.check()?;
     let mut outcome = Outcome::default();
     for Entry { id, content } in batch.entries {
-        outcome.add(id, sqs.delete(queue, &content.receipt_handle).await.map(|()| Map::new()))?;
+        outcome.add(
+            id,
+            sqs.delete(queue, &content.receipt_handle)
+                .await
+                .map(|()| Map::new()),
+        )?;
     }
     Ok(outcome.into_json())
 }
 
-async fn change_message_visibility_batch(sqs: &Sqs, batch: Batch<ReceiptAndTime>) -> Result<Value, AwsError> {
+async fn change_message_visibility_batch(
+    sqs: &Sqs,
+    batch: Batch<ReceiptAndTime>,
+) -> Result<Value, AwsError> {
     let queue = name(&batch.queue_url);
     sqs.queue(queue)?;
     batch.check()?;
     let mut outcome = Outcome::default();
     for Entry { id, content } in batch.entries {
-        let changed = sqs.change_visibility(queue, &content.receipt_handle, content.visibility_timeout).await;
+        let changed = sqs
+            .change_visibility(queue, &content.receipt_handle, content.visibility_timeout)
+            .await;
         outcome.add(id, changed.map(|()| Map::new()))?;
     }
     Ok(outcome.into_json())
-}
-
-impl<T> Batch<T> {
-    /// 1 to 10 entries with ids of their own.
-    fn check(&self) -> Result<(), AwsError> {
-        let ids: BTreeSet<&str> = self.entries.iter().map(|entry| entry.id.as_str()).collect();
-        let valid = |id: &&str| {
-            (1..=80).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        };
-        let (code, message) = match self.entries.len() {
-            0 => ("EmptyBatchRequest", "There should be at least one entry in the request."),
-            11.. => ("TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10."),
-            count if ids.len() < count => ("BatchEntryIdsNotDistinct", "Two or more entries have the same Id."),
-            _ if !ids.iter().all(valid) => ("InvalidBatchEntryId", "An Id has 1 to 80 letters, digits, - and _."),
-            _ => return Ok(()),
-        };
-        Err(AwsError::refused(code, message))
-    }
 }
 
 /// What became of each entry of a batch.
@@ -312,14 +235,20 @@ struct Outcome {
 
 impl Outcome {
     /// A refused entry fails alone; a failure of ours fails the request, and the client repeats it.
-    fn add(&mut self, id: String, result: Result<Map<String, Value>, AwsError>) -> Result<(), AwsError> {
+    fn add(
+        &mut self,
+        id: String,
+        result: Result<Map<String, Value>, AwsError>,
+    ) -> Result<(), AwsError> {
         match result {
             Ok(mut entry) => {
                 entry.insert("Id".to_owned(), id.into());
                 self.successful.push(Value::Object(entry));
             }
             Err(AwsError::Refused { code, message }) => {
-                self.failed.push(json!({ "Id": id, "SenderFault": true, "Code": code, "Message": message }));
+                self.failed.push(
+                    json!({ "Id": id, "SenderFault": true, "Code": code, "Message": message }),
+                );
             }
             Err(ours) => return Err(ours),
         }
@@ -334,12 +263,21 @@ impl Outcome {
 async fn get_queue_attributes(sqs: &Sqs, request: Attributes) -> Result<Value, AwsError> {
     let spec = sqs.queue(name(&request.queue_url))?.spec.clone();
     let queue = spec.name.clone();
-    let depth = sqs.db.call(move |t| rows::depth(t, &queue, now_ms())).await?;
+    let depth = sqs
+        .db
+        .call(move |t| rows::depth(t, &queue, now_ms()))
+        .await?;
     let mut attributes = Map::from_iter(
         [
             ("ApproximateNumberOfMessages", depth.visible.to_string()),
-            ("ApproximateNumberOfMessagesNotVisible", depth.in_flight.to_string()),
-            ("ApproximateNumberOfMessagesDelayed", depth.delayed.to_string()),
+            (
+                "ApproximateNumberOfMessagesNotVisible",
+                depth.in_flight.to_string(),
+            ),
+            (
+                "ApproximateNumberOfMessagesDelayed",
+                depth.delayed.to_string(),
+            ),
             ("DelaySeconds", spec.delay_seconds.to_string()),
             ("MaximumMessageSize", MAX_BYTES.to_string()),
             ("MessageRetentionPeriod", spec.retention_seconds.to_string()),
@@ -356,16 +294,4 @@ async fn get_queue_attributes(sqs: &Sqs, request: Attributes) -> Result<Value, A
         attributes.insert("RedrivePolicy".to_owned(), policy.to_string().into());
     }
     Ok(json!({ "Attributes": select(attributes, &request.attribute_names) }))
-}
-
-/// A queue is what the last segment of its URL says: the SDKs ignore the URL's host, and so do we.
-fn name(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
-}
-
-fn parse<T: DeserializeOwned>(body: Value) -> Result<T, AwsError> {
-    // The words of serde name a member and a type; they can quote a value, so they are not passed on.
-    serde_json::from_value(body).map_err(|_| {
-        AwsError::refused("InvalidParameterValue", "A parameter is missing or has the wrong type or range.")
-    })
 }

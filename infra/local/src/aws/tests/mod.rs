@@ -31,21 +31,38 @@ impl Drop for Directory {
 
 impl Running {
     pub(super) async fn start() -> Self {
-        let directory = Directory(std::env::temp_dir().join(format!("local-aws-{}", uuid::Uuid::new_v4())));
-        Self { aws: Aws::start(options(directory.0.clone())).await.expect("starts"), directory }
+        let directory =
+            Directory(std::env::temp_dir().join(format!("local-aws-{}", uuid::Uuid::new_v4())));
+        Self {
+            aws: Aws::start(options(directory.0.clone()))
+                .await
+                .expect("starts"),
+            directory,
+        }
     }
 
     /// Drops everything but the directory and starts on it anew.
     pub(super) async fn restart(self) -> Self {
         let Self { aws, directory } = self;
         drop(aws);
-        Self { aws: Aws::start(options(directory.0.clone())).await.expect("starts again"), directory }
+        Self {
+            aws: Aws::start(options(directory.0.clone()))
+                .await
+                .expect("starts again"),
+            directory,
+        }
     }
 
     /// What is in the directory of bodies.
     pub(super) fn bodies(&self) -> usize {
         let parts = std::fs::read_dir(self.directory.0.join("objects")).expect("objects/");
-        parts.map(|part| std::fs::read_dir(part.expect("part").path()).expect("part").count()).sum()
+        parts
+            .map(|part| {
+                std::fs::read_dir(part.expect("part").path())
+                    .expect("part")
+                    .count()
+            })
+            .sum()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -90,12 +107,27 @@ fn options(data: PathBuf) -> Options {
         services_port: 0,
         tables: vec![table()],
         buckets: vec![BUCKET.to_owned()],
-        queues: vec![queue("work", Some(Redrive { target: "dead".to_owned(), max_receive_count: 2 })), queue("dead", None)],
+        queues: vec![
+            queue(
+                "work",
+                Some(Redrive {
+                    target: "dead".to_owned(),
+                    max_receive_count: 2,
+                }),
+            ),
+            queue("dead", None),
+        ],
     }
 }
 
 fn queue(name: &str, redrive: Option<Redrive>) -> QueueSpec {
-    QueueSpec { name: name.to_owned(), visibility_seconds: 30, delay_seconds: 0, retention_seconds: 345_600, redrive }
+    QueueSpec {
+        name: name.to_owned(),
+        visibility_seconds: 30,
+        delay_seconds: 0,
+        retention_seconds: 345_600,
+        redrive,
+    }
 }
 
 /// As CloudFormation writes it: no `StreamEnabled`, time to live and point-in-time recovery beside it.

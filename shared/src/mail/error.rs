@@ -1,0 +1,132 @@
+//! What can go wrong with a mail server, told so that the caller knows what to do.
+
+use crate::model::{Phase, ProbeCode, Verdict};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::limits::SHOWN_REPLY_CHARS;
+
+/// A server's answer that refuses something, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The basic SMTP reply code (RFC 5321 §4.2); POP3 and IMAP have none.
+    pub code: Option<u16>,
+    /// The enhanced SMTP status code (RFC 3463), such as `5.7.8`; or the POP3 or IMAP response code
+    /// (RFC 2449 §8, RFC 3501 §7.1, RFC 5530), such as `AUTHENTICATIONFAILED`, without its brackets.
+    pub enhanced: Option<String>,
+    /// The text, cut and cleaned by [`printable`].
+    pub text: String,
+}
+
+/// Response codes that ask to come back: POP3 (RFC 2449 §8.1, RFC 3206) and IMAP (RFC 5530 §3).
+pub const TEMPORARY_CODES: [&str; 8] =
+    ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "OVERQUOTA"];
+
+/// A dialogue that failed: where, how, and with which words.
+#[derive(Debug, thiserror::Error)]
+#[error("{code:?} in phase {phase:?}: {detail}")]
+pub struct Error {
+    /// The stable outcome.
+    pub code: ProbeCode,
+    /// How far the dialogue came.
+    pub phase: Phase,
+    /// The server's refusal, where there was one.
+    pub refusal: Option<Refusal>,
+    /// The server's words, or ours: safe to show.
+    pub detail: String,
+    /// What lies underneath; for the log.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// A failure in our words.
+    pub fn new(code: ProbeCode, phase: Phase, detail: impl Into<String>) -> Self {
+        Self { code, phase, refusal: None, detail: detail.into(), source: None }
+    }
+
+    /// A refusal in the server's words.
+    pub fn refused(code: ProbeCode, phase: Phase, refusal: Refusal) -> Self {
+        let words = [refusal.code.map(|code| code.to_string()), refusal.enhanced.clone(), Some(refusal.text.clone())];
+        let detail = words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        Self { code, phase, refusal: Some(refusal), detail, source: None }
+    }
+
+    /// Keeps the cause for the log.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Worth trying again later with nothing changed: the network, a time-out, a 4yz reply (RFC 5321 §4.2.1), a
+    /// response code that says so. What a person must change first is not transient.
+    pub fn is_transient(&self) -> bool {
+        if let Some(refusal) = &self.refusal {
+            return match (refusal.code, refusal.enhanced.as_deref()) {
+                (Some(code), _) => code < 500,
+                (None, Some(code)) => TEMPORARY_CODES.contains(&code) || self.code == ProbeCode::GreetingFailed,
+                (None, None) => self.code == ProbeCode::GreetingFailed,
+            };
+        }
+        !matches!(
+            self.code,
+            ProbeCode::CertificateInvalid
+                | ProbeCode::StarttlsUnavailable
+                | ProbeCode::ProtocolInjection
+                | ProbeCode::AuthFailed
+                | ProbeCode::AuthUnavailable
+                | ProbeCode::HostNotAllowed
+        )
+    }
+
+    /// The server really said no to these credentials; nothing else counts against an account.
+    pub fn is_auth_refusal(&self) -> bool {
+        self.code == ProbeCode::AuthFailed
+    }
+
+    /// No usable connection came about.
+    pub fn is_connection_failure(&self) -> bool {
+        self.phase <= Phase::Tls
+    }
+
+    /// The failed verdict of a probe.
+    pub fn verdict(&self, duration_ms: u64) -> Verdict {
+        Verdict {
+            success: false,
+            code: self.code,
+            smtp_response_code: self.refusal.as_ref().and_then(|refusal| refusal.code),
+            message: self.detail.clone(),
+            connection_failed: self.is_connection_failure(),
+            phase: self.phase,
+            duration_ms,
+        }
+    }
+
+    /// Takes every trace of a secret out of the words: servers echo what they were sent.
+    #[must_use]
+    pub fn without(mut self, secret: &SecretString) -> Self {
+        self.detail = without(&self.detail, secret);
+        if let Some(refusal) = &mut self.refusal {
+            refusal.text = without(&refusal.text, secret);
+        }
+        self
+    }
+}
+
+/// A server's words made safe to show and to log: control and non-ASCII bytes become `?`, at most
+/// [`SHOWN_REPLY_CHARS`] characters.
+pub fn printable(words: &[u8]) -> String {
+    words
+        .iter()
+        .take(SHOWN_REPLY_CHARS)
+        .map(|&byte| if byte == b' ' || byte.is_ascii_graphic() { char::from(byte) } else { '?' })
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+fn without(words: &str, secret: &SecretString) -> String {
+    let clear = secret.expose_secret();
+    let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, clear);
+    [clear, coded.as_str()].into_iter().filter(|word| word.len() > 3).fold(words.to_owned(), |words, word| words.replace(word, "***"))
+}

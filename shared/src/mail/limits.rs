@@ -1,0 +1,44 @@
+//! Every limit of the three protocols, each with its reason. Tested at N and N + 1 where it is enforced.
+
+use std::time::Duration;
+
+/// Longest line that we read from a server. RFC 5321 §4.5.3.1.5 allows 512 bytes, RFC 1939 §3 512, and
+/// RFC 7162 §4 asks IMAP clients for 8,192; real servers send capability and FETCH lines of tens of kilobytes.
+pub const LINE_BYTES: usize = 64 << 10;
+
+/// Largest SMTP reply, all its lines together: an endless multi-line reply must not fill the memory.
+pub const REPLY_BYTES: usize = 100 << 10;
+
+/// Most untagged IMAP lines that one command may bring beside the messages it asked for.
+pub const UNTAGGED_LINES: usize = 250_000;
+
+/// Most messages that a mailbox listing (POP3 UIDL and LIST, IMAP UID ranges) may have.
+pub const LISTED_MESSAGES: usize = 2_000_000;
+
+/// Messages up to this size are fetched in one literal; larger ones in parts of this size, because a part bounds
+/// the memory whatever the server announces, and 4 MB parts run at the full speed of the line.
+pub const FETCH_PART_BYTES: u64 = 4 << 20;
+
+/// Commands in flight when pipelining POP3 RETR (RFC 2449 §6.6): the best of the measured depths, and 64 lines of
+/// 10 bytes fit into any socket buffer, so that the peer's full window can never dead-lock us.
+pub const POP3_PIPELINE: usize = 64;
+
+/// Characters of a server's reply that are shown to callers.
+pub const SHOWN_REPLY_CHARS: usize = 200;
+
+/// How long a server may take, by kind of wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Name, TCP, greeting and TLS together.
+    pub connect: Duration,
+    /// Any single reply or read after that.
+    pub reply: Duration,
+    /// The reply to the final dot (RFC 5321 §4.5.3.2.6 asks for 10 minutes).
+    pub dot: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(30), reply: Duration::from_secs(60), dot: Duration::from_secs(600) }
+    }
+}

@@ -1,0 +1,16 @@
+//! Mail itself: the three protocols, and writing, reading and defusing messages. No storage, no HTTP, no use case.
+
+pub mod auth;
+pub mod compose;
+pub mod error;
+pub mod imap;
+pub mod limits;
+pub mod parse;
+pub mod pop3;
+pub mod sanitize;
+pub mod wire;
+
+pub use auth::Credential;
+pub use error::{Error, Refusal};
+pub use limits::Timeouts;
+pub use wire::{BoxedStream, Deadline, Stream, Wire};

@@ -1,0 +1,1 @@
+//! Makes the HTML of strangers safe to show.

@@ -1,0 +1,91 @@
+//! Stored mail as the API shows it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{AccountId, Address, MessageId, Timestamp, send::{Correlation, Disposition, Recipient}};
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Pulled from the mailbox.
+    Incoming,
+    /// Sent through the account.
+    Outgoing,
+}
+
+/// An attachment of a stored message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attachment {
+    /// Number of the part, for `…/attachments/{part}`.
+    pub part: u32,
+    /// Cleaned file name.
+    pub filename: Option<String>,
+    /// Its type.
+    pub content_type: String,
+    /// Decoded size in bytes.
+    pub size: u64,
+    /// SHA-256 of the decoded bytes, lower-case hex.
+    pub file_id: String,
+    /// `attachment` or `inline`.
+    pub disposition: Disposition,
+    /// Content-ID without its brackets.
+    pub content_id: Option<String>,
+    /// False where the name's ending is one that runs code when opened.
+    pub safe: bool,
+}
+
+/// A stored message as lists show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// Its id.
+    pub id: MessageId,
+    /// The account it belongs to.
+    pub account: AccountId,
+    /// Which way it went.
+    pub direction: Direction,
+    /// The folder it was pulled from; none for outgoing mail.
+    pub folder: Option<String>,
+    /// Subject, at most 998 characters.
+    pub subject: Option<String>,
+    /// The (first) From.
+    pub from: Option<Address>,
+    /// To.
+    pub to: Vec<Address>,
+    /// Cc.
+    pub cc: Vec<Address>,
+    /// Reply-To.
+    pub reply_to: Vec<Address>,
+    /// The Date header.
+    pub date: Option<Timestamp>,
+    /// When the server received it (IMAP INTERNALDATE), else when it was stored or accepted here.
+    pub received_at: Timestamp,
+    /// Size of the source in bytes.
+    pub size: u64,
+    /// IMAP flags when it was pulled.
+    pub flags: Vec<String>,
+    /// Message-ID with its angle brackets.
+    pub message_id: Option<String>,
+    /// In-Reply-To.
+    pub in_reply_to: Option<String>,
+    /// Same for all messages of one conversation.
+    pub thread_id: String,
+    /// The first 200 characters of the text.
+    pub preview: String,
+    /// Whether there are attachments.
+    pub has_attachments: bool,
+    /// The attachments.
+    pub attachments: Vec<Attachment>,
+    /// SHA-256 of the source, lower-case hex.
+    pub sha256: Option<String>,
+    /// `received`, `quarantined`, `tooLarge`; an outgoing message's delivery state.
+    pub state: String,
+    /// The caller's object, for outgoing mail.
+    pub correlation: Option<Correlation>,
+    /// Each recipient's delivery, for outgoing mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Vec<Recipient>>,
+}

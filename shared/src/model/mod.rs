@@ -1,0 +1,25 @@
+//! Plain data and its validation: no SDK, no lettre, no HTTP.
+//!
+//! Shapes are those of the native API (camelCase JSON, RFC 3339 times); every type that a caller sends or
+//! receives derives its OpenAPI schema here, where it is defined.
+
+pub mod account;
+pub mod address;
+pub mod ids;
+pub mod message;
+pub mod principal;
+pub mod probe;
+pub mod problem;
+pub mod send;
+pub mod time;
+pub mod views;
+
+pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Server};
+pub use address::Address;
+pub use ids::{AccountId, MessageId, Tenant};
+pub use message::{Attachment, Direction, Message};
+pub use principal::Principal;
+pub use probe::{Phase, Probe, ProbeCode, Verdict};
+pub use problem::{Code, FieldError, Problem};
+pub use send::{RecipientState, SendState};
+pub use self::time::Timestamp;

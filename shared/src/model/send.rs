@@ -1,0 +1,238 @@
+//! Outgoing mail: what `POST …/messages` takes, and the states it goes through.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{AccountId, Address, MessageId, Timestamp, address::one_or_many};
+
+/// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SendState {
+    /// Durable, waiting for its turn.
+    Queued,
+    /// An invocation is delivering it.
+    Sending,
+    /// Every recipient's server said 250.
+    Sent,
+    /// Some were sent, some failed for good.
+    Partial,
+    /// A temporary failure; tried again at its next attempt.
+    Deferred,
+    /// Every recipient failed for good.
+    Failed,
+    /// The message was handed over and the reply was lost; nobody knows.
+    Unknown,
+    /// Taken back before it was handed over.
+    Canceled,
+}
+
+/// State of one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientState {
+    /// Not decided yet.
+    Queued,
+    /// The server said 250 after the message.
+    Sent,
+    /// A temporary refusal; tried again.
+    Deferred,
+    /// Refused for good.
+    Failed,
+    /// Handed over, reply lost.
+    Unknown,
+    /// Taken back.
+    Canceled,
+}
+
+/// What to do when the reply to a handed-over message was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknown {
+    /// Leave it at `unknown`. The default: never sent twice.
+    #[default]
+    Hold,
+    /// Send it again with the same Message-ID; a recipient may get it twice.
+    Retry,
+    /// Count it as failed.
+    Fail,
+}
+
+/// X-Priority and Importance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Priority 1.
+    High,
+    /// No header.
+    Normal,
+    /// Priority 5.
+    Low,
+}
+
+/// A header of the caller's; the same name may have several values, and may repeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// RFC 5322 §2.2 field name.
+    pub name: String,
+    /// One header line each.
+    pub values: Vec<String>,
+}
+
+/// How a part is meant to be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Disposition {
+    /// A file beside the text.
+    #[default]
+    Attachment,
+    /// Shown inside the HTML, by its content id.
+    Inline,
+}
+
+/// An attachment as given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AttachmentInput {
+    /// Its name.
+    pub filename: String,
+    /// Its type; left out: `application/octet-stream`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The bytes, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// A stored file of the tenant, by its SHA-256, instead of `content`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<String>,
+    /// `attachment` or `inline`.
+    #[serde(default)]
+    pub disposition: Disposition,
+    /// The `cid:` by which the HTML names an inline part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<String>,
+}
+
+/// The caller's own object that a message belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Correlation {
+    /// Kind of object.
+    pub source: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// A mail to send.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SendRequest {
+    /// Recipients.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<Address>,
+    /// Recipients of a copy.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub cc: Vec<Address>,
+    /// Recipients that nobody sees.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub bcc: Vec<Address>,
+    /// Where answers go.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub reply_to: Vec<Address>,
+    /// The account's address or one of its identities; left out: the account's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Address>,
+    /// Subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Plain text body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// HTML body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+    /// Further headers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// Priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Attachments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentInput>,
+    /// When the reply to the handed-over message is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unknown: Option<OnUnknown>,
+    /// The caller's object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Correlation>,
+}
+
+impl SendRequest {
+    /// Everybody who gets it, each mailbox once, in order.
+    pub fn recipients(&self) -> Vec<&Address> {
+        let mut seen: Vec<&Address> = Vec::new();
+        for address in self.to.iter().chain(&self.cc).chain(&self.bcc) {
+            if !seen.iter().any(|earlier| earlier.same_mailbox(&address.address)) {
+                seen.push(address);
+            }
+        }
+        seen
+    }
+}
+
+/// The server's word on one recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SmtpReply {
+    /// Basic code (RFC 5321 §4.2).
+    pub code: u16,
+    /// Enhanced code (RFC 3463).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enhanced: Option<String>,
+    /// The rest, cut to 200 printable characters.
+    pub text: String,
+}
+
+/// One recipient's delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Recipient {
+    /// Envelope address.
+    pub address: String,
+    /// Where it stands.
+    pub state: RecipientState,
+    /// The last reply about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpReply>,
+    /// Our words where no reply came (connection, time-out).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// An outgoing message as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Outgoing {
+    /// Its id.
+    pub id: MessageId,
+    /// The account it leaves through.
+    pub account: AccountId,
+    /// Where it stands.
+    pub state: SendState,
+    /// The Message-ID header, the same on every attempt.
+    pub message_id: String,
+    /// Size of the source in bytes.
+    pub size: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the server said 250.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+    /// When it is tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<Timestamp>,
+    /// Each recipient.
+    pub recipients: Vec<Recipient>,
+}
