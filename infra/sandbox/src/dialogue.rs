@@ -61,7 +61,11 @@ pub(crate) async fn converse(
     }
     while let Some(input) = dialogue.read(wire).await? {
         let plan = core.script.plan(origin, Event::Input(&input));
-        let answer = if plan.without_effect { Answer::default() } else { dialogue.handle(&input) };
+        let answer = if plan.without_effect {
+            Answer::default()
+        } else {
+            dialogue.handle(&input)
+        };
         let next = answer.next;
         if wire.answer(answer, &plan, &input.tag).await? == Fate::Closed {
             return Ok(());

@@ -29,7 +29,13 @@ pub enum Folder {
 
 impl Folder {
     /// All folders.
-    pub const ALL: [Self; 5] = [Self::Inbox, Self::Sent, Self::Junk, Self::Trash, Self::Drafts];
+    pub const ALL: [Self; 5] = [
+        Self::Inbox,
+        Self::Sent,
+        Self::Junk,
+        Self::Trash,
+        Self::Drafts,
+    ];
 
     /// The IMAP name.
     #[must_use]
@@ -104,9 +110,18 @@ impl Messages {
     /// Reads a folder, or begins one.
     pub(crate) fn open(dir: Option<PathBuf>) -> Result<Self, Error> {
         // A new folder must not look like an earlier one of the same name (RFC 3501 §2.3.1.1).
-        let fresh = State { uid_validity: seconds(OffsetDateTime::now_utc()), uid_next: 1 };
-        let mut folder = Self { state: fresh, by_uid: BTreeMap::new(), dir };
-        let Some(dir) = folder.dir.clone() else { return Ok(folder) };
+        let fresh = State {
+            uid_validity: seconds(OffsetDateTime::now_utc()),
+            uid_next: 1,
+        };
+        let mut folder = Self {
+            state: fresh,
+            by_uid: BTreeMap::new(),
+            dir,
+        };
+        let Some(dir) = folder.dir.clone() else {
+            return Ok(folder);
+        };
         disk::make_dir(&dir)?;
         match disk::read_json(&dir.join("folder.json"))? {
             Some(state) => folder.state = state,
@@ -137,11 +152,22 @@ impl Messages {
     }
 
     /// Adds a message and returns its UID.
-    pub(crate) fn add(&mut self, bytes: Bytes, flags: BTreeSet<String>, date: OffsetDateTime) -> Result<u32, Error> {
+    pub(crate) fn add(
+        &mut self,
+        bytes: Bytes,
+        flags: BTreeSet<String>,
+        date: OffsetDateTime,
+    ) -> Result<u32, Error> {
         let uid = self.state.uid_next;
         self.state.uid_next += 1;
         let uidl = format!("{:08x}{uid:08x}", self.state.uid_validity);
-        let message = Stored { uid, uidl, bytes, flags, internal_date: date };
+        let message = Stored {
+            uid,
+            uidl,
+            bytes,
+            flags,
+            internal_date: date,
+        };
         if let Some(dir) = &self.dir {
             disk::write_json(&dir.join("folder.json"), &self.state)?;
             disk::write(&dir.join(format!("{uid}.eml")), &message.bytes)?;
@@ -153,7 +179,9 @@ impl Messages {
 
     /// Sets the flags of a message; false if there is none.
     pub(crate) fn set_flags(&mut self, uid: u32, flags: BTreeSet<String>) -> Result<bool, Error> {
-        let Some(message) = self.by_uid.get_mut(&uid) else { return Ok(false) };
+        let Some(message) = self.by_uid.get_mut(&uid) else {
+            return Ok(false);
+        };
         message.flags = flags;
         if let Some(dir) = &self.dir {
             write_meta(dir, message)?;
@@ -186,9 +214,21 @@ fn write_meta(dir: &Path, message: &Stored) -> Result<(), Error> {
 fn read_message(dir: &Path, uid: u32) -> Result<Option<Stored>, Error> {
     let meta: Option<Meta> = disk::read_json(&dir.join(format!("{uid}.json")))?;
     let bytes = disk::read(&dir.join(format!("{uid}.eml")))?;
-    let (Some(meta), Some(bytes)) = (meta, bytes) else { return Ok(None) };
-    let Meta { uidl, flags, internal_date } = meta;
-    Ok(Some(Stored { uid, uidl, bytes: bytes.into(), flags, internal_date }))
+    let (Some(meta), Some(bytes)) = (meta, bytes) else {
+        return Ok(None);
+    };
+    let Meta {
+        uidl,
+        flags,
+        internal_date,
+    } = meta;
+    Ok(Some(Stored {
+        uid,
+        uidl,
+        bytes: bytes.into(),
+        flags,
+        internal_date,
+    }))
 }
 
 /// The seconds of a time as a UIDVALIDITY, which ends in 2106.

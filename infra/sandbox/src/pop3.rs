@@ -58,10 +58,17 @@ impl Dialogue for Pop3 {
             Read::End => return Ok(None),
         };
         let verb = match moment {
-            Moment::Command => split(&String::from_utf8_lossy(bytes.trim_ascii_end())).0.to_uppercase(),
+            Moment::Command => split(&String::from_utf8_lossy(bytes.trim_ascii_end()))
+                .0
+                .to_uppercase(),
             _ => String::new(),
         };
-        Ok(Some(Input { moment, verb, tag: String::new(), bytes }))
+        Ok(Some(Input {
+            moment,
+            verb,
+            tag: String::new(),
+            bytes,
+        }))
     }
 
     fn handle(&mut self, input: &Input) -> Answer {
@@ -74,14 +81,24 @@ impl Dialogue for Pop3 {
 
     fn secured(&mut self) {
         // RFC 2595 §4
-        *self = Self { tls: true, ..Self::new(Arc::clone(&self.core), self.origin) };
+        *self = Self {
+            tls: true,
+            ..Self::new(Arc::clone(&self.core), self.origin)
+        };
     }
 }
 
 impl Pop3 {
     pub(crate) fn new(core: Arc<Core>, origin: Origin) -> Self {
         let tls = origin.service.implicit_tls();
-        Self { core, origin, tls, user: None, in_sasl: false, maildrop: None }
+        Self {
+            core,
+            origin,
+            tls,
+            user: None,
+            in_sasl: false,
+            maildrop: None,
+        }
     }
 
     fn command(&mut self, input: &Input) -> Answer {
@@ -122,8 +139,9 @@ impl Pop3 {
     }
 
     fn capabilities(&self) -> Vec<String> {
-        let mut lines: Vec<String> =
-            ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"].map(Into::into).to_vec();
+        let mut lines: Vec<String> = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
+            .map(Into::into)
+            .to_vec();
         if self.core.may_log_in(self.tls) {
             lines.extend(["USER".to_owned(), "SASL PLAIN".to_owned()]);
         }
@@ -140,7 +158,12 @@ impl Pop3 {
     }
 
     fn stls(&self) -> Answer {
-        if self.tls || !self.capabilities().iter().any(|line| line.eq_ignore_ascii_case("STLS")) {
+        if self.tls
+            || !self
+                .capabilities()
+                .iter()
+                .any(|line| line.eq_ignore_ascii_case("STLS"))
+        {
             return Answer::line("-ERR STLS is not offered");
         }
         Answer::line("+OK ready for TLS").then(Next::Secure)
@@ -184,7 +207,13 @@ impl Pop3 {
         let maildrop = Maildrop {
             core: Arc::clone(&self.core),
             address,
-            messages: messages.into_iter().map(|message| Entry { message, deleted: false }).collect(),
+            messages: messages
+                .into_iter()
+                .map(|message| Entry {
+                    message,
+                    deleted: false,
+                })
+                .collect(),
         };
         let answer = Answer::line(format!("+OK {} messages", maildrop.messages.len()));
         self.maildrop = Some(maildrop);
@@ -193,7 +222,10 @@ impl Pop3 {
 
     /// RFC 1939 §6: only QUIT deletes.
     fn quit(&mut self) -> Answer {
-        let removed = self.maildrop.take().map_or(Ok(()), |maildrop| maildrop.update());
+        let removed = self
+            .maildrop
+            .take()
+            .map_or(Ok(()), |maildrop| maildrop.update());
         match removed {
             Ok(()) => Answer::line("+OK bye").then(Next::Close),
             Err(error) => {
@@ -227,23 +259,36 @@ impl Maildrop {
 
     /// Message numbers count from 1; deleted messages keep theirs (RFC 1939 §5, DELE).
     fn existing(&self) -> impl Iterator<Item = (usize, &Stored)> {
-        (1..).zip(&self.messages).filter(|(_, entry)| !entry.deleted).map(|(number, entry)| (number, &entry.message))
+        (1..)
+            .zip(&self.messages)
+            .filter(|(_, entry)| !entry.deleted)
+            .map(|(number, entry)| (number, &entry.message))
     }
 
     fn find(&self, number: &str) -> Option<&Stored> {
         let number: usize = number.parse().ok()?;
-        self.messages.get(number.checked_sub(1)?).filter(|entry| !entry.deleted).map(|entry| &entry.message)
+        self.messages
+            .get(number.checked_sub(1)?)
+            .filter(|entry| !entry.deleted)
+            .map(|entry| &entry.message)
     }
 
     fn stat(&self) -> Answer {
-        let octets: usize = self.existing().map(|(_, message)| message.bytes.len()).sum();
+        let octets: usize = self
+            .existing()
+            .map(|(_, message)| message.bytes.len())
+            .sum();
         Answer::line(format!("+OK {} {octets}", self.existing().count()))
     }
 
     /// LIST and UIDL, of one message or all.
     fn scan(&self, number: &str, show: impl Fn(&Stored) -> String) -> Answer {
         if number.is_empty() {
-            return listing("+OK", self.existing().map(|(number, message)| format!("{number} {}", show(message))));
+            return listing(
+                "+OK",
+                self.existing()
+                    .map(|(number, message)| format!("{number} {}", show(message))),
+            );
         }
         match self.find(number) {
             Some(message) => Answer::line(format!("+OK {number} {}", show(message))),
@@ -253,7 +298,10 @@ impl Maildrop {
 
     fn retr(&self, number: &str) -> Answer {
         match self.find(number) {
-            Some(message) => multiline(format!("+OK {} octets", message.bytes.len()), &message.bytes),
+            Some(message) => multiline(
+                format!("+OK {} octets", message.bytes.len()),
+                &message.bytes,
+            ),
             None => no_such_message(),
         }
     }
@@ -267,18 +315,27 @@ impl Maildrop {
         let Some(message) = self.find(number) else {
             return no_such_message();
         };
-        let body = memchr::memmem::find(&message.bytes, b"\r\n\r\n").map_or(message.bytes.len(), |at| at + 4);
+        let body = memchr::memmem::find(&message.bytes, b"\r\n\r\n")
+            .map_or(message.bytes.len(), |at| at + 4);
         let rest = message.bytes.get(body..).unwrap_or_default();
         let length = match lines.checked_sub(1) {
-            Some(last) => memchr::memchr_iter(b'\n', rest).nth(last).map_or(rest.len(), |at| at + 1),
+            Some(last) => memchr::memchr_iter(b'\n', rest)
+                .nth(last)
+                .map_or(rest.len(), |at| at + 1),
             None => 0,
         };
         multiline("+OK top".to_owned(), &message.bytes.slice(..body + length))
     }
 
     fn dele(&mut self, number: &str) -> Answer {
-        let index = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        match index.and_then(|index| self.messages.get_mut(index)).filter(|entry| !entry.deleted) {
+        let index = number
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| number.checked_sub(1));
+        match index
+            .and_then(|index| self.messages.get_mut(index))
+            .filter(|entry| !entry.deleted)
+        {
             Some(entry) => {
                 entry.deleted = true;
                 Answer::line("+OK deleted at QUIT")
@@ -305,7 +362,9 @@ fn split(text: &str) -> (&str, &str) {
 /// A multi-line response of short lines (RFC 1939 §3); each line is a part that a rule may reverse, the first is not.
 fn listing(first: &str, lines: impl IntoIterator<Item = String>) -> Answer {
     let mut answer = Answer::line(".");
-    let lines = lines.into_iter().map(|line| vec![Bytes::from(line + "\r\n")]);
+    let lines = lines
+        .into_iter()
+        .map(|line| vec![Bytes::from(line + "\r\n")]);
     answer.head = format!("{first}\r\n").into();
     answer.parts = lines.collect();
     answer
@@ -324,7 +383,12 @@ fn multiline(first: String, message: &Bytes) -> Answer {
 
 fn stuff(message: &Bytes) -> Bytes {
     let inner = memchr::memmem::find_iter(message, b"\n.").map(|at| at + 1);
-    let dots: Vec<usize> = message.starts_with(b".").then_some(0).into_iter().chain(inner).collect();
+    let dots: Vec<usize> = message
+        .starts_with(b".")
+        .then_some(0)
+        .into_iter()
+        .chain(inner)
+        .collect();
     if dots.is_empty() {
         return message.clone();
     }
@@ -349,6 +413,9 @@ mod tests {
     fn dots_at_line_starts_are_doubled() {
         let stuffed = |message: &'static [u8]| stuff(&Bytes::from_static(message));
         assert_eq!(stuffed(b"a.b\r\n"), &b"a.b\r\n"[..]);
-        assert_eq!(stuffed(b".a\r\n.\r\n..b\r\n"), &b"..a\r\n..\r\n...b\r\n"[..]);
+        assert_eq!(
+            stuffed(b".a\r\n.\r\n..b\r\n"),
+            &b"..a\r\n..\r\n...b\r\n"[..]
+        );
     }
 }

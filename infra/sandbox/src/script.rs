@@ -38,7 +38,9 @@ pub enum Protocol {
 }
 
 /// A listening port, see [`crate::Ports`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Service {
     /// SMTP with STARTTLS.
     Smtp,
@@ -58,8 +60,15 @@ pub enum Service {
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 7] =
-        [Self::Smtp, Self::Submission, Self::Smtps, Self::Pop3, Self::Pop3s, Self::Imap, Self::Imaps];
+    pub const ALL: [Self; 7] = [
+        Self::Smtp,
+        Self::Submission,
+        Self::Smtps,
+        Self::Pop3,
+        Self::Pop3s,
+        Self::Imap,
+        Self::Imaps,
+    ];
 
     /// What is spoken there.
     #[must_use]
@@ -300,7 +309,8 @@ impl Rule {
 
     /// Answers at this speed; 0 is taken as 1.
     pub fn drip(mut self, bytes_per_second: u32) -> Self {
-        self.plan.bytes_per_second = Some(NonZeroU32::new(bytes_per_second).unwrap_or(NonZeroU32::MIN));
+        self.plan.bytes_per_second =
+            Some(NonZeroU32::new(bytes_per_second).unwrap_or(NonZeroU32::MIN));
         self
     }
 
@@ -319,7 +329,9 @@ impl Rule {
     /// Offers exactly these capabilities, as lines of EHLO or CAPA or as words of CAPABILITY.
     /// What the server can do does not change, except that STARTTLS is refused where it is not offered.
     pub fn capabilities<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
-        self.setting = Some(Setting::Capabilities(names.into_iter().map(Into::into).collect()));
+        self.setting = Some(Setting::Capabilities(
+            names.into_iter().map(Into::into).collect(),
+        ));
         self
     }
 
@@ -339,13 +351,18 @@ impl Rule {
             | (Some(At::Connect), Event::Connect)
             | (Some(At::AfterTls), Event::AfterTls) => true,
             (Some(at), Event::Input(input)) => match (at, input.moment) {
-                (At::AnyCommand, Moment::Command) | (At::Sasl, Moment::Sasl) | (At::Data, Moment::Data) => true,
+                (At::AnyCommand, Moment::Command)
+                | (At::Sasl, Moment::Sasl)
+                | (At::Data, Moment::Data) => true,
                 (At::Command(verb), Moment::Command) => input.verb.eq_ignore_ascii_case(verb),
                 _ => false,
             },
             _ => false,
         };
-        at && self.matching.as_ref().is_none_or(|text| event.contains(text))
+        at && self
+            .matching
+            .as_ref()
+            .is_none_or(|text| event.contains(text))
     }
 }
 
@@ -399,12 +416,17 @@ struct Entry {
 
 impl Entry {
     fn holds(&self, origin: Origin) -> bool {
-        self.rule.wants(origin.service) && (self.rule.session.is_none() || self.chosen == Some(origin.session))
+        self.rule.wants(origin.service)
+            && (self.rule.session.is_none() || self.chosen == Some(origin.session))
     }
 
     /// Counts a matching event; true if the rule is applied to it.
     fn fire(&mut self) -> bool {
-        if self.rule.times.is_some_and(|times| self.fired.count() >= times) {
+        if self
+            .rule
+            .times
+            .is_some_and(|times| self.fired.count() >= times)
+        {
             return false;
         }
         if self.skipped < self.rule.skip {
@@ -423,7 +445,13 @@ pub(crate) struct Script(Mutex<Vec<Entry>>);
 impl Script {
     pub(crate) fn add(&self, rule: Rule) -> Fired {
         let fired = Fired::default();
-        let entry = Entry { rule, sessions: 0, chosen: None, skipped: 0, fired: fired.clone() };
+        let entry = Entry {
+            rule,
+            sessions: 0,
+            chosen: None,
+            skipped: 0,
+            fired: fired.clone(),
+        };
         lock(&self.0).push(entry);
         fired
     }
@@ -434,7 +462,10 @@ impl Script {
 
     /// Counts a new session for the rules that name one.
     pub(crate) fn open(&self, origin: Origin) {
-        for entry in lock(&self.0).iter_mut().filter(|entry| entry.rule.wants(origin.service)) {
+        for entry in lock(&self.0)
+            .iter_mut()
+            .filter(|entry| entry.rule.wants(origin.service))
+        {
             entry.sessions += 1;
             if entry.rule.session == Some(entry.sessions) {
                 entry.chosen = Some(origin.session);
@@ -446,13 +477,20 @@ impl Script {
     pub(crate) fn plan(&self, origin: Origin, event: Event<'_>) -> Plan {
         lock(&self.0)
             .iter_mut()
-            .filter(|entry| entry.rule.setting.is_none() && entry.holds(origin) && entry.rule.takes(&event))
+            .filter(|entry| {
+                entry.rule.setting.is_none() && entry.holds(origin) && entry.rule.takes(&event)
+            })
             .find_map(|entry| entry.fire().then(|| entry.rule.plan.clone()))
             .unwrap_or_default()
     }
 
     /// The capabilities to offer, where `normal` is the truth.
-    pub(crate) fn capabilities(&self, origin: Origin, tls: bool, normal: Vec<String>) -> Vec<String> {
+    pub(crate) fn capabilities(
+        &self,
+        origin: Origin,
+        tls: bool,
+        normal: Vec<String>,
+    ) -> Vec<String> {
         let phase = if tls { At::AfterTls } else { At::Connect };
         let mut offered = normal;
         for entry in lock(&self.0).iter() {
@@ -487,5 +525,9 @@ impl Script {
 
 /// Whether a capability line is the one named: the whole line or its first word.
 fn names(line: &str, name: &str) -> bool {
-    line.eq_ignore_ascii_case(name) || line.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(name))
+    line.eq_ignore_ascii_case(name)
+        || line
+            .split(' ')
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case(name))
 }

@@ -64,7 +64,9 @@ impl Dialogue for Smtp {
                 None => return Ok(None),
             },
             _ => match wire.line().await? {
-                Read::Line(bytes) if matches!(self.expect, Expect::Command) => (Moment::Command, bytes),
+                Read::Line(bytes) if matches!(self.expect, Expect::Command) => {
+                    (Moment::Command, bytes)
+                }
                 Read::Line(bytes) => (Moment::Sasl, bytes),
                 Read::TooLong => (Moment::Broken, Bytes::new()),
                 Read::End => return Ok(None),
@@ -74,7 +76,12 @@ impl Dialogue for Smtp {
             Moment::Command => split(&text_of(&bytes)).0.to_uppercase(),
             _ => String::new(),
         };
-        Ok(Some(Input { moment, verb, tag: String::new(), bytes }))
+        Ok(Some(Input {
+            moment,
+            verb,
+            tag: String::new(),
+            bytes,
+        }))
     }
 
     fn handle(&mut self, input: &Input) -> Answer {
@@ -89,7 +96,10 @@ impl Dialogue for Smtp {
 
     fn secured(&mut self) {
         // RFC 3207 §4.2: even the EHLO must be repeated.
-        *self = Self { tls: true, ..Self::new(Arc::clone(&self.core), self.origin) };
+        *self = Self {
+            tls: true,
+            ..Self::new(Arc::clone(&self.core), self.origin)
+        };
     }
 }
 
@@ -108,7 +118,11 @@ impl Smtp {
 
     fn command(&mut self, input: &Input) -> Answer {
         // RFC 5321 §2.3.8: a line ends with CRLF, and CR and LF stand nowhere else.
-        let Some(line) = input.bytes.strip_suffix(b"\r\n").filter(|line| !line.contains(&b'\r')) else {
+        let Some(line) = input
+            .bytes
+            .strip_suffix(b"\r\n")
+            .filter(|line| !line.contains(&b'\r'))
+        else {
             return Answer::line("500 5.5.2 Lines end with CRLF");
         };
         let text = text_of(line);
@@ -137,8 +151,12 @@ impl Smtp {
     }
 
     fn capabilities(&self) -> Vec<String> {
-        let mut lines =
-            vec![format!("SIZE {SIZE}"), "PIPELINING".into(), "8BITMIME".into(), "ENHANCEDSTATUSCODES".into()];
+        let mut lines = vec![
+            format!("SIZE {SIZE}"),
+            "PIPELINING".into(),
+            "8BITMIME".into(),
+            "ENHANCEDSTATUSCODES".into(),
+        ];
         if !self.tls {
             lines.push("STARTTLS".into());
         }
@@ -161,7 +179,10 @@ impl Smtp {
         };
         Answer {
             head: format!("250-{greeting}\r\n").into(),
-            parts: lines.iter().map(|line| vec![format!("250-{line}\r\n").into()]).collect(),
+            parts: lines
+                .iter()
+                .map(|line| vec![format!("250-{line}\r\n").into()])
+                .collect(),
             ..Answer::line(format!("250 {last}"))
         }
     }
@@ -176,7 +197,11 @@ impl Smtp {
 
     /// RFC 3207 §4
     fn starttls(&self, arguments: &str) -> Answer {
-        if !self.capabilities().iter().any(|line| line.eq_ignore_ascii_case("STARTTLS")) {
+        if !self
+            .capabilities()
+            .iter()
+            .any(|line| line.eq_ignore_ascii_case("STARTTLS"))
+        {
             return Answer::line("502 5.5.1 STARTTLS is not offered");
         }
         if self.tls {
@@ -280,7 +305,10 @@ impl Smtp {
                 return Answer::line(refusal);
             }
         }
-        self.envelope = Some(Envelope { from: from.to_owned(), recipients: Vec::new() });
+        self.envelope = Some(Envelope {
+            from: from.to_owned(),
+            recipients: Vec::new(),
+        });
         Answer::line("250 2.1.0 Sender ok")
     }
 
@@ -317,7 +345,9 @@ impl Smtp {
             _ if !arguments.is_empty() => Answer::line("501 5.5.4 DATA takes no parameters"),
             None => Answer::line("503 5.5.1 MAIL first"),
             // RFC 5321 §3.3
-            Some(envelope) if envelope.recipients.is_empty() => Answer::line("554 5.5.1 No valid recipients"),
+            Some(envelope) if envelope.recipients.is_empty() => {
+                Answer::line("554 5.5.1 No valid recipients")
+            }
             Some(_) => self.challenge(Expect::Data, "354 End with CRLF . CRLF"),
         }
     }
@@ -358,7 +388,8 @@ impl Smtp {
 
 /// The first word, and what follows the blank behind it.
 fn split(text: &str) -> (&str, &str) {
-    text.split_once(' ').map_or((text, ""), |(word, rest)| (word, rest.trim_ascii_end()))
+    text.split_once(' ')
+        .map_or((text, ""), |(word, rest)| (word, rest.trim_ascii_end()))
 }
 
 /// A line as text; what is not UTF-8 shows as U+FFFD and so fails every check.
@@ -381,7 +412,9 @@ fn path<'a>(arguments: &'a str, keyword: &str) -> Option<(&'a str, &'a str)> {
 
 /// A mailbox as far as a sandbox must know (RFC 5321 §4.1.2); without SMTPUTF8 in ASCII (RFC 6531 §3.3).
 fn is_address(address: &str) -> bool {
-    let printable = address.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>'));
+    let printable = address
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>'));
     printable
         && address
             .rsplit_once('@')
@@ -405,7 +438,9 @@ fn refuse_parameter(parameter: &str) -> Option<&'static str> {
 /// Takes away the final dot and the dots that the client doubled (RFC 5321 §4.5.2).
 fn unstuff(wire: &Bytes) -> Bytes {
     let content = wire.slice(..wire.len().saturating_sub(b".\r\n".len()));
-    let stuffed: Vec<usize> = memchr::memmem::find_iter(&content, b"\r\n.").map(|at| at + 2).collect();
+    let stuffed: Vec<usize> = memchr::memmem::find_iter(&content, b"\r\n.")
+        .map(|at| at + 2)
+        .collect();
     if stuffed.is_empty() && !content.starts_with(b".") {
         return content;
     }
@@ -449,14 +484,25 @@ mod tests {
         let plain = |wire: &'static [u8]| unstuff(&Bytes::from_static(wire));
         assert_eq!(plain(b".\r\n"), &b""[..]);
         assert_eq!(plain(b"a\r\n.\r\n"), &b"a\r\n"[..]);
-        assert_eq!(plain(b"..\r\n..a.b\r\n.c\r\n.\r\n"), &b".\r\n.a.b\r\nc\r\n"[..]);
+        assert_eq!(
+            plain(b"..\r\n..a.b\r\n.c\r\n.\r\n"),
+            &b".\r\n.a.b\r\nc\r\n"[..]
+        );
         assert_eq!(plain(b"\r\n....\r\n.\r\n"), &b"\r\n...\r\n"[..]);
     }
 
     #[test]
     fn only_crlf_ends_a_line() {
         assert_eq!(fault(b"a\r\n\r\nb\r\n"), None);
-        for bad in [&b"a\nb\r\n"[..], b"a\rb\r\n", b"a\r\r\n", b"\n", b"a\r\n\n", b"a\0b\r\n", b"a\r"] {
+        for bad in [
+            &b"a\nb\r\n"[..],
+            b"a\rb\r\n",
+            b"a\r\r\n",
+            b"\n",
+            b"a\r\n\n",
+            b"a\0b\r\n",
+            b"a\r",
+        ] {
             assert!(fault(bad).is_some(), "{bad:?}");
         }
         let longest = [&[b'x'; 998][..], b"\r\n"].concat();
@@ -466,9 +512,18 @@ mod tests {
 
     #[test]
     fn paths_are_exact() {
-        assert_eq!(path("FROM:<a@b.c> SIZE=1", "FROM:"), Some(("a@b.c", "SIZE=1")));
+        assert_eq!(
+            path("FROM:<a@b.c> SIZE=1", "FROM:"),
+            Some(("a@b.c", "SIZE=1"))
+        );
         assert_eq!(path("from:<>", "FROM:"), Some(("", "")));
-        for bad in ["FROM: <a@b.c>", "FROM:a@b.c", "FROM:<a@b.c>SIZE=1", "TO:<a@b.c>", "FR"] {
+        for bad in [
+            "FROM: <a@b.c>",
+            "FROM:a@b.c",
+            "FROM:<a@b.c>SIZE=1",
+            "TO:<a@b.c>",
+            "FR",
+        ] {
             assert_eq!(path(bad, "FROM:"), None, "{bad}");
         }
     }

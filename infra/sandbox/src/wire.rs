@@ -54,7 +54,10 @@ impl Answer {
     pub(crate) fn line(text: impl Into<String>) -> Self {
         let mut text = text.into();
         text.push_str("\r\n");
-        Self { end: text.into(), ..Self::default() }
+        Self {
+            end: text.into(),
+            ..Self::default()
+        }
     }
 
     /// An answer whose last line is the end, after which comes `next`.
@@ -99,7 +102,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, origin: Origin, transcript: Arc<Transcript>) -> Self {
-        Self { stream: Stream::Plain(stream), buffer: BytesMut::new(), origin, transcript }
+        Self {
+            stream: Stream::Plain(stream),
+            buffer: BytesMut::new(),
+            origin,
+            transcript,
+        }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -172,7 +180,10 @@ impl Wire {
             }
             if data.len() > limit + END.len() {
                 // Keeps what tells "too long", and the last bytes, where the end may have begun.
-                let tail = data.get(data.len() - END.len()..).unwrap_or_default().to_vec();
+                let tail = data
+                    .get(data.len() - END.len()..)
+                    .unwrap_or_default()
+                    .to_vec();
                 data.truncate(limit + 1);
                 data.extend_from_slice(&tail);
             }
@@ -191,7 +202,12 @@ impl Wire {
     }
 
     /// Gives an answer as the plan wants it; `tag` is that of an IMAP command.
-    pub(crate) async fn answer(&mut self, answer: Answer, plan: &Plan, tag: &str) -> io::Result<Fate> {
+    pub(crate) async fn answer(
+        &mut self,
+        answer: Answer,
+        plan: &Plan,
+        tag: &str,
+    ) -> io::Result<Fate> {
         match plan.stall {
             Some(Stall::Forever) => return self.read_until_closed().await,
             Some(Stall::For(time)) => sleep(time).await,
@@ -212,7 +228,9 @@ impl Wire {
         }
         match (plan.ending, next) {
             (Some(Ending::Dropped), _) => self.drop_tcp().await.map(|()| Fate::Closed),
-            (Some(Ending::Orderly), _) | (None, Next::Close) => self.close().await.map(|()| Fate::Closed),
+            (Some(Ending::Orderly), _) | (None, Next::Close) => {
+                self.close().await.map(|()| Fate::Closed)
+            }
             (None, Next::Read | Next::Secure) => Ok(Fate::Open),
         }
     }
@@ -291,7 +309,10 @@ impl Wire {
     async fn linger(&mut self) {
         let mut scratch = [0; 4096];
         // The session is over: neither the client's last bytes nor their failure matter.
-        let _ = timeout(LINGER, async { while matches!(self.stream.read(&mut scratch).await, Ok(1..)) {} }).await;
+        let _ = timeout(LINGER, async {
+            while matches!(self.stream.read(&mut scratch).await, Ok(1..)) {}
+        })
+        .await;
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
@@ -300,12 +321,14 @@ impl Wire {
     }
 
     fn record(&self, from_client: bool, bytes: &[u8]) {
-        self.transcript.record(self.origin, from_client, self.is_tls(), &[bytes]);
+        self.transcript
+            .record(self.origin, from_client, self.is_tls(), &[bytes]);
     }
 
     fn record_answer(&self, segments: &[Bytes]) {
         let segments: Vec<&[u8]> = segments.iter().map(AsRef::as_ref).collect();
-        self.transcript.record(self.origin, false, self.is_tls(), &segments);
+        self.transcript
+            .record(self.origin, false, self.is_tls(), &segments);
     }
 
     /// What the client sent without a line end before it closed.
@@ -329,7 +352,11 @@ fn arrange(answer: Answer, plan: &Plan, tag: &str) -> Vec<Bytes> {
             parts.reverse();
         }
         segments.extend(parts.into_iter().flatten());
-        segments.push(plan.completion.as_ref().map_or(answer.end, |end| with_tag(end, tag)));
+        segments.push(
+            plan.completion
+                .as_ref()
+                .map_or(answer.end, |end| with_tag(end, tag)),
+        );
     }
     segments.push(with_tag(&plan.append, tag));
     segments
@@ -348,7 +375,7 @@ fn with_tag(bytes: &Bytes, tag: &str) -> Bytes {
     out.into()
 }
 
-fn cut(segments: &mut Vec<Bytes>, mut limit: usize) {
+fn cut(segments: &mut [Bytes], mut limit: usize) {
     for segment in segments.iter_mut() {
         segment.truncate(limit);
         limit -= segment.len();
@@ -356,7 +383,11 @@ fn cut(segments: &mut Vec<Bytes>, mut limit: usize) {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
@@ -366,7 +397,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),

@@ -60,16 +60,23 @@ struct Outcome {
 
 impl Outcome {
     fn new(status: impl Into<String>) -> Self {
-        Self { parts: Vec::new(), status: status.into() }
+        Self {
+            parts: Vec::new(),
+            status: status.into(),
+        }
     }
 
     fn untagged(mut self, text: impl AsRef<str>) -> Self {
-        self.parts.push(vec![format!("* {}\r\n", text.as_ref()).into()]);
+        self.parts
+            .push(vec![format!("* {}\r\n", text.as_ref()).into()]);
         self
     }
 
     fn tagged(self, tag: &str) -> Answer {
-        Answer { parts: self.parts, ..Answer::line(format!("{tag} {}", self.status)) }
+        Answer {
+            parts: self.parts,
+            ..Answer::line(format!("{tag} {}", self.status))
+        }
     }
 }
 
@@ -83,14 +90,22 @@ impl From<crate::Error> for Outcome {
 
 impl Dialogue for Imap {
     fn greeting(&mut self) -> Answer {
-        Answer::line(format!("* OK [CAPABILITY {}] Halfpenny sandbox ready", self.capabilities()))
+        Answer::line(format!(
+            "* OK [CAPABILITY {}] Halfpenny sandbox ready",
+            self.capabilities()
+        ))
     }
 
     async fn read(&mut self, wire: &mut Wire) -> io::Result<Option<Input>> {
         if let Some(tag) = &self.in_sasl {
             let tag = tag.clone();
             return Ok(match wire.line().await? {
-                Read::Line(bytes) => Some(Input { moment: Moment::Sasl, verb: String::new(), tag, bytes }),
+                Read::Line(bytes) => Some(Input {
+                    moment: Moment::Sasl,
+                    verb: String::new(),
+                    tag,
+                    bytes,
+                }),
                 Read::TooLong => Some(broken(Bytes::new())),
                 Read::End => None,
             });
@@ -107,13 +122,18 @@ impl Dialogue for Imap {
                 Err(_) if input.tag.is_empty() => Answer::line("* BAD No command"),
                 Err(_) => Answer::line(format!("{} BAD Not understood", input.tag)),
             },
-            Moment::Data | Moment::Broken => Answer::line("* BYE [TOOBIG] Too long").then(Next::Close),
+            Moment::Data | Moment::Broken => {
+                Answer::line("* BYE [TOOBIG] Too long").then(Next::Close)
+            }
         }
     }
 
     fn secured(&mut self) {
         // RFC 3501 §6.2.1: the client forgets the capabilities, the server its state.
-        *self = Self { tls: true, ..Self::new(Arc::clone(&self.core), self.origin) };
+        *self = Self {
+            tls: true,
+            ..Self::new(Arc::clone(&self.core), self.origin)
+        };
     }
 }
 
@@ -126,11 +146,17 @@ async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
             Read::TooLong => return Ok(Some(broken(command.freeze()))),
             Read::End => return Ok(None),
         }
-        let Err(CommandDecodeError::LiteralFound { length, mode, .. }) = CommandCodec::default().decode(&command)
+        let Err(CommandDecodeError::LiteralFound { length, mode, .. }) =
+            CommandCodec::default().decode(&command)
         else {
             let bytes = command.freeze();
             let (tag, verb) = name(&bytes);
-            return Ok(Some(Input { moment: Moment::Command, verb, tag, bytes }));
+            return Ok(Some(Input {
+                moment: Moment::Command,
+                verb,
+                tag,
+                bytes,
+            }));
         };
         if length > LITERAL {
             return Ok(Some(broken(command.freeze())));
@@ -138,7 +164,10 @@ async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
         if mode == LiteralMode::Sync {
             wire.send(b"+ Go on\r\n").await?;
         }
-        match wire.exactly(usize::try_from(length).unwrap_or(usize::MAX)).await? {
+        match wire
+            .exactly(usize::try_from(length).unwrap_or(usize::MAX))
+            .await?
+        {
             Some(literal) => command.extend_from_slice(&literal),
             None => return Ok(None),
         }
@@ -146,12 +175,20 @@ async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
 }
 
 fn broken(bytes: Bytes) -> Input {
-    Input { moment: Moment::Broken, verb: String::new(), tag: "*".to_owned(), bytes }
+    Input {
+        moment: Moment::Broken,
+        verb: String::new(),
+        tag: "*".to_owned(),
+        bytes,
+    }
 }
 
 /// Tag and command, `UID` included, of whatever came.
 fn name(command: &[u8]) -> (String, String) {
-    let line = command.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
+    let line = command
+        .split(|byte| *byte == b'\r' || *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let tag = words.next().unwrap_or_default().to_owned();
@@ -165,20 +202,43 @@ fn name(command: &[u8]) -> (String, String) {
 impl Imap {
     pub(crate) fn new(core: Arc<Core>, origin: Origin) -> Self {
         let tls = origin.service.implicit_tls();
-        Self { core, origin, tls, login: None, in_sasl: None, selected: None }
+        Self {
+            core,
+            origin,
+            tls,
+            login: None,
+            in_sasl: None,
+            selected: None,
+        }
     }
 
     fn capabilities(&self) -> String {
-        let mut words: Vec<String> =
-            ["IMAP4rev1", "SASL-IR", "LITERAL+", "UIDPLUS", "MOVE", "UNSELECT", "SPECIAL-USE"].map(Into::into).to_vec();
+        let mut words: Vec<String> = [
+            "IMAP4rev1",
+            "SASL-IR",
+            "LITERAL+",
+            "UIDPLUS",
+            "MOVE",
+            "UNSELECT",
+            "SPECIAL-USE",
+        ]
+        .map(Into::into)
+        .to_vec();
         if self.login.is_none() {
             if !self.tls {
                 words.push("STARTTLS".to_owned());
             }
-            let login = if self.core.may_log_in(self.tls) { "AUTH=PLAIN" } else { "LOGINDISABLED" };
+            let login = if self.core.may_log_in(self.tls) {
+                "AUTH=PLAIN"
+            } else {
+                "LOGINDISABLED"
+            };
             words.push(login.to_owned());
         }
-        self.core.script.capabilities(self.origin, self.tls, words).join(" ")
+        self.core
+            .script
+            .capabilities(self.origin, self.tls, words)
+            .join(" ")
     }
 
     fn command(&mut self, command: Command<'_>) -> Answer {
@@ -189,21 +249,34 @@ impl Imap {
                 Outcome::new("OK Done").untagged(format!("CAPABILITY {}", self.capabilities()))
             }
             CommandBody::Logout => {
-                return Outcome::new("OK Bye").untagged("BYE Logging out").tagged(tag).then(Next::Close);
+                return Outcome::new("OK Bye")
+                    .untagged("BYE Logging out")
+                    .tagged(tag)
+                    .then(Next::Close);
             }
             CommandBody::StartTLS => return self.starttls(tag),
-            CommandBody::Login { .. } | CommandBody::Authenticate { .. } if self.login.is_some() => {
+            CommandBody::Login { .. } | CommandBody::Authenticate { .. }
+                if self.login.is_some() =>
+            {
                 Outcome::new("BAD Logged in already")
             }
-            CommandBody::Login { .. } | CommandBody::Authenticate { .. } if !self.core.may_log_in(self.tls) => {
+            CommandBody::Login { .. } | CommandBody::Authenticate { .. }
+                if !self.core.may_log_in(self.tls) =>
+            {
                 // RFC 5530 §3
                 Outcome::new("NO [PRIVACYREQUIRED] TLS before a login")
             }
             CommandBody::Login { username, password } => {
                 let user = String::from_utf8_lossy(username.as_ref()).into_owned();
-                self.judge(&user, &String::from_utf8_lossy(password.declassify().as_ref()))
+                self.judge(
+                    &user,
+                    &String::from_utf8_lossy(password.declassify().as_ref()),
+                )
             }
-            CommandBody::Authenticate { mechanism, initial_response } => {
+            CommandBody::Authenticate {
+                mechanism,
+                initial_response,
+            } => {
                 if mechanism != AuthMechanism::Plain {
                     return Outcome::new("NO PLAIN only").tagged(tag);
                 }
@@ -212,7 +285,9 @@ impl Imap {
                     return Answer::line("+ ");
                 };
                 // RFC 4959 §3
-                self.plain(auth::plain_message(&String::from_utf8_lossy(response.declassify())))
+                self.plain(auth::plain_message(&String::from_utf8_lossy(
+                    response.declassify(),
+                )))
             }
             body => self.authenticated(body),
         };
@@ -221,7 +296,10 @@ impl Imap {
 
     /// RFC 3501 §6.2.1
     fn starttls(&self, tag: &str) -> Answer {
-        let offered = self.capabilities().split(' ').any(|word| word.eq_ignore_ascii_case("STARTTLS"));
+        let offered = self
+            .capabilities()
+            .split(' ')
+            .any(|word| word.eq_ignore_ascii_case("STARTTLS"));
         if self.tls || !offered {
             return Answer::line(format!("{tag} BAD STARTTLS is not offered"));
         }
@@ -264,7 +342,11 @@ impl Imap {
                 | CommandBody::Store { uid: false, .. }
                 | CommandBody::Search { uid: false, .. }
         );
-        let mut session = Session { core: &self.core, address, selected: &mut self.selected };
+        let mut session = Session {
+            core: &self.core,
+            address,
+            selected: &mut self.selected,
+        };
         let mut outcome = session.run(body);
         if !numbered {
             outcome.parts.extend(session.news());
@@ -279,10 +361,24 @@ impl Session<'_> {
             CommandBody::Noop | CommandBody::Check => Outcome::new("OK Done"),
             CommandBody::Select { mailbox } => self.select(&mailbox, false),
             CommandBody::Examine { mailbox } => self.select(&mailbox, true),
-            CommandBody::List { reference, mailbox_wildcard } => self.list("LIST", &reference, &mailbox_wildcard),
-            CommandBody::Lsub { reference, mailbox_wildcard } => self.list("LSUB", &reference, &mailbox_wildcard),
-            CommandBody::Status { mailbox, item_names } => self.status(&mailbox, &item_names),
-            CommandBody::Append { mailbox, flags, date, message } => self.append(&mailbox, &flags, date, &message),
+            CommandBody::List {
+                reference,
+                mailbox_wildcard,
+            } => self.list("LIST", &reference, &mailbox_wildcard),
+            CommandBody::Lsub {
+                reference,
+                mailbox_wildcard,
+            } => self.list("LSUB", &reference, &mailbox_wildcard),
+            CommandBody::Status {
+                mailbox,
+                item_names,
+            } => self.status(&mailbox, &item_names),
+            CommandBody::Append {
+                mailbox,
+                flags,
+                date,
+                message,
+            } => self.append(&mailbox, &flags, date, &message),
             CommandBody::Create { .. }
             | CommandBody::Delete { .. }
             | CommandBody::Rename { .. }
@@ -297,23 +393,45 @@ impl Session<'_> {
         let Some(view) = self.selected.as_mut() else {
             return Outcome::new("BAD Unknown command, or select a folder first");
         };
-        let mut folder = messages::Selected { core: self.core, address: self.address, view };
+        let mut folder = messages::Selected {
+            core: self.core,
+            address: self.address,
+            view,
+        };
         let done = match body {
-            CommandBody::Fetch { sequence_set, macro_or_item_names, uid } => {
-                folder.fetch(&sequence_set, macro_or_item_names, uid)
-            }
+            CommandBody::Fetch {
+                sequence_set,
+                macro_or_item_names,
+                uid,
+            } => folder.fetch(&sequence_set, macro_or_item_names, uid),
             CommandBody::Search { criteria, uid, .. } => Ok(folder.search(criteria.as_ref(), uid)),
-            CommandBody::Store { sequence_set, kind, response, flags, uid } => {
-                folder.store(&sequence_set, kind, response, &flags, uid)
-            }
-            CommandBody::Copy { sequence_set, mailbox, uid } => folder.copy(&sequence_set, &mailbox, uid),
-            CommandBody::Move { sequence_set, mailbox, uid } => folder.r#move(&sequence_set, &mailbox, uid),
+            CommandBody::Store {
+                sequence_set,
+                kind,
+                response,
+                flags,
+                uid,
+            } => folder.store(&sequence_set, kind, response, &flags, uid),
+            CommandBody::Copy {
+                sequence_set,
+                mailbox,
+                uid,
+            } => folder.copy(&sequence_set, &mailbox, uid),
+            CommandBody::Move {
+                sequence_set,
+                mailbox,
+                uid,
+            } => folder.r#move(&sequence_set, &mailbox, uid),
             CommandBody::Expunge => folder.expunge(None),
             // RFC 4315 §2.1
             CommandBody::ExpungeUid { sequence_set } => folder.expunge(Some(&sequence_set)),
             CommandBody::Close => {
                 // RFC 3501 §6.4.2
-                let done = if folder.view.read_only { Ok(Outcome::new("OK")) } else { folder.expunge(None) };
+                let done = if folder.view.read_only {
+                    Ok(Outcome::new("OK"))
+                } else {
+                    folder.expunge(None)
+                };
                 *self.selected = None;
                 done.map(|_| Outcome::new("OK Closed"))
             }

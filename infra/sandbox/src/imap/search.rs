@@ -78,7 +78,10 @@ impl Candidate<'_> {
             SearchKey::From(part) => self.header_has(b"From", part.as_ref()),
             SearchKey::Subject(part) => self.header_has(b"Subject", part.as_ref()),
             SearchKey::To(part) => self.header_has(b"To", part.as_ref()),
-            SearchKey::Body(part) => has(message.get(body_start(message)..).unwrap_or_default(), part.as_ref()),
+            SearchKey::Body(part) => has(
+                message.get(body_start(message)..).unwrap_or_default(),
+                part.as_ref(),
+            ),
             SearchKey::Text(part) => has(message, part.as_ref()),
             _ => false,
         }
@@ -104,7 +107,8 @@ impl Candidate<'_> {
 
     /// The day of the Date field, if it can be read.
     fn sent(&self) -> Option<String> {
-        let (name, field) = header_fields(&self.message.bytes).find(|(name, _)| name.eq_ignore_ascii_case(b"Date"))?;
+        let (name, field) = header_fields(&self.message.bytes)
+            .find(|(name, _)| name.eq_ignore_ascii_case(b"Date"))?;
         let value = std::str::from_utf8(field.get(name.len() + 1..)?).ok()?;
         day(OffsetDateTime::parse(value.trim(), &Rfc2822).ok())
     }
