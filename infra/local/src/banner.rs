@@ -24,7 +24,9 @@ pub(crate) fn render(url: &str, token: &str, data: &str, mailbox: Option<Mailbox
             head + &block(url, token, mailbox)
         },
     );
-    format!("ready {url}\ntoken {token}\n\nFor tools: source {data}/env. Logs: {data}/log. Stop: Ctrl-C.\n{block}")
+    format!(
+        "ready {url}\ntoken {token}\n\nFor tools: source {data}/env. Logs: {data}/log. Stop: Ctrl-C.\n{block}"
+    )
 }
 
 /// Needs bash, curl, coreutils and diffutils; leaves the interactive shell as it was but for a few variables.
@@ -66,7 +68,10 @@ mod tests {
 
     #[test]
     fn the_block_names_the_sandboxs_real_ports() {
-        let mailbox = Mailbox { submission: 40001, imaps: 40002 };
+        let mailbox = Mailbox {
+            submission: 40001,
+            imaps: 40002,
+        };
         let text = render("http://127.0.0.1:9000", "hp_x", "/d", Some(mailbox));
         assert!(text.contains(r#""port": 40001, "security": "starttls""#));
         assert!(text.contains(r#""port": 40002, "security": "tls""#));
@@ -74,8 +79,22 @@ mod tests {
 
     #[test]
     fn the_block_is_bash() {
-        let text = block("http://127.0.0.1:9000", "hp_x", Mailbox { submission: 9587, imaps: 9993 });
-        let checked = std::process::Command::new("/bin/bash").args(["-n", "-c", &text]).output().unwrap();
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        let text = block(
+            "http://127.0.0.1:9000",
+            "hp_x",
+            Mailbox {
+                submission: 9587,
+                imaps: 9993,
+            },
+        );
+        let checked = std::process::Command::new("/bin/bash")
+            .args(["-n", "-c", &text])
+            .output()
+            .unwrap();
+        assert!(
+            checked.status.success(),
+            "{}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
     }
 }

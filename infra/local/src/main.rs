@@ -25,7 +25,7 @@ mod settings;
 mod template;
 mod triggers;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,7 +52,8 @@ async fn main() -> ExitCode {
 async fn start() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::from_env()?;
     let filter = EnvFilter::builder().parse(settings.log.as_deref().unwrap_or(DEFAULT_LOG))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).init();
     service::run(settings, stop_signal()?).await?;
     Ok(())
 }

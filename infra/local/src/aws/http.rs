@@ -88,6 +88,10 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     }
 }
 
+/// The requests so far as JSON, `{"dynamodb.PutItem": 3}`, for tests that hold a flow to its budget.
+/// No bucket can have this name.
+const COUNTS: &str = "/_counts";
+
 /// The services behind the listener.
 #[derive(Clone)]
 pub(super) struct Router {
@@ -100,7 +104,10 @@ pub(super) struct Router {
 impl Router {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let Some(target) = request.headers().get("x-amz-target") else {
-            return self.s3(request).await;
+            return match request.uri().path() {
+                COUNTS => Response::new(Body::from(Bytes::from(json!(self.counts.snapshot()).to_string()))),
+                _ => self.s3(request).await,
+            };
         };
         let target = target.to_str().unwrap_or_default().to_owned();
         match target.split_once('.') {

@@ -1,4 +1,5 @@
-//! What functions print: line by line into `log/<function>.log` and onto the terminal, as `[send#0] line`.
+//! What functions print: line by line onto the terminal, as `[send#0] line`, and with the time before it, as CloudWatch
+//! has it, into `log/<function>.log`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Child;
 
@@ -81,7 +84,7 @@ async fn copy(stream: impl AsyncRead + Unpin, log: Arc<Log>, function: String, n
     while let Ok(Some(line)) = read_line(&mut reader).await {
         let line = format!("[{function}#{number}] {line}\n");
         if let Some(open) = &mut file
-            && let Err(error) = open.write_all(line.as_bytes())
+            && let Err(error) = open.write_all(format!("{} {line}", now()).as_bytes())
         {
             tracing::warn!(%function, "log file lost: {error}");
             file = None;
@@ -89,6 +92,12 @@ async fn copy(stream: impl AsyncRead + Unpin, log: Arc<Log>, function: String, n
         // A full backlog means that nobody reads the terminal.
         drop(log.terminal.try_send(line));
     }
+}
+
+fn now() -> String {
+    OffsetDateTime::now_utc()
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }
 
 /// The next line without its end, at most [`MAX_LINE`] bytes of it; `None` at the end of the stream.

@@ -107,6 +107,8 @@ fn command(function: &Function, number: u32) -> Command {
         .env("AWS_DEFAULT_REGION", &host.region)
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("TZ", ":UTC")
+        // What a function prints also goes to a file.
+        .env("NO_COLOR", "1")
         .envs(&function.spec.env)
         // With a path in it, the Rust runtime wants the scheme too.
         .env("AWS_LAMBDA_RUNTIME_API", api)

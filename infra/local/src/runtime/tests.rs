@@ -420,7 +420,8 @@ async fn a_function_sees_its_own_environment_and_nothing_of_the_shell() {
         &format!("[f#0] AWS_LAMBDA_RUNTIME_API=http://127.0.0.1:{port}/f/0"),
     ] {
         assert!(
-            log.lines().any(|found| found == line),
+            log.lines()
+                .any(|found| found.ends_with(&format!(" {line}"))),
             "{line} is missing in\n{log}"
         );
     }
