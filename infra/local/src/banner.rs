@@ -44,10 +44,11 @@ hp $demo/messages -d @- <<MAIL
 {{"to": ["{ada}"], "subject": "A first mail", "text": "Hello Ada", "html": "<p>Hello <b>Ada</b></p>",
  "attachments": [{{"filename": "noise.bin", "contentType": "application/octet-stream", "content": "$(base64 -w0 $folder/sent.bin)"}}]}}
 MAIL
-hp -X POST $demo/pull
-list=$(hp "$demo/messages?direction=incoming&limit=1"); echo "$list"
-[[ $list =~ '"id":"'([^\"]+) ]] && mail=${{BASH_REMATCH[1]}}; [[ $list =~ '"part":'([0-9]+) ]] && part=${{BASH_REMATCH[1]}}
-hp $demo/messages/$mail
+pull=$(hp -X POST $demo/pull); echo "$pull"
+[[ $pull =~ '"stored":['[^]]*'"'([^\"]+)'"]' ]] && mail=${{BASH_REMATCH[1]}}
+hp $demo/messages
+read=$(hp $demo/messages/$mail); echo "$read"
+[[ $read =~ '"part":'([0-9]+) ]] && part=${{BASH_REMATCH[1]}}
 hp -L -o $folder/saved.bin "$demo/messages/$mail/attachments/$part?inline=true"
 cmp $folder/sent.bin $folder/saved.bin && echo "the attachment is byte-identical: $folder/saved.bin"
 "#

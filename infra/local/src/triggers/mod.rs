@@ -2,6 +2,8 @@
 
 mod queue;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
