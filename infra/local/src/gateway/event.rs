@@ -275,6 +275,7 @@ fn is_text(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use hyper::Request;
+    use hyper::http::request::Builder;
 
     use super::*;
     use crate::gateway::route::Router;
@@ -306,7 +307,7 @@ mod tests {
         })
     }
 
-    fn event(request: hyper::http::request::Builder, body: &'static [u8]) -> Value {
+    fn event(request: Builder, body: &'static [u8]) -> Value {
         let (head, ()) = request.body(()).unwrap().into_parts();
         let peer = "127.0.0.1:4711".parse().unwrap();
         let mut request = ApiRequest::new(head, Bytes::from_static(body), peer);
