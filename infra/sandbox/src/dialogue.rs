@@ -44,6 +44,10 @@ pub(crate) trait Dialogue: Send {
     /// Takes effect, and says what to answer.
     fn handle(&mut self, input: &Input) -> Answer;
 
+    /// A rule has answered in place of `handle`: nothing takes effect, but what the input ends is over,
+    /// so that the next line is a command again.
+    fn passed_over(&mut self, input: &Input);
+
     /// TLS has begun after STARTTLS: whatever was learnt before is forgotten (RFC 3207 §4.2).
     fn secured(&mut self);
 }
@@ -62,6 +66,7 @@ pub(crate) async fn converse(
     while let Some(input) = dialogue.read(wire).await? {
         let plan = core.script.plan(origin, Event::Input(&input));
         let answer = if plan.without_effect {
+            dialogue.passed_over(&input);
             Answer::default()
         } else {
             dialogue.handle(&input)

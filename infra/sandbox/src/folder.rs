@@ -103,6 +103,8 @@ struct Meta {
 pub(crate) struct Messages {
     state: State,
     by_uid: BTreeMap<u32, Stored>,
+    /// Counts arrivals and removals since the start.
+    changes: u64,
     dir: Option<PathBuf>,
 }
 
@@ -117,6 +119,7 @@ impl Messages {
         let mut folder = Self {
             state: fresh,
             by_uid: BTreeMap::new(),
+            changes: 0,
             dir,
         };
         let Some(dir) = folder.dir.clone() else {
@@ -141,6 +144,10 @@ impl Messages {
 
     pub(crate) fn uid_next(&self) -> u32 {
         self.state.uid_next
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Stored> {
@@ -174,6 +181,7 @@ impl Messages {
             write_meta(dir, &message)?;
         }
         self.by_uid.insert(uid, message);
+        self.changes += 1;
         Ok(uid)
     }
 
@@ -197,6 +205,7 @@ impl Messages {
                 disk::remove(&dir.join(format!("{uid}.eml")))?;
             }
             self.by_uid.remove(uid);
+            self.changes += 1;
         }
         Ok(())
     }

@@ -98,6 +98,8 @@ pub(crate) struct Store {
 pub(crate) struct View {
     pub(crate) uid_validity: u32,
     pub(crate) uid_next: u32,
+    /// Differs when messages have come or gone.
+    pub(crate) changes: u64,
     pub(crate) messages: Vec<Stored>,
 }
 
@@ -241,8 +243,14 @@ impl Store {
         folder_of(&mut state, address, folder).map(|messages| View {
             uid_validity: messages.uid_validity(),
             uid_next: messages.uid_next(),
+            changes: messages.changes(),
             messages: messages.all().cloned().collect(),
         })
+    }
+
+    /// A folder's `View::changes` alone, which costs nothing.
+    pub(crate) fn changes(&self, address: &str, folder: Folder) -> Option<u64> {
+        Some(folder_of(&mut lock(&self.state), address, folder)?.changes())
     }
 
     /// One message; `None` when it was removed meanwhile.

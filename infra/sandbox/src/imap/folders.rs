@@ -11,8 +11,8 @@ use imap_codec::imap_types::mailbox::{ListMailbox, Mailbox};
 use imap_codec::imap_types::status::StatusDataItemName;
 use time::{OffsetDateTime, UtcOffset};
 
+use super::session::{Outcome, Session};
 use super::view::View;
-use super::{Outcome, Session};
 use crate::store::{Folder, Stored};
 
 /// RFC 3501 §2.3.2
@@ -71,6 +71,7 @@ impl Session<'_> {
             folder,
             read_only,
             uids,
+            changes: state.changes,
         });
         outcome.untagged(format!("OK [PERMANENTFLAGS ({permanent})] Kept flags"))
     }

@@ -8,10 +8,10 @@ use imap_codec::imap_types::mailbox::Mailbox;
 use imap_codec::imap_types::search::SearchKey;
 use imap_codec::imap_types::sequence::SequenceSet;
 
-use super::Outcome;
 use super::fetch::Items;
 use super::folders::{named, no_such_folder};
 use super::search::Candidate;
+use super::session::Outcome;
 use super::view::{Named, View};
 use crate::server::Core;
 use crate::store::Stored;
@@ -227,7 +227,7 @@ impl Selected<'_> {
 }
 
 fn read_only() -> Outcome {
-    Outcome::new("NO [READ-ONLY] Examined only")
+    Outcome::new("NO Examined only")
 }
 
 /// UIDs as a set, runs as ranges.

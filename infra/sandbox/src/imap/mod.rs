@@ -3,13 +3,14 @@
 //! imap-codec parses the commands; answers are raw bytes, so that rules can malform them.
 //! Left out: IDLE, ENVELOPE and BODYSTRUCTURE, making and renaming folders.
 //!
-//! `folders` answers about folders, `messages` about messages in the selected one, `fetch` and `search`
+//! `session` sorts the commands, `folders` answers about folders, `messages` about messages in the selected one, `fetch` and `search`
 //! hold what their commands ask for, `view` is the client's idea of the selected folder.
 
 mod fetch;
 mod folders;
 mod messages;
 mod search;
+mod session;
 mod view;
 
 use std::io;
@@ -24,6 +25,7 @@ use imap_codec::imap_types::core::LiteralMode;
 
 use crate::auth;
 use crate::dialogue::{Dialogue, Input, Moment};
+use crate::imap::session::{Outcome, Session};
 use crate::imap::view::View;
 use crate::script::Origin;
 use crate::server::Core;
@@ -43,49 +45,6 @@ pub(crate) struct Imap {
     /// The tag of an AUTHENTICATE whose response comes next.
     in_sasl: Option<String>,
     selected: Option<View>,
-}
-
-/// What a command of the authenticated or selected state works with.
-struct Session<'a> {
-    core: &'a Core,
-    address: &'a str,
-    selected: &'a mut Option<View>,
-}
-
-/// The result of a command: untagged responses and the text of the tagged one, `OK …` or `NO …`.
-struct Outcome {
-    parts: Vec<Vec<Bytes>>,
-    status: String,
-}
-
-impl Outcome {
-    fn new(status: impl Into<String>) -> Self {
-        Self {
-            parts: Vec::new(),
-            status: status.into(),
-        }
-    }
-
-    fn untagged(mut self, text: impl AsRef<str>) -> Self {
-        self.parts
-            .push(vec![format!("* {}\r\n", text.as_ref()).into()]);
-        self
-    }
-
-    fn tagged(self, tag: &str) -> Answer {
-        Answer {
-            parts: self.parts,
-            ..Answer::line(format!("{tag} {}", self.status))
-        }
-    }
-}
-
-impl From<crate::Error> for Outcome {
-    fn from(error: crate::Error) -> Self {
-        tracing::error!(%error, "cannot keep a change");
-        // RFC 5530 §3
-        Self::new("NO [SERVERBUG] The change could not be kept")
-    }
 }
 
 impl Dialogue for Imap {
@@ -128,6 +87,10 @@ impl Dialogue for Imap {
         }
     }
 
+    fn passed_over(&mut self, _: &Input) {
+        self.in_sasl = None;
+    }
+
     fn secured(&mut self) {
         // RFC 3501 §6.2.1: the client forgets the capabilities, the server its state.
         *self = Self {
@@ -137,7 +100,7 @@ impl Dialogue for Imap {
     }
 }
 
-/// Reads a command with its literals (RFC 3501 §4.3, RFC 7888 §4).
+/// Reads a command with its literals (RFC 3501 §4.3, RFC 7888 §3).
 async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
     let mut command = BytesMut::new();
     loop {
@@ -352,103 +315,5 @@ impl Imap {
             outcome.parts.extend(session.news());
         }
         outcome
-    }
-}
-
-impl Session<'_> {
-    fn run(&mut self, body: CommandBody<'_>) -> Outcome {
-        match body {
-            CommandBody::Noop | CommandBody::Check => Outcome::new("OK Done"),
-            CommandBody::Select { mailbox } => self.select(&mailbox, false),
-            CommandBody::Examine { mailbox } => self.select(&mailbox, true),
-            CommandBody::List {
-                reference,
-                mailbox_wildcard,
-            } => self.list("LIST", &reference, &mailbox_wildcard),
-            CommandBody::Lsub {
-                reference,
-                mailbox_wildcard,
-            } => self.list("LSUB", &reference, &mailbox_wildcard),
-            CommandBody::Status {
-                mailbox,
-                item_names,
-            } => self.status(&mailbox, &item_names),
-            CommandBody::Append {
-                mailbox,
-                flags,
-                date,
-                message,
-            } => self.append(&mailbox, &flags, date, &message),
-            CommandBody::Create { .. }
-            | CommandBody::Delete { .. }
-            | CommandBody::Rename { .. }
-            | CommandBody::Subscribe { .. }
-            | CommandBody::Unsubscribe { .. } => Outcome::new("NO [CANNOT] The folders are fixed"),
-            body => self.in_folder(body),
-        }
-    }
-
-    /// The commands of the selected state (RFC 3501 §6.4).
-    fn in_folder(&mut self, body: CommandBody<'_>) -> Outcome {
-        let Some(view) = self.selected.as_mut() else {
-            return Outcome::new("BAD Unknown command, or select a folder first");
-        };
-        let mut folder = messages::Selected {
-            core: self.core,
-            address: self.address,
-            view,
-        };
-        let done = match body {
-            CommandBody::Fetch {
-                sequence_set,
-                macro_or_item_names,
-                uid,
-            } => folder.fetch(&sequence_set, macro_or_item_names, uid),
-            CommandBody::Search { criteria, uid, .. } => Ok(folder.search(criteria.as_ref(), uid)),
-            CommandBody::Store {
-                sequence_set,
-                kind,
-                response,
-                flags,
-                uid,
-            } => folder.store(&sequence_set, kind, response, &flags, uid),
-            CommandBody::Copy {
-                sequence_set,
-                mailbox,
-                uid,
-            } => folder.copy(&sequence_set, &mailbox, uid),
-            CommandBody::Move {
-                sequence_set,
-                mailbox,
-                uid,
-            } => folder.r#move(&sequence_set, &mailbox, uid),
-            CommandBody::Expunge => folder.expunge(None),
-            // RFC 4315 §2.1
-            CommandBody::ExpungeUid { sequence_set } => folder.expunge(Some(&sequence_set)),
-            CommandBody::Close => {
-                // RFC 3501 §6.4.2
-                let done = if folder.view.read_only {
-                    Ok(Outcome::new("OK"))
-                } else {
-                    folder.expunge(None)
-                };
-                *self.selected = None;
-                done.map(|_| Outcome::new("OK Closed"))
-            }
-            CommandBody::Unselect => {
-                // RFC 3691 §2
-                *self.selected = None;
-                Ok(Outcome::new("OK Left"))
-            }
-            _ => Ok(Outcome::new("BAD Unknown command")),
-        };
-        done.unwrap_or_else(Outcome::from)
-    }
-
-    fn news(&mut self) -> Vec<Vec<Bytes>> {
-        match self.selected {
-            Some(view) => view.news(self.core, self.address),
-            None => Vec::new(),
-        }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct View {
     pub(super) read_only: bool,
     /// Ascending; the number of a message is its index plus 1.
     pub(super) uids: Vec<u32>,
+    /// The state of the store that `uids` shows, so that a command in a quiet folder costs no comparison.
+    pub(super) changes: u64,
 }
 
 /// A message that a set names.
@@ -51,8 +53,13 @@ impl View {
 
     /// Brings the view up to date and reports what is gone and what is new (RFC 3501 §7.4.1 and §7.3.1).
     pub(super) fn news(&mut self, core: &Core, address: &str) -> Vec<Vec<Bytes>> {
-        let messages = core.store.messages(address, self.folder);
-        let current: Vec<u32> = messages.iter().map(|message| message.uid).collect();
+        if core.store.changes(address, self.folder) == Some(self.changes) {
+            return Vec::new();
+        }
+        let Some(state) = core.store.view(address, self.folder) else {
+            return Vec::new();
+        };
+        let current: Vec<u32> = state.messages.iter().map(|message| message.uid).collect();
         let mut parts = Vec::new();
         let mut number = 1;
         self.uids.retain(|uid| {
@@ -67,7 +74,7 @@ impl View {
         if current.len() > self.uids.len() {
             parts.push(vec![Bytes::from(format!("* {} EXISTS\r\n", current.len()))]);
         }
-        self.uids = current;
+        (self.uids, self.changes) = (current, state.changes);
         parts
     }
 }

@@ -73,6 +73,61 @@ async fn a_mail_is_accepted_and_its_reply_lost_or_not_accepted_at_all() {
 }
 
 #[tokio::test]
+async fn a_refused_mail_or_login_leaves_the_session_in_step() {
+    let sandbox = start().await;
+    sandbox.script(Rule::on(SMTP).at(At::Data).reply("451 4.3.0 Later\r\n"));
+    sandbox.script(Rule::on(SMTP).at(At::Sasl).reply("454 4.7.0 Later\r\n"));
+    sandbox.script(
+        Rule::on(POP3)
+            .at(At::Sasl)
+            .reply("-ERR [SYS/TEMP] later\r\n"),
+    );
+    sandbox.script(
+        Rule::on(IMAP)
+            .at(At::Sasl)
+            .reply("{tag} NO [UNAVAILABLE] later\r\n"),
+    );
+    let (mut client, _) = envelope(&sandbox, &[ADA]).await;
+    client.ask("DATA").await;
+    client.send(".\r\n").await;
+    assert_eq!(client.line().await, "451 4.3.0 Later\r\n");
+    assert!(client.ask("DATA").await.starts_with("503 "));
+    assert!(sandbox.received().is_empty());
+    for (service, command, refusal, next, answer) in [
+        (
+            Service::Smtps,
+            "AUTH PLAIN",
+            "454 4.7.0 Later\r\n",
+            "NOOP",
+            "250 2.0.0 Done\r\n",
+        ),
+        (
+            Service::Pop3s,
+            "AUTH PLAIN",
+            "-ERR [SYS/TEMP] later\r\n",
+            "QUIT",
+            "+OK bye\r\n",
+        ),
+        (
+            Service::Imaps,
+            "a AUTHENTICATE PLAIN",
+            "a NO [UNAVAILABLE] later\r\n",
+            "b NOOP",
+            "b OK Done\r\n",
+        ),
+    ] {
+        let mut client = Client::connect(&sandbox, service).await;
+        if service == Service::Smtps {
+            client.reply("EHLO test").await;
+        }
+        client.ask(command).await;
+        assert_eq!(client.ask("AGEAYg==").await, refusal);
+        assert_eq!(client.ask(next).await, answer);
+    }
+    assert!(sandbox.logins().is_empty());
+}
+
+#[tokio::test]
 async fn any_command_can_end_the_session() {
     let sandbox = start().await;
     sandbox.script(

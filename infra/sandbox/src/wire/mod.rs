@@ -1,20 +1,22 @@
 //! The byte stream of a session: reading, its transcript, and every way of answering badly.
 
+mod answer;
+mod stream;
+
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::script::{Ending, Origin, Plan, Stall};
 use crate::transcript::Transcript;
+pub(crate) use answer::{Answer, Next};
+use stream::Stream;
 
 /// Longer command lines are refused; the longest that RFCs allow is AUTH with 12,288 octets (RFC 4954 §4).
 const LINE_LIMIT: usize = 64 * 1024;
@@ -23,49 +25,6 @@ const LINE_LIMIT: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 /// Segments up to this size go out in one write.
 const COALESCE: usize = 64 * 1024;
-
-/// What a protocol answers: parts that a rule may reverse, and the end that tells the client it was all.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    /// The status line of a POP3 listing, the first line of an EHLO.
-    pub(crate) head: Bytes,
-    /// Untagged responses, lines, a message; each of one or more segments, which are shared with the store.
-    pub(crate) parts: Vec<Vec<Bytes>>,
-    /// The last line.
-    pub(crate) end: Bytes,
-    /// What follows.
-    pub(crate) next: Next,
-}
-
-/// What follows an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The next input.
-    #[default]
-    Read,
-    /// The TLS handshake.
-    Secure,
-    /// The end of the session.
-    Close,
-}
-
-impl Answer {
-    /// An answer of one piece.
-    pub(crate) fn line(text: impl Into<String>) -> Self {
-        let mut text = text.into();
-        text.push_str("\r\n");
-        Self {
-            end: text.into(),
-            ..Self::default()
-        }
-    }
-
-    /// An answer whose last line is the end, after which comes `next`.
-    pub(crate) fn then(mut self, next: Next) -> Self {
-        self.next = next;
-        self
-    }
-}
 
 /// What came from the client.
 #[derive(Debug)]
@@ -83,13 +42,6 @@ pub(crate) enum Read {
 pub(crate) enum Fate {
     Open,
     Closed,
-}
-
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    /// During a handshake, and after one that failed.
-    Gone,
 }
 
 /// A session's stream.
@@ -214,9 +166,9 @@ impl Wire {
             None => {}
         }
         let next = answer.next;
-        let mut segments = arrange(answer, plan, tag);
+        let mut segments = answer::arrange(answer, plan, tag);
         if let Some(limit) = plan.cut_after {
-            cut(&mut segments, limit);
+            answer::cut(&mut segments, limit);
         }
         self.record_answer(&segments);
         match plan.bytes_per_second {
@@ -336,92 +288,6 @@ impl Wire {
         if !self.buffer.is_empty() {
             let rest = self.buffer.split();
             self.record(true, &rest);
-        }
-    }
-}
-
-/// The segments of an answer in the order of the plan.
-fn arrange(answer: Answer, plan: &Plan, tag: &str) -> Vec<Bytes> {
-    let mut segments = vec![with_tag(&plan.prepend, tag)];
-    if let Some(reply) = &plan.reply {
-        segments.push(with_tag(reply, tag));
-    } else {
-        segments.push(answer.head);
-        let mut parts = answer.parts;
-        if plan.reversed {
-            parts.reverse();
-        }
-        segments.extend(parts.into_iter().flatten());
-        segments.push(
-            plan.completion
-                .as_ref()
-                .map_or(answer.end, |end| with_tag(end, tag)),
-        );
-    }
-    segments.push(with_tag(&plan.append, tag));
-    segments
-}
-
-fn with_tag(bytes: &Bytes, tag: &str) -> Bytes {
-    const MARK: &[u8] = b"{tag}";
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut from = 0;
-    for at in memchr::memmem::find_iter(bytes, MARK) {
-        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-        out.extend_from_slice(tag.as_bytes());
-        from = at + MARK.len();
-    }
-    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
-    out.into()
-}
-
-fn cut(segments: &mut [Bytes], mut limit: usize) {
-    for segment in segments.iter_mut() {
-        segment.truncate(limit);
-        limit -= segment.len();
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-            Self::Gone => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
-            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
-            Self::Gone => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 }
