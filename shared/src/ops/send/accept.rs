@@ -75,8 +75,8 @@ pub async fn accept(
     let lease = now.plus_seconds(i64::from(tools.settings.lease_seconds));
     let claim = if wait.is_some() { Claim::Sending(lease) } else { Claim::Queued(now) };
     let row = match tools.store.outbox.insert(tenant, new, claim).await? {
-        Claimed::New(row) => row,
-        Claimed::Taken(earlier) => return replay(earlier, &fingerprint, now),
+        Claimed::Ours(row) => row,
+        Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
     };
     let row = match wait {
         Some(until) => deliver_now(tools, tenant, account, row, until).await,
