@@ -57,18 +57,18 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn new(client: Client, name: String) -> Self {
+    pub(super) fn new(client: Client, name: String) -> Self {
         Self { client, name: name.into() }
     }
 
     /// One item, strongly consistent.
-    pub async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+    pub(super) async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         let request = self.client.get_item().table_name(&*self.name).set_key(Some(primary(key))).consistent_read(true);
         Ok(request.send().await.map_err(aws("GetItem"))?.item)
     }
 
     /// Writes a whole item, over an older one only where `condition` holds.
-    pub async fn put(&self, item: Item, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn put(&self, item: Item, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
         let request = self
             .client
             .put_item()
@@ -88,7 +88,7 @@ impl Table {
     }
 
     /// Changes attributes of one item, where `condition` holds.
-    pub async fn update(&self, key: &Key, update: &str, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn update(&self, key: &Key, update: &str, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
         let request = self
             .client
             .update_item()
@@ -110,7 +110,7 @@ impl Table {
     }
 
     /// Deletes one item, where `condition` holds.
-    pub async fn delete(&self, key: &Key, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn delete(&self, key: &Key, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
         let request = self
             .client
             .delete_item()
@@ -131,13 +131,13 @@ impl Table {
     }
 
     /// One page of a query, and whether there is more. The table itself is read strongly consistent.
-    pub async fn query(&self, query: Query<'_>) -> Result<(Vec<Item>, bool), StoreError> {
+    pub(super) async fn query(&self, query: Query<'_>) -> Result<(Vec<Item>, bool), StoreError> {
         let (items, last) = self.page(&query, query.start.clone()).await?;
         Ok((items, last.is_some()))
     }
 
     /// All pages of a query.
-    pub async fn query_all(&self, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+    pub(super) async fn query_all(&self, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
         let mut all = Vec::new();
         let mut start = None;
         loop {
@@ -169,7 +169,7 @@ impl Table {
     }
 
     /// Items by their keys in any number and no order, strongly consistent; missing ones are left out.
-    pub async fn batch_get(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
+    pub(super) async fn batch_get(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
         let batches = keys.chunks(BATCH).map(|keys| self.batch(keys.iter().map(primary).collect(), projection));
         let found: Vec<Vec<Item>> = stream::iter(batches).buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
