@@ -25,6 +25,9 @@ pub struct Settings {
     pub root_tenant: Tenant,
     /// Private networks that tenant-given hosts may reach (`HALFPENNY_ALLOW_NETS`).
     pub allow_nets: Vec<IpNet>,
+    /// Ports of the local host's own services, which no tenant may reach; read from the endpoints that the AWS SDK
+    /// uses (`AWS_ENDPOINT_URL_*`), so that there are none on AWS.
+    pub own_ports: Vec<u16>,
     /// PEM file with roots beside the public ones (`HALFPENNY_CA_FILE`).
     pub ca_file: Option<PathBuf>,
     /// How long a pull or a delivery owns its mailbox or message (`HALFPENNY_LEASE_SECONDS`).
@@ -87,6 +90,7 @@ impl Settings {
             root_token_sha256: source.root_token("HALFPENNY_ROOT_TOKEN_SHA256")?,
             root_tenant: source.root_tenant("HALFPENNY_ROOT_TENANT")?,
             allow_nets: source.list("HALFPENNY_ALLOW_NETS", "networks such as 10.0.0.0/8,fd00::/8, or empty")?,
+            own_ports: source.own_ports(),
             ca_file: source.optional("HALFPENNY_CA_FILE").map(PathBuf::from),
             lease_seconds: seconds("HALFPENNY_LEASE_SECONDS")?,
             backoff_seconds: source.backoff("HALFPENNY_BACKOFF_SECONDS")?,
@@ -123,6 +127,19 @@ impl<F: Fn(&str) -> Option<String>> Source<F> {
         let text = self.optional(variable).unwrap_or_default();
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         words.map(str::parse).collect::<Result<_, _>>().map_err(|_| SettingsError { variable, wanted })
+    }
+
+    fn own_ports(&self) -> Vec<u16> {
+        const ENDPOINTS: [&str; 6] = [
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            "AWS_ENDPOINT_URL_SQS",
+            "AWS_LAMBDA_RUNTIME_API",
+        ];
+        let port = |name| url::Url::parse(&self.optional(name)?).ok()?.port();
+        ENDPOINTS.into_iter().filter_map(port).collect()
     }
 
     fn backoff(&self, variable: &'static str) -> Result<Vec<u32>, SettingsError> {

@@ -21,4 +21,32 @@ impl Credential {
     pub fn plain(username: &str, password: &SecretString) -> SecretString {
         base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("\0{username}\0{}", password.expose_secret())).into()
     }
+
+    /// What must never be shown: the password, in every form in which it goes over a wire (the base64 of it alone is
+    /// known to [`shown`](super::error::shown)).
+    pub fn secrets(&self) -> Vec<SecretString> {
+        let Self::Password { username, password } = self else { return Vec::new() };
+        // RFC 3501 §4.3: IMAP's quoted string.
+        let quoted = password.expose_secret().replace('\\', "\\\\").replace('"', "\\\"");
+        vec![Self::plain(username, password), quoted.into(), password.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::error::shown;
+
+    #[test]
+    fn no_form_of_a_password_survives_not_even_one_that_the_cut_would_halve() {
+        let password = "CANARY\"pw\u{e4}";
+        let credential = Credential::Password { username: "bob".into(), password: password.into() };
+        let long = format!("{}{password}", "x".repeat(195));
+        let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, password);
+        let plain = Credential::plain("bob", &password.into());
+        for echoed in [password, "CANARY\\\"pw\u{e4}", &coded, plain.expose_secret(), &long] {
+            let shown = shown(format!("LOGIN {echoed} {echoed} failed").as_bytes(), &credential.secrets());
+            assert!(!shown.contains("CANARY") && !shown.contains(&coded[..6]) && !shown.contains(&plain.expose_secret()[..8]), "{shown}");
+        }
+    }
 }

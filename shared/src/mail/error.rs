@@ -17,9 +17,19 @@ pub struct Refusal {
     pub text: String,
 }
 
+impl Refusal {
+    /// Worth trying again later with nothing changed: 4yz (RFC 5321 §4.2.1), or one of [`TEMPORARY_CODES`].
+    pub fn is_transient(&self) -> bool {
+        match (self.code, self.enhanced.as_deref()) {
+            (Some(code), _) => code < 500,
+            (None, code) => code.is_some_and(|code| TEMPORARY_CODES.contains(&code)),
+        }
+    }
+}
+
 /// Response codes that ask to come back: POP3 (RFC 2449 §8.1, RFC 3206) and IMAP (RFC 5530 §3).
-pub const TEMPORARY_CODES: [&str; 8] =
-    ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "OVERQUOTA"];
+pub const TEMPORARY_CODES: [&str; 9] =
+    ["IN-USE", "LOGIN-DELAY", "SYS/TEMP", "UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "OVERQUOTA", "EXPUNGEISSUED"];
 
 /// A dialogue that failed: where, how, and with which words.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +72,7 @@ impl Error {
     /// response code that says so. What a person must change first is not transient.
     pub fn is_transient(&self) -> bool {
         if let Some(refusal) = &self.refusal {
-            return match (refusal.code, refusal.enhanced.as_deref()) {
-                (Some(code), _) => code < 500,
-                (None, Some(code)) => TEMPORARY_CODES.contains(&code) || self.code == ProbeCode::GreetingFailed,
-                (None, None) => self.code == ProbeCode::GreetingFailed,
-            };
+            return refusal.is_transient() || (refusal.code.is_none() && self.code == ProbeCode::GreetingFailed);
         }
         !matches!(
             self.code,
@@ -75,6 +81,8 @@ impl Error {
                 | ProbeCode::ProtocolInjection
                 | ProbeCode::AuthFailed
                 | ProbeCode::AuthUnavailable
+                | ProbeCode::RecipientRejected
+                | ProbeCode::MessageRejected
                 | ProbeCode::HostNotAllowed
         )
     }
@@ -123,6 +131,12 @@ pub fn printable(words: &[u8]) -> String {
         .collect::<String>()
         .trim()
         .to_owned()
+}
+
+/// [`printable`], with every trace of the secrets taken out first: cut in the middle, one would not be found.
+pub fn shown(words: &[u8], secrets: &[SecretString]) -> String {
+    let words = secrets.iter().fold(String::from_utf8_lossy(words).into_owned(), |words, secret| without(&words, secret));
+    printable(words.as_bytes())
 }
 
 fn without(words: &str, secret: &SecretString) -> String {

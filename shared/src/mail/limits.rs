@@ -15,6 +15,19 @@ pub const UNTAGGED_LINES: usize = 250_000;
 /// Most messages that a mailbox listing (POP3 UIDL and LIST, IMAP UID ranges) may have.
 pub const LISTED_MESSAGES: usize = 2_000_000;
 
+/// Longest sequence set in one IMAP command: RFC 7162 §4 lets servers refuse lines of over 8,192 bytes.
+pub const SET_BYTES: usize = 8_000;
+
+/// Largest literal that is sent without waiting for the server's `+` (RFC 7888 §5); for anything larger a round trip
+/// is cheap beside sending what the server then refuses.
+pub const EAGER_LITERAL_BYTES: usize = 4_096;
+
+/// Pieces in which large literals are written: each has its own patience.
+pub const WRITE_BYTES: usize = 64 << 10;
+
+/// How long the rest of an answer may take once an IMAP server has said BYE.
+pub const AFTER_BYE: Duration = Duration::from_secs(5);
+
 /// Messages up to this size are fetched in one literal; larger ones in parts of this size, because a part bounds
 /// the memory whatever the server announces, and 4 MB parts run at the full speed of the line.
 pub const FETCH_PART_BYTES: u64 = 4 << 20;
@@ -22,6 +35,17 @@ pub const FETCH_PART_BYTES: u64 = 4 << 20;
 /// Commands in flight when pipelining POP3 RETR (RFC 2449 §6.6): the best of the measured depths, and 64 lines of
 /// 10 bytes fit into any socket buffer, so that the peer's full window can never dead-lock us.
 pub const POP3_PIPELINE: usize = 64;
+
+/// Most lines in the answer to POP3 CAPA: the registry has some twenty.
+pub const CAPABILITY_LINES: usize = 1_000;
+
+/// Longest POP3 command line with an initial SASL response (RFC 2449 §4, RFC 5034 §4); above, the response waits for
+/// the server's `+`.
+pub const POP3_COMMAND_BYTES: usize = 255;
+
+/// MAIL and RCPT commands in flight when pipelining (RFC 2920 §3.1): commands and replies of this many recipients
+/// stay below the smallest usual socket buffer, so that no peer's full window can dead-lock us.
+pub const SMTP_PIPELINE: usize = 100;
 
 /// Characters of a server's reply that are shown to callers.
 pub const SHOWN_REPLY_CHARS: usize = 200;

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -91,6 +92,15 @@ impl<S: Stream> Wire<S> {
         &self.buffer
     }
 
+    /// [`Wire::buffered`], after one look at what else has arrived; never waits. Failures show in the next read.
+    pub fn arrived(&mut self) -> &[u8] {
+        if self.buffer.len() <= LINE_BYTES {
+            self.buffer.reserve(16 << 10);
+            let _ = self.stream.read_buf(&mut self.buffer).now_or_never();
+        }
+        &self.buffer
+    }
+
     /// Gives the stream back. Bytes in the buffer are lost: check [`Wire::buffered`] first.
     pub fn into_stream(self) -> S {
         self.stream
@@ -112,6 +122,11 @@ impl<S: Stream> Wire<S> {
 
     /// Reads one line, without its CRLF. A lone LF ends a line too: some servers send it.
     pub async fn line(&mut self) -> Result<Bytes, Error> {
+        self.line_up_to(LINE_BYTES).await
+    }
+
+    /// The same for the few lines that may be longer, such as IMAP's SEARCH (RFC 3501 §7.2.5).
+    pub async fn line_up_to(&mut self, most: usize) -> Result<Bytes, Error> {
         let mut searched = 0;
         loop {
             if let Some(end) = memchr::memchr(b'\n', &self.buffer[searched..]).map(|at| at + searched) {
@@ -120,8 +135,8 @@ impl<S: Stream> Wire<S> {
                 return Ok(line);
             }
             searched = self.buffer.len();
-            if searched > LINE_BYTES {
-                return Err(self.error(ProbeCode::ProtocolError, format!("a line of over {LINE_BYTES} bytes")));
+            if searched > most {
+                return Err(self.error(ProbeCode::ProtocolError, format!("a line of over {most} bytes")));
             }
             self.fill().await?;
         }

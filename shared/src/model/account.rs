@@ -144,6 +144,7 @@ pub struct AccountInput {
     #[serde(default)]
     pub name: Option<String>,
     /// The sender of what this account sends.
+    #[serde(deserialize_with = "super::address::given")]
     pub from: Address,
     /// Further addresses that may stand in From.
     #[serde(default, deserialize_with = "super::address::one_or_many")]

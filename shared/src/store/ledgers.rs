@@ -28,6 +28,12 @@ pub struct Ledger {
     /// When mail came last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_arrival: Option<Timestamp>,
+    /// The run up to which stored mail has been deleted at the server, where that is wished.
+    #[serde(default)]
+    pub swept_run: u64,
+    /// When deleting was done last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept_at: Option<Timestamp>,
 }
 
 /// Where a source stands.
@@ -78,7 +84,7 @@ pub struct Window {
 impl Ledger {
     /// The ledger of a source that was never pulled.
     pub fn new(source: SourceId) -> Self {
-        Self { source, version: 0, run: 0, position: Position::New, window: None, last_arrival: None }
+        Self { source, version: 0, run: 0, position: Position::New, window: None, last_arrival: None, swept_run: 0, swept_at: None }
     }
 }
 

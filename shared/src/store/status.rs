@@ -9,41 +9,8 @@ use super::{
     StoreError, keys,
     table::{Table, row, text_of, value},
 };
+use crate::model::views::{AccountErrorCode, AccountState};
 use crate::model::{AccountId, Tenant, Timestamp};
-
-/// Whether an account works.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum AccountState {
-    /// It worked last time.
-    Ok,
-    /// Not tried since its settings changed.
-    #[default]
-    Unverified,
-    /// The server refused the credentials.
-    AuthFailed,
-    /// The server could not be reached.
-    ConnectFailed,
-    /// Switched off.
-    Disabled,
-}
-
-/// The same for doors that know fewer states.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum ConfigCode {
-    /// Usable.
-    #[default]
-    Ok,
-    /// Nothing is configured.
-    ConfigNotSet,
-    /// Something is missing, such as the password.
-    IncompleteConfig,
-    /// The server refused the credentials.
-    InvalidCredentials,
-    /// The server fails.
-    ProviderError,
-}
 
 /// An account's status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +19,7 @@ pub struct AccountStatus {
     /// Whether it works.
     pub state: AccountState,
     /// The same as a code.
-    pub error_code: ConfigCode,
+    pub error_code: AccountErrorCode,
     /// Refused logins in a row.
     pub auth_failures: u32,
     /// No login before this time: back-off.
@@ -71,7 +38,7 @@ pub struct StatusChange {
     /// Whether it works.
     pub state: Option<AccountState>,
     /// The same as a code.
-    pub error_code: Option<ConfigCode>,
+    pub error_code: Option<AccountErrorCode>,
     /// Refused logins in a row.
     pub auth_failures: Option<u32>,
     /// No login before this time; `Some(None)` lifts it.

@@ -1,0 +1,81 @@
+//! The bytes of a message on their way to the wire (RFC 5321 §4.5.2).
+
+use crate::mail::error::Error;
+use crate::model::{Phase, ProbeCode};
+
+/// How much of a message is copied and written at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A message that may be sent: every line ends in CRLF, there is no bare CR, no bare LF and no NUL. What a server
+/// takes for the end of the message is then the same wherever it looks (no SMTP smuggling). Nothing is converted in
+/// silence; only a missing CRLF at the very end is added, because the final dot needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    message: &'a [u8],
+    eight_bit: bool,
+}
+
+impl<'a> Content<'a> {
+    /// Checks a message.
+    ///
+    /// # Errors
+    /// [`ProbeCode::MessageRejected`] with the place of the first byte that must not be sent.
+    pub fn check(message: &'a [u8]) -> Result<Self, Error> {
+        let wrong = |at: usize, what: &str| {
+            Error::new(ProbeCode::MessageRejected, Phase::Data, format!("the message holds {what} at byte {at}"))
+        };
+        for at in memchr::memchr3_iter(b'\r', b'\n', 0, message) {
+            match message[at] {
+                0 => return Err(wrong(at, "NUL")),
+                b'\r' if message.get(at + 1) != Some(&b'\n') => return Err(wrong(at, "a bare CR")),
+                b'\n' if at == 0 || message[at - 1] != b'\r' => return Err(wrong(at, "a bare LF")),
+                _ => {}
+            }
+        }
+        Ok(Self { message, eight_bit: !message.is_ascii() })
+    }
+
+    /// What SIZE counts: all bytes, with the CRLF that may be added, without dots (RFC 1870 §3).
+    pub fn size(&self) -> u64 {
+        self.message.len() as u64 + if self.is_terminated() { 0 } else { 2 }
+    }
+
+    /// Whether it needs 8BITMIME (RFC 6152).
+    pub fn eight_bit(&self) -> bool {
+        self.eight_bit
+    }
+
+    fn is_terminated(&self) -> bool {
+        self.message.is_empty() || self.message.ends_with(b"\r\n")
+    }
+
+    /// The message as it stands on the wire, in pieces of about 64 KB; the last one ends in the final dot. A line
+    /// that begins with a dot gets another one (RFC 5321 §4.5.2).
+    pub(super) fn pieces(self) -> impl Iterator<Item = Vec<u8>> {
+        let mut rest = Some((self.message, true));
+        std::iter::from_fn(move || {
+            let (message, line_begins) = rest.take()?;
+            let (now, later) = message.split_at(message.len().min(CHUNK_BYTES));
+            let mut piece = Vec::with_capacity(now.len() + now.len() / 64 + 8);
+            stuff(now, line_begins, &mut piece);
+            if later.is_empty() {
+                piece.extend_from_slice(if self.is_terminated() { b".\r\n" } else { b"\r\n.\r\n" });
+            } else {
+                rest = Some((later, now.ends_with(b"\n")));
+            }
+            Some(piece)
+        })
+    }
+}
+
+fn stuff(mut text: &[u8], mut line_begins: bool, out: &mut Vec<u8>) {
+    while !text.is_empty() {
+        if line_begins && text.first() == Some(&b'.') {
+            out.push(b'.');
+        }
+        let line = memchr::memchr(b'\n', text).map_or(text.len(), |at| at + 1);
+        out.extend_from_slice(&text[..line]);
+        text = &text[line..];
+        line_begins = true;
+    }
+}
