@@ -68,8 +68,6 @@ pub(super) fn packed(message: Message) -> Result<Value, serde_json::Error> {
 
 /// The message of an item and its keys.
 pub(super) fn unpacked(mut fields: Map<String, Value>, id: &MessageId, account: &AccountId, received_at: Timestamp) -> Result<Message, StoreError> {
-    // Foreign mail has addresses that nobody could send to; reading an [`Address`] as a caller's would refuse them.
-    let [from, to, cc, reply_to] = ["from", "to", "cc", "replyTo"].map(|field| addresses(fields.remove(field)));
     for list in LISTS {
         fields.entry(list).or_insert_with(|| Value::Array(Vec::new()));
     }
@@ -77,17 +75,7 @@ pub(super) fn unpacked(mut fields: Map<String, Value>, id: &MessageId, account: 
     fields.insert("account".into(), account.as_str().into());
     fields.insert("receivedAt".into(), received_at.to_string().into());
     fields.insert("direction".into(), "incoming".into());
-    let message = serde_json::from_value(Value::Object(fields)).map_err(|_| StoreError::Corrupt { key: format!("message {id}") })?;
-    Ok(Message { from: from.into_iter().next(), to, cc, reply_to, ..message })
-}
-
-fn addresses(stored: Option<Value>) -> Vec<Address> {
-    let list = match stored {
-        Some(Value::Array(list)) => list,
-        one => one.into_iter().collect(),
-    };
-    let text = |value: &Value, field| value.get(field).and_then(Value::as_str).map(str::to_owned);
-    list.iter().map(|value| Address { name: text(value, "name"), address: text(value, "address").unwrap_or_default() }).collect()
+    serde_json::from_value(Value::Object(fields)).map_err(|_| StoreError::Corrupt { key: format!("message {id}") })
 }
 
 fn cut_address(address: &mut Address) {

@@ -1,6 +1,6 @@
 //! DynamoDB, as far as this house uses it: single items, one partition at a time, batches of reads.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::{HashMap, HashSet}, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -47,6 +47,8 @@ pub(super) struct Query<'a> {
     pub start: Option<Item>,
     pub limit: Option<u32>,
     pub projection: Option<&'a str>,
+    /// Read at half the price what may be a second old. An index is always read so.
+    pub eventual: bool,
 }
 
 /// The table.
@@ -156,7 +158,7 @@ impl Table {
             .query()
             .table_name(&*self.name)
             .set_index_name(query.index.map(str::to_owned))
-            .consistent_read(query.index.is_none())
+            .consistent_read(query.index.is_none() && !query.eventual)
             .key_condition_expression(query.condition)
             .set_projection_expression(query.projection.map(str::to_owned))
             .set_expression_attribute_names(names(&[query.condition, query.projection.unwrap_or_default()]))
@@ -168,9 +170,11 @@ impl Table {
         Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.filter(|key| !key.is_empty())))
     }
 
-    /// Items by their keys in any number and no order, strongly consistent; missing ones are left out.
+    /// Items by their keys in any number and no order, strongly consistent; missing ones are left out, and a key that
+    /// is named twice is read once: DynamoDB refuses to read it twice.
     pub(super) async fn batch_get(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
-        let batches = keys.chunks(BATCH).map(|keys| self.batch(keys.iter().map(primary).collect(), projection));
+        let keys: Vec<&Key> = keys.iter().collect::<HashSet<_>>().into_iter().collect();
+        let batches = keys.chunks(BATCH).map(|keys| self.batch(keys.iter().map(|key| primary(key)).collect(), projection));
         let found: Vec<Vec<Item>> = stream::iter(batches).buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }

@@ -224,3 +224,48 @@ fn password(cached: Option<&Cached>, account: &AccountId, side: Side, fingerprin
     let kept = kept.as_ref().ok_or(SecretError::NotFound)?;
     if kept.fingerprint == fingerprint { Ok(kept.password.clone()) } else { Err(SecretError::FingerprintMismatch) }
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn given(smtp: Option<&str>, receive: Option<&str>) -> Passwords {
+        Passwords { smtp: smtp.map(SecretString::from), receive: receive.map(SecretString::from) }
+    }
+
+    fn prints(smtp: Option<&str>, receive: Option<&str>) -> Fingerprints {
+        Fingerprints { smtp: smtp.map(str::to_owned), receive: receive.map(str::to_owned) }
+    }
+
+    fn shown(entry: &Entry) -> [Option<(&str, &str)>; 2] {
+        [&entry.smtp, &entry.receive].map(|kept| kept.as_ref().map(|kept| (kept.password.expose_secret(), kept.fingerprint.as_str())))
+    }
+
+    #[test]
+    fn a_password_stays_with_its_server_and_goes_with_it() {
+        let both = merged(&Entry::default(), &given(Some("one"), Some("two")), &prints(Some("s"), Some("r")));
+        assert_eq!(shown(&both), [Some(("one", "s")), Some(("two", "r"))]);
+        let unchanged = merged(&both, &given(None, None), &prints(Some("s"), Some("r")));
+        assert!(unchanged.same_passwords(&both));
+        let moved = merged(&both, &given(None, Some("three")), &prints(Some("other"), Some("r")));
+        assert_eq!(shown(&moved), [None, Some(("three", "r"))]);
+        assert!(merged(&both, &given(None, None), &prints(None, None)).is_empty());
+        assert!(merged(&both, &given(Some("one"), None), &prints(None, None)).is_empty(), "a side that does not exist has no password");
+    }
+
+    #[test]
+    fn a_password_is_given_to_its_own_server_only() {
+        let account = AccountId::new("box").unwrap();
+        let entry = merged(&Entry::default(), &given(Some("one"), None), &prints(Some("s"), None));
+        let cached = Cached { vault: Vault::of(account.clone(), entry), read_at: Timestamp(0) };
+        let ask = |account: &AccountId, side, fingerprint| password(Some(&cached), account, side, fingerprint);
+        assert_eq!(ask(&account, Side::Smtp, "s").unwrap().expose_secret(), "one");
+        assert!(matches!(ask(&account, Side::Smtp, "t"), Err(SecretError::FingerprintMismatch)));
+        assert!(matches!(ask(&account, Side::Receive, "s"), Err(SecretError::NotFound)));
+        assert!(matches!(ask(&AccountId::new("other").unwrap(), Side::Smtp, "s"), Err(SecretError::NotFound)));
+        assert!(matches!(password(None, &account, Side::Smtp, "s"), Err(SecretError::NotFound)));
+        assert!(!format!("{cached:?}").contains("one\"") && !format!("{cached:?}").contains("(\"one"), "{cached:?}");
+    }
+}

@@ -157,3 +157,28 @@ fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result
 fn expose_one<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(password: usize) -> Vault {
+        let kept = Kept { password: "p".repeat(password).into(), fingerprint: "f".into() };
+        Vault::of(AccountId::new("box").unwrap(), Entry { version: "v".into(), smtp: Some(kept), receive: None })
+    }
+
+    #[test]
+    fn is_full_at_its_limit() {
+        let rest = fitting(&vault(0)).unwrap().unwrap().len();
+        assert!(fitting(&vault(FULL_BYTES - rest)).unwrap().is_some());
+        assert!(fitting(&vault(FULL_BYTES - rest + 1)).unwrap().is_none());
+    }
+
+    #[test]
+    fn is_read_as_it_was_written() {
+        let written = r#"{"dataKey":"a2V5","accounts":{"box":{"version":"v","smtp":{"password":"secret","fingerprint":"f"}}}}"#;
+        let vault: Vault = serde_json::from_str(written).unwrap();
+        assert_eq!(&*fitting(&vault).unwrap().unwrap(), written);
+        assert!(!format!("{vault:?}").contains("secret\""), "{vault:?}");
+    }
+}

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    model::{Account, principal::Scope},
+    model::{Account, principal::Scope, views::{AccountErrorCode, AccountState}},
     store::{
-        AccountRow, AccountState, AccountStatus, Accounts, ConfigCode, Expect, PollEntry, Polls, SecretRef, StatusChange, Statuses,
+        AccountRow, AccountStatus, Accounts, Expect, PollEntry, Polls, SecretRef, StatusChange, Statuses,
         StoreError, TokenRow, Tokens,
     },
 };
@@ -71,7 +71,7 @@ async fn a_status_changes_field_by_field() {
     assert_eq!(statuses.get(&tenant, &name).await.unwrap(), AccountStatus::default());
     let failed = StatusChange {
         state: Some(AccountState::AuthFailed),
-        error_code: Some(ConfigCode::InvalidCredentials),
+        error_code: Some(AccountErrorCode::InvalidCredentials),
         auth_failures: Some(2),
         next_login_at: Some(Some(at(60))),
         last_error: Some(Some("535 no".into())),
@@ -81,7 +81,7 @@ async fn a_status_changes_field_by_field() {
     statuses.change(&tenant, &name, &StatusChange { last_send_at: Some(at(5)), ..StatusChange::default() }).await.unwrap();
     statuses.change(&tenant, &name, &StatusChange::default()).await.unwrap();
     let status = statuses.get(&tenant, &name).await.unwrap();
-    assert_eq!((status.state, status.error_code, status.auth_failures), (AccountState::AuthFailed, ConfigCode::InvalidCredentials, 2));
+    assert_eq!((status.state, status.error_code, status.auth_failures), (AccountState::AuthFailed, AccountErrorCode::InvalidCredentials, 2));
     assert_eq!((status.next_login_at, status.last_send_at, status.last_error.as_deref()), (Some(at(60)), Some(at(5)), Some("535 no")));
 
     let well = StatusChange { state: Some(AccountState::Ok), next_login_at: Some(None), last_error: Some(None), ..StatusChange::default() };
@@ -135,7 +135,7 @@ async fn a_polled_mailbox_stands_in_one_shard_until_it_is_removed() {
     polls.arrived(&tenant, &name, at(5)).await.unwrap();
     polls.block(&tenant, &name, Some(at(9))).await.unwrap();
     let entry = PollEntry { tenant: tenant.clone(), account: name.clone(), min_seconds: 60, max_seconds: 900, last_arrival: Some(at(5)), blocked_until: Some(at(9)) };
-    assert_eq!(all().await, [entry.clone()]);
+    assert_eq!(all().await, std::slice::from_ref(&entry));
     polls.put(&tenant, &name, 120, 600).await.unwrap();
     assert_eq!(all().await, [PollEntry { min_seconds: 120, max_seconds: 600, blocked_until: None, ..entry }]);
     polls.remove(&tenant, &name).await.unwrap();

@@ -84,6 +84,8 @@ async fn knows_which_of_250_are_stored() {
         let expected = (index % 2 == 0).then_some((1 + u64::from(index >= 100), at(1000)));
         assert_eq!(known.get(id).map(|known| (known.run, known.stored_at)), expected, "{index}");
     }
+    let twice = [ids[0].clone(), ids[0].clone()];
+    assert_eq!(messages.known(&tenant, &twice).await.unwrap().len(), 1);
     assert!(messages.known(&super::tenant("two"), &ids).await.unwrap().is_empty());
     assert!(messages.known(&tenant, &[]).await.unwrap().is_empty());
 }
