@@ -83,13 +83,14 @@ impl Files {
     /// Stores a file under its SHA-256 unless it is there; S3 compares the hash.
     pub async fn put_file(&self, tenant: &Tenant, sha256: &[u8; 32], bytes: Bytes, content_type: &str) -> Result<(), StoreError> {
         let name = keys::file_object(tenant, &hex::encode(sha256));
-        let written = self.put(name, bytes, sha256).content_type(content_type).if_none_match("*").send().await;
-        match written {
-            // 412: it is there already; under this name there can be no other content.
+        let put = || self.put(name.clone(), bytes.clone(), sha256).content_type(content_type);
+        match put().if_none_match("*").send().await {
+            Ok(_) => Ok(()),
+            // 412: it is there already, and under this name there can be no other content.
             Err(error) if code(&error) == Some("PreconditionFailed") => Ok(()),
-            // 409: another invocation is writing the same content right now, and S3 takes one of the two.
-            Err(error) if code(&error) == Some("ConditionalRequestConflict") => Ok(()),
-            written => written.map(|_| ()).map_err(aws("PutObject")),
+            // 409: it is being deleted right now, and S3 does not decide. Then without the condition.
+            Err(error) if code(&error) == Some("ConditionalRequestConflict") => put().send().await.map(drop).map_err(aws("PutObject")),
+            Err(error) => Err(aws("PutObject")(error)),
         }
     }
 

@@ -27,6 +27,7 @@ pub struct Incoming {
 }
 
 /// A stored message.
+#[allow(clippy::large_enum_variant)] // pages of them are read, shown and dropped: a box each would only cost
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoredMessage {
     /// Pulled.

@@ -24,6 +24,9 @@ mod status;
 mod table;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 pub use accounts::{AccountRow, Accounts, Expect};
 pub use cursor::Page;
 pub use error::StoreError;

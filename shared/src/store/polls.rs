@@ -61,9 +61,9 @@ impl Polls {
         }
     }
 
-    /// All entries of one shard, 0 to [`super::keys::POLL_SHARDS`] - 1.
+    /// All entries of one shard, as they were a moment ago: 0 to [`super::keys::POLL_SHARDS`] - 1.
     pub async fn shard(&self, shard: u8) -> Result<Vec<PollEntry>, StoreError> {
-        let query = Query { condition: "#pk = :pk", values: vec![(":pk", text(keys::polls(shard)))], ..Query::default() };
+        let query = Query { condition: "#pk = :pk", values: vec![(":pk", text(keys::polls(shard)))], eventual: true, ..Query::default() };
         self.table.query_all(query).await?.iter().map(entry).collect()
     }
 

@@ -1,6 +1,6 @@
 //! DynamoDB, as far as this house uses it: single items, one partition at a time, batches of reads.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::{HashMap, HashSet}, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -47,6 +47,8 @@ pub(super) struct Query<'a> {
     pub start: Option<Item>,
     pub limit: Option<u32>,
     pub projection: Option<&'a str>,
+    /// Read at half the price what may be a second old. An index is always read so.
+    pub eventual: bool,
 }
 
 /// The table.
@@ -57,18 +59,18 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn new(client: Client, name: String) -> Self {
+    pub(super) fn new(client: Client, name: String) -> Self {
         Self { client, name: name.into() }
     }
 
     /// One item, strongly consistent.
-    pub async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+    pub(super) async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         let request = self.client.get_item().table_name(&*self.name).set_key(Some(primary(key))).consistent_read(true);
         Ok(request.send().await.map_err(aws("GetItem"))?.item)
     }
 
     /// Writes a whole item, over an older one only where `condition` holds.
-    pub async fn put(&self, item: Item, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn put(&self, item: Item, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
         let request = self
             .client
             .put_item()
@@ -88,7 +90,7 @@ impl Table {
     }
 
     /// Changes attributes of one item, where `condition` holds.
-    pub async fn update(&self, key: &Key, update: &str, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn update(&self, key: &Key, update: &str, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
         let request = self
             .client
             .update_item()
@@ -110,7 +112,7 @@ impl Table {
     }
 
     /// Deletes one item, where `condition` holds.
-    pub async fn delete(&self, key: &Key, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn delete(&self, key: &Key, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
         let request = self
             .client
             .delete_item()
@@ -131,13 +133,13 @@ impl Table {
     }
 
     /// One page of a query, and whether there is more. The table itself is read strongly consistent.
-    pub async fn query(&self, query: Query<'_>) -> Result<(Vec<Item>, bool), StoreError> {
+    pub(super) async fn query(&self, query: Query<'_>) -> Result<(Vec<Item>, bool), StoreError> {
         let (items, last) = self.page(&query, query.start.clone()).await?;
         Ok((items, last.is_some()))
     }
 
     /// All pages of a query.
-    pub async fn query_all(&self, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
+    pub(super) async fn query_all(&self, query: Query<'_>) -> Result<Vec<Item>, StoreError> {
         let mut all = Vec::new();
         let mut start = None;
         loop {
@@ -156,7 +158,7 @@ impl Table {
             .query()
             .table_name(&*self.name)
             .set_index_name(query.index.map(str::to_owned))
-            .consistent_read(query.index.is_none())
+            .consistent_read(query.index.is_none() && !query.eventual)
             .key_condition_expression(query.condition)
             .set_projection_expression(query.projection.map(str::to_owned))
             .set_expression_attribute_names(names(&[query.condition, query.projection.unwrap_or_default()]))
@@ -168,9 +170,11 @@ impl Table {
         Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key.filter(|key| !key.is_empty())))
     }
 
-    /// Items by their keys in any number and no order, strongly consistent; missing ones are left out.
-    pub async fn batch_get(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
-        let batches = keys.chunks(BATCH).map(|keys| self.batch(keys.iter().map(primary).collect(), projection));
+    /// Items by their keys in any number and no order, strongly consistent; missing ones are left out, and a key that
+    /// is named twice is read once: DynamoDB refuses to read it twice.
+    pub(super) async fn batch_get(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
+        let keys: Vec<&Key> = keys.iter().collect::<HashSet<_>>().into_iter().collect();
+        let batches = keys.chunks(BATCH).map(|keys| self.batch(keys.iter().map(|key| primary(key)).collect(), projection));
         let found: Vec<Vec<Item>> = stream::iter(batches).buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
