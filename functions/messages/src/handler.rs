@@ -106,7 +106,7 @@ pub(crate) async fn attachment(tools: Tools, call: Call) -> Result<Reply, Proble
         if inline {
             return Ok(Reply::bytes(&listed.content_type, bytes));
         }
-        tools.store.files.put_content(call.tenant(), bytes.into(), &listed.content_type).await?;
+        tools.store.files.put_file(call.tenant(), bytes.into(), &listed.content_type).await?;
     }
     Ok(Reply::redirect(&tools.store.files.presign_file(call.tenant(), &listed.file_id, &download(&listed), LINK).await?))
 }

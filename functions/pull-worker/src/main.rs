@@ -1,5 +1,7 @@
 //! `pull-worker`: pull the mailboxes that the schedule or a caller has queued.
 
+#![recursion_limit = "256"] // the layout of a delivery: use cases over protocols over TLS, each a future in a future
+
 use shared::events::consume;
 use shared::ops::Tools;
 use shared::ops::pull::work;

@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ring::digest::{SHA256, digest};
 
 use crate::mail::compose::{self, ComposeError, Composed, Draft};
 use crate::model::send::{AttachmentInput, SendRequest};
@@ -84,12 +83,10 @@ pub(in crate::ops) async fn put_files(files: &Files, tenant: &Tenant, request: &
         if attachment.content.is_none() || loaded.bytes.len() <= INLINE_BYTES {
             continue;
         }
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest(&SHA256, &loaded.bytes).as_ref());
         let content_type = attachment.content_type.as_deref().unwrap_or("application/octet-stream");
-        files.put_file(tenant, &sha256, loaded.bytes.clone(), content_type).await?;
+        let sha256 = files.put_file(tenant, loaded.bytes.clone(), content_type).await?;
         attachment.content = None;
-        attachment.file_id = Some(hex::encode(sha256));
+        attachment.file_id = Some(sha256);
     }
     Ok(lean)
 }
