@@ -15,6 +15,7 @@ use normalise::normalise;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use url::Url;
 
 /// Largest HTML that is cleaned; newsletters have up to half of it.
 const MAX_HTML: usize = 1024 * 1024;
@@ -57,7 +58,7 @@ pub fn html(source: &str, cid: impl Fn(&str) -> Option<String>) -> String {
         .add_generic_attributes(["style"])
         .filter_style_properties(PROPERTIES.into())
         .url_schemes(SCHEMES.into())
-        .url_relative(UrlRelative::Deny)
+        .url_relative(UrlRelative::PassThrough) // for our own; `filter` drops those of the message
         .link_rel(Some("noopener noreferrer nofollow"))
         .set_tag_attribute_value("a", "target", "_blank")
         .attribute_filter(move |_, attribute, value| filter(attribute, value, &pictures));
@@ -74,7 +75,9 @@ fn content_id(url: &str) -> Option<String> {
 /// The last word on an attribute: nothing that a browser would fetch by itself stays.
 fn filter<'v>(attribute: &str, value: &'v str, pictures: &HashMap<String, String>) -> Option<Cow<'v, str>> {
     match (attribute, content_id(value)) {
-        ("src" | "href", Some(id)) => pictures.get(&id).cloned().map(Cow::Owned),
+        ("src", Some(id)) => pictures.get(&id).cloned().map(Cow::Owned),
+        // Without a base, only a whole URL means something (RFC 3986 §5.1); `//host` is a relative one.
+        ("href", _) => Url::parse(value).is_ok().then_some(Cow::Borrowed(value)),
         ("src" | "srcset" | "background" | "poster" | "cite", _) => None,
         ("style", _) => is_plain_style(value).then_some(Cow::Borrowed(value)),
         _ => Some(Cow::Borrowed(value)),

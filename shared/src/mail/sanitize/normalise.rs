@@ -9,6 +9,11 @@ const MAX_DEPTH: usize = 250;
 /// Attributes of one tag.
 const MAX_ATTRIBUTES: usize = 50;
 
+/// Longest value of an attribute; links of trackers have up to 4 KB.
+const MAX_VALUE: usize = 8 * 1024;
+/// Longest text in one piece: the serialiser behind looks through the rest of a text at each `&`.
+const MAX_TEXT: usize = 4 * 1024;
+
 /// Elements without content.
 const VOID: [&str; 17] = [
     "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link",
@@ -28,10 +33,10 @@ pub(super) fn normalise(source: &str) -> String {
     let mut rest = source;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
         let (text, markup) = rest.split_at(at);
-        writer.out.push_str(text);
+        writer.text(text);
         rest = writer.markup(markup);
     }
-    writer.out.push_str(rest);
+    writer.text(rest);
     writer.close_to(0);
     writer.out
 }
@@ -43,6 +48,19 @@ struct Writer {
 }
 
 impl Writer {
+    /// Cuts long text into pieces by comments, which are gone in the end, and never within a character reference.
+    fn text(&mut self, text: &str) {
+        let mut begun = 0;
+        for at in memchr::memchr_iter(b'&', text.as_bytes()) {
+            if at - begun > MAX_TEXT {
+                self.out.push_str(text.get(begun..at).unwrap_or_default());
+                self.out.push_str("<!---->");
+                begun = at;
+            }
+        }
+        self.out.push_str(text.get(begun..).unwrap_or_default());
+    }
+
     /// Takes what begins with `<` and gives what is behind it.
     fn markup<'s>(&mut self, markup: &'s str) -> &'s str {
         let inner = markup.get(1..).unwrap_or_default();
@@ -79,7 +97,7 @@ impl Writer {
         for (index, (attribute, value)) in tag.attributes.iter().enumerate() {
             let repeated = tag.attributes.iter().take(index).any(|(earlier, _)| earlier.eq_ignore_ascii_case(attribute));
             let plain = attribute.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-            if plain && !repeated {
+            if plain && !repeated && value.len() <= MAX_VALUE {
                 let value = value.replace('"', "&quot;").replace('<', "&lt;");
                 self.out.push_str(&format!(" {attribute}=\"{value}\""));
             }
