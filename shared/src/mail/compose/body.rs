@@ -161,7 +161,7 @@ fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeEr
 }
 
 fn file_type(pointer: &str, file: &Attachment) -> Result<ContentType<'static>, ComposeError> {
-    let given = file.content_type.trim();
+    let given = file.content_type.as_str();
     let given = if given.is_empty() { by_extension(&file.filename) } else { given };
     parse(given).ok_or_else(|| {
         let detail = "give a media type such as application/pdf; multipart types cannot be attached";

@@ -39,12 +39,13 @@ static DECODED: LazyLock<MessageParser> =
     LazyLock::new(|| MessageParser::new().header_text(HeaderName::Subject).default_header_text());
 static PART: LazyLock<MessageParser> = LazyLock::new(|| MessageParser::new().with_mime_headers());
 
-/// A header in UTF-8: lines that are not (RFC 6532 §3.1 allows nothing else) are read in the charset that the
+/// A header in UTF-8: lines that are not are read in the charset that the
 /// message names, or as windows-1252.
 fn block(header: &[u8]) -> Cow<'_, [u8]> {
     let header = header.get(..MAX_BLOCK).unwrap_or(header);
-    if std::str::from_utf8(header).is_ok() {
-        return Cow::Borrowed(header);
+    if !is_raw_8bit(header) {
+        // The parser loses a last line that has no end.
+        return if header.ends_with(b"\n") { header.into() } else { [header, b"\n"].concat().into() };
     }
     let message = PART.parse_headers(header);
     let label = message.as_ref().and_then(|m| m.content_type()).and_then(|ct| ct.attribute("charset"));
@@ -55,7 +56,13 @@ fn block(header: &[u8]) -> Cow<'_, [u8]> {
             Err(_) => result.extend_from_slice(legacy(line, label).as_bytes()),
         }
     }
-    Cow::Owned(result)
+    result.push(b'\n');
+    result.into()
+}
+
+/// RFC 6532 §3.1: a header is UTF-8 or nothing.
+fn is_raw_8bit(header: &[u8]) -> bool {
+    std::str::from_utf8(header).is_err()
 }
 
 fn legacy(line: &[u8], label: Option<&str>) -> String {
@@ -107,7 +114,7 @@ fn media_type(kind: &str, subtype: Option<&str>) -> String {
 /// Fills what the header of the message says.
 pub(super) fn fill(header: &[u8], parsed: &mut Parsed) {
     let block = block(header);
-    if matches!(block, Cow::Owned(_)) {
+    if is_raw_8bit(header) {
         parsed.defect("raw_8bit_header", "a header field has bytes that are not UTF-8");
     }
     let Some(message) = FIELDS.parse_headers(block.as_ref()) else { return };

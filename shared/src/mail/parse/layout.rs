@@ -16,8 +16,10 @@ static STRUCTURE: LazyLock<MessageParser> = LazyLock::new(|| {
         .default_header_ignore()
 });
 
-/// More boundary parameters than this, and the search for each is no longer linear: such a message is read as one part.
+/// A boundary that never comes is sought up to the end of the message. Beyond this number, or this many bytes in all
+/// (some seconds), a message is read as one part.
 const MAX_BOUNDARIES: usize = 1_000;
+const MAX_SOUGHT: usize = 8_000_000_000;
 
 /// What a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +66,14 @@ pub(super) fn layout(raw: &[u8]) -> Layout {
     }
 }
 
-/// Counts `boundary` in any case.
+/// Counts `boundary` in any case; names of parameters are never encoded (RFC 2231 §7).
 fn has_too_many_boundaries(raw: &[u8]) -> bool {
     const REST: &[u8] = b"boundar";
     let ends_word = |&at: &usize| {
         at.checked_sub(REST.len()).and_then(|start| raw.get(start..at)).is_some_and(|w| w.eq_ignore_ascii_case(REST))
     };
-    memchr::memchr2_iter(b'y', b'Y', raw).filter(ends_word).nth(MAX_BOUNDARIES).is_some()
+    let limit = MAX_BOUNDARIES.min(MAX_SOUGHT / raw.len().max(1));
+    memchr::memchr2_iter(b'y', b'Y', raw).filter(ends_word).nth(limit).is_some()
 }
 
 /// Header up to the first empty line (RFC 5322 §2.1), all the rest one text.
