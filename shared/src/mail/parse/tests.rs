@@ -18,8 +18,12 @@ struct Expected {
 
 fn corpus() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mail/parse/golden");
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut messages: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "eml")).collect();
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut messages: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|e| e == "eml"))
+        .collect();
     messages.sort();
     messages
 }
@@ -34,14 +38,24 @@ fn row(raw: &[u8]) -> Value {
             file.as_object_mut().unwrap().remove("size");
         }
     }
-    let codes: Vec<Value> = object["defects"].as_array().unwrap().iter().map(|defect| defect["code"].clone()).collect();
+    let codes: Vec<Value> = object["defects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|defect| defect["code"].clone())
+        .collect();
     object.insert("defects".into(), codes.into());
     without_empty(object)
 }
 
 fn without_empty(object: &Map<String, Value>) -> Value {
     let empty = [json!(null), json!(""), json!([]), json!(false), json!(0)];
-    object.iter().filter(|(_, value)| !empty.contains(value)).map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>().into()
+    object
+        .iter()
+        .filter(|(_, value)| !empty.contains(value))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn with_line_ends(raw: &[u8], end: &[u8]) -> Vec<u8> {
@@ -59,21 +73,33 @@ fn with_line_ends(raw: &[u8], end: &[u8]) -> Vec<u8> {
 /// Compares one message with what was written down, and says where they differ.
 fn differences(path: &Path, end: &[u8]) -> Vec<String> {
     let raw = with_line_ends(&std::fs::read(path).unwrap(), end);
-    let expected: Expected = serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
+    let expected: Expected =
+        serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
     let mut found = Vec::new();
     let mut compare = |what: &str, left: Value, right: Value| {
         if left != right {
-            found.push(format!("{} with {end:?}, {what}:\n  read    {left}\n  written {right}", path.display()));
+            found.push(format!(
+                "{} with {end:?}, {what}:\n  read    {left}\n  written {right}",
+                path.display()
+            ));
         }
     };
     compare("row", row(&raw), expected.parsed);
     if expected.text.is_some() {
         compare("text", json!(text(&raw)), json!(expected.text));
     }
-    compare("html", json!(html(&raw).map(|html| html.trim_end().to_owned())), json!(expected.html));
+    compare(
+        "html",
+        json!(html(&raw).map(|html| html.trim_end().to_owned())),
+        json!(expected.html),
+    );
     for (part, content) in expected.files {
         let (info, bytes) = attachment(&raw, part).unwrap();
-        compare("file", json!([info.part, info.size, hex::encode(&bytes)]), json!([part, bytes.len(), content]));
+        compare(
+            "file",
+            json!([info.part, info.size, hex::encode(&bytes)]),
+            json!([part, bytes.len(), content]),
+        );
     }
     found
 }
@@ -82,21 +108,42 @@ fn differences(path: &Path, end: &[u8]) -> Vec<String> {
 fn every_message_of_the_corpus_reads_as_written_down() {
     let messages = corpus();
     let ends = [&b"\n"[..], b"\r\n"];
-    let found: Vec<String> = messages.iter().flat_map(|path| ends.iter().flat_map(|end| differences(path, end))).collect();
+    let found: Vec<String> = messages
+        .iter()
+        .flat_map(|path| ends.iter().flat_map(|end| differences(path, end)))
+        .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
-    let malformed = messages.iter().filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("bad-")).count();
+    let malformed = messages
+        .iter()
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("bad-")
+        })
+        .count();
     assert!(messages.len() >= 30, "only {} messages", messages.len());
-    assert!(malformed * 3 >= messages.len(), "only {malformed} of {} are malformed", messages.len());
+    assert!(
+        malformed * 3 >= messages.len(),
+        "only {malformed} of {} are malformed",
+        messages.len()
+    );
 }
 
 #[test]
 fn files_are_the_attachments_of_the_row() {
     for path in corpus() {
         let raw = std::fs::read(&path).unwrap();
-        let (infos, sizes): (Vec<PartInfo>, Vec<u64>) =
-            files(&raw).map(|(info, bytes)| (info, bytes.len() as u64)).unzip();
+        let (infos, sizes): (Vec<PartInfo>, Vec<u64>) = files(&raw)
+            .map(|(info, bytes)| (info, bytes.len() as u64))
+            .unzip();
         assert_eq!(infos, parse(&raw).attachments, "{}", path.display());
-        assert_eq!(infos.iter().map(|info| info.size).collect::<Vec<_>>(), sizes, "{}", path.display());
+        assert_eq!(
+            infos.iter().map(|info| info.size).collect::<Vec<_>>(),
+            sizes,
+            "{}",
+            path.display()
+        );
         assert!(attachment(&raw, 4_000_000).is_none());
     }
 }
@@ -105,7 +152,15 @@ fn files_are_the_attachments_of_the_row() {
 fn headers_come_in_order_decoded_and_unfolded() {
     let raw = b"received: one\r\nX-A: =?utf-8?Q?J=C3=BCrgen?=\r\nReceived: two\r\n folded\r\nX-A: \r\n\r\nX-B: body\r\n";
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(headers(raw), [pair("received", "one"), pair("X-A", "Jürgen"), pair("Received", "two folded"), pair("X-A", "")]);
+    assert_eq!(
+        headers(raw),
+        [
+            pair("received", "one"),
+            pair("X-A", "Jürgen"),
+            pair("Received", "two folded"),
+            pair("X-A", "")
+        ]
+    );
 }
 
 #[test]
@@ -162,12 +217,21 @@ fn dangerous_files_are_marked() {
         ("a.docm", "", b"", false),
         ("a", "text/html", b"", false),
         ("a", "application/x-msdownload", b"", false),
-        ("a", "application/vnd.ms-excel.sheet.macroenabled.12", b"", false),
+        (
+            "a",
+            "application/vnd.ms-excel.sheet.macroenabled.12",
+            b"",
+            false,
+        ),
         ("gnp\u{202e}exe.pdf", "application/pdf", b"", false),
         ("a.pdf", "application/pdf", b"MZ\x90\0", false),
         ("a.zip", "application/zip", b"PK\x03\x04\x14\0\x01\0", false),
     ] {
-        assert_eq!(is_safe(name, content_type, start), safe, "{name:?} {content_type}");
+        assert_eq!(
+            is_safe(name, content_type, start),
+            safe,
+            "{name:?} {content_type}"
+        );
     }
 }
 
@@ -175,16 +239,26 @@ fn dangerous_files_are_marked() {
 #[test]
 fn a_row_stays_under_32_kilobytes() {
     let many = |item: &str, count: usize| item.repeat(count);
-    let address = format!("\"{}\" <{}@example.com>, ", "ł".repeat(100), "a".repeat(200));
+    let address = format!(
+        "\"{}\" <{}@example.com>, ",
+        "ł".repeat(100),
+        "a".repeat(200)
+    );
     let file = format!(
         "--m\r\nContent-Type: application/{}; name=\"{}.pdf\"\r\nContent-ID: <{}>\r\n\r\nx\r\n",
-        "x".repeat(100), "ł".repeat(120), "c".repeat(200),
+        "x".repeat(100),
+        "ł".repeat(120),
+        "c".repeat(200),
     );
     let raw = format!(
         "From: {0}a@b\r\nTo: {0}a@b\r\nCc: {0}a@b\r\nReply-To: {0}a@b\r\nSubject: {1}\r\nMessage-ID: <{2}@x>\r\n\
          In-Reply-To: {3}\r\nReferences: {3}\r\nAuto-Submitted: {1}\r\nList-Id: <{1}>\r\n\
          Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\n{1}\r\n{4}--m--\r\n",
-        many(&address, 300), many("ł", 5_000), many("i", 800), many("<0123456789@example.com>\r\n ", 2_000), many(&file, 500),
+        many(&address, 300),
+        many("ł", 5_000),
+        many("i", 800),
+        many("<0123456789@example.com>\r\n ", 2_000),
+        many(&file, 500),
     );
     let parsed = parse(raw.as_bytes());
     let size = serde_json::to_vec(&parsed).unwrap().len();
@@ -195,66 +269,113 @@ fn a_row_stays_under_32_kilobytes() {
     assert_eq!(parsed.references.first(), parsed.references.last());
 }
 
-/// Shapes that took parsers down: each has to end in a row, and its parts in bytes.
-#[test]
-fn hostile_messages_complete() {
-    const SIZE: usize = 1_000_000;
-    let fill = |item: &str| item.repeat(SIZE / item.len());
-    let nested = |kind: &str| (0..SIZE / 60).map(|i| format!("Content-Type: multipart/{kind}; boundary={i}\n\n--{i}\n")).collect::<String>();
+/// What one megabyte of each hostile shape is made of.
+const SIZE: usize = 1_000_000;
+
+fn fill(start: &str, item: &str) -> Vec<u8> {
+    format!("{start}{}", item.repeat(SIZE / item.len())).into_bytes()
+}
+
+fn noise() -> Vec<u8> {
     let mut state = 1_u32;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
+    let next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
-    })
-    .take(SIZE)
-    .collect();
+    };
+    std::iter::repeat_with(next).take(SIZE).collect()
+}
+
+/// Each has to end in a row that fits the store, and its parts in bytes.
+fn survives(shape: &[u8]) {
+    let start = String::from_utf8_lossy(&shape[..60]).into_owned();
+    let parsed = parse(shape);
+    assert!(
+        serde_json::to_vec(&parsed).unwrap().len() < 32 * 1024,
+        "{start}"
+    );
+    assert!(
+        text(shape).is_none_or(|text| text.len() <= 1024 * 1024),
+        "{start}"
+    );
+    assert!(
+        html(shape).is_none_or(|html| html.len() <= 8 * shape.len()),
+        "{start}"
+    );
+    assert!(headers(shape).len() <= 500, "{start}");
+    let decoded: usize = files(shape).map(|(_, bytes)| bytes.len()).sum();
+    assert!(decoded <= 2 * shape.len(), "{start} grew to {decoded}");
+}
+
+#[test]
+fn hostile_headers_complete() {
+    for (start, item) in [
+        ("", "\0"),
+        ("", "\n"),
+        ("", "a:\n"),
+        ("", "a: b\n"),
+        ("", "From: a@b, \n "),
+        (
+            "",
+            "Received: from a by b; Tue, 3 Mar 2026 10:05:07 +0100\n",
+        ),
+        ("To: ", "a@b, "),
+        ("To: ", "("),
+        ("To: ", "\""),
+        ("To: ", "a:;,"),
+        ("Subject: ", "=?utf-8?Q?a?= "),
+        ("Subject: ", "=?"),
+        ("References: ", "<a@b> "),
+        ("Content-Type: text/plain; ", "a=b; "),
+        ("Content-Type: text/plain; ", "a*0*=b; "),
+    ] {
+        survives(&fill(start, item));
+    }
+    survives(&noise());
+}
+
+#[test]
+fn hostile_trees_complete() {
     let mixed = "Content-Type: multipart/mixed; boundary=b\n\n";
-    let shapes: Vec<Vec<u8>> = vec![
-        noise.clone(),
-        [mixed.as_bytes(), &noise].concat(),
-        vec![0; SIZE],
-        fill("\n").into_bytes(),
-        fill("a:\n").into_bytes(),
-        fill("a: b\n").into_bytes(),
-        fill("From: a@b, \n ").into_bytes(),
-        format!("To: {}\n\nx", fill("a@b, ")).into_bytes(),
-        format!("To: {}\n\nx", fill("(")).into_bytes(),
-        format!("To: {}\n\nx", fill("\"")).into_bytes(),
-        format!("To: {}\n\nx", fill("a:;,")).into_bytes(),
-        format!("Subject: {}\n\nx", fill("=?utf-8?Q?a?= ")).into_bytes(),
-        format!("Subject: {}\n\nx", fill("=?")).into_bytes(),
-        format!("References: {}\n\nx", fill("<a@b> ")).into_bytes(),
-        format!("Content-Type: text/plain; {}\n\nx", fill("a=b; ")).into_bytes(),
-        format!("Content-Type: text/plain; {}\n\nx", fill("a*0*=b; ")).into_bytes(),
-        fill("Received: from a by b; Tue, 3 Mar 2026 10:05:07 +0100\n").into_bytes(),
-        format!("{mixed}{}", fill("--b\n\n")).into_bytes(),
-        format!("{mixed}{}", fill("--b\n\nx\n")).into_bytes(),
-        format!("{mixed}{}", fill("--b")).into_bytes(),
-        format!("{mixed}{}", fill("--b\nContent-Type: multipart/mixed; boundary=never\n\n")).into_bytes(),
-        format!("{mixed}{}", fill("--b\nContent-Type: message/rfc822\n\n")).into_bytes(),
-        fill("Content-Type: message/rfc822\n\n").into_bytes(),
-        fill("Content-Type: multipart/mixed; boundary=b\n\n--b\n").into_bytes(),
-        nested("mixed").into_bytes(),
-        nested("digest").into_bytes(),
-        nested("alternative").into_bytes(),
-        format!("Content-Type: text/html\n\n{}", fill("<div>")).into_bytes(),
-        format!("Content-Type: text/html\n\n{}", fill("<")).into_bytes(),
-        format!("Content-Type: text/html\n\n{}", fill("&")).into_bytes(),
-        format!("Content-Type: text/html\n\n{}", fill("<!--")).into_bytes(),
-        format!("Content-Transfer-Encoding: base64\n\n{}", fill("=")).into_bytes(),
-        format!("Content-Transfer-Encoding: base64\n\n{}", fill("A*")).into_bytes(),
-        format!("Content-Transfer-Encoding: quoted-printable\n\n{}", fill("=")).into_bytes(),
-        format!("Content-Transfer-Encoding: quoted-printable\n\n{}", fill("=\n")).into_bytes(),
-        format!("Content-Type: text/plain; charset=utf-7\n\n{}", fill("+AAAA-")).into_bytes(),
-        format!("Content-Type: text/plain; charset=iso-2022-jp\n\n{}", fill("\u{1b}$B")).into_bytes(),
-    ];
-    for shape in shapes {
-        let start = String::from_utf8_lossy(&shape[..60]).into_owned();
-        let parsed = parse(&shape);
-        assert!(serde_json::to_vec(&parsed).unwrap().len() < 32 * 1024, "{start}");
-        let _ = (text(&shape), html(&shape), headers(&shape));
-        let decoded: usize = files(&shape).map(|(_, bytes)| bytes.len()).sum();
-        assert!(decoded <= 2 * shape.len(), "{start} grew to {decoded}");
+    for (start, item) in [
+        (mixed, "--b\n\n"),
+        (mixed, "--b\n\nx\n"),
+        (mixed, "--b"),
+        (
+            mixed,
+            "--b\nContent-Type: multipart/mixed; boundary=never\n\n",
+        ),
+        (mixed, "--b\nContent-Type: message/rfc822\n\n"),
+        ("", "Content-Type: message/rfc822\n\n"),
+        ("", "Content-Type: multipart/mixed; boundary=b\n\n--b\n"),
+    ] {
+        survives(&fill(start, item));
+    }
+    for kind in ["mixed", "digest", "alternative"] {
+        let level = |i| format!("Content-Type: multipart/{kind}; boundary={i}\n\n--{i}\n");
+        survives((0..900).map(level).collect::<String>().as_bytes());
+        survives((0..20_000).map(level).collect::<String>().as_bytes());
+    }
+    survives(&[mixed.as_bytes(), &noise()].concat());
+}
+
+#[test]
+fn hostile_bodies_complete() {
+    for (start, item) in [
+        ("Content-Type: text/html\n\n", "<div>"),
+        ("Content-Type: text/html\n\n", "<"),
+        ("Content-Type: text/html\n\n", "&"),
+        ("Content-Type: text/html\n\n", "<!--"),
+        ("Content-Transfer-Encoding: base64\n\n", "="),
+        ("Content-Transfer-Encoding: base64\n\n", "A*"),
+        ("Content-Transfer-Encoding: quoted-printable\n\n", "="),
+        ("Content-Transfer-Encoding: quoted-printable\n\n", "=\n"),
+        ("Content-Type: text/plain; charset=utf-7\n\n", "+AAAA-"),
+        (
+            "Content-Type: text/plain; charset=iso-2022-jp\n\n",
+            "\u{1b}$B",
+        ),
+    ] {
+        survives(&fill(start, item));
     }
 }
 
@@ -266,9 +387,26 @@ fn a_hundred_thousand_messages_in_messages_do_not_end_the_stack() {
 
 #[test]
 fn too_many_and_too_deep_parts_are_left_out() {
-    let flat = format!("Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n", "--b\n\nx\n".repeat(20_000));
-    assert!(parse(flat.as_bytes()).defects.iter().any(|defect| defect.code == "too_many_parts"));
-    let deep: String = (0..200).map(|i| format!("Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n")).collect();
+    let flat = format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
+        "--b\n\nx\n".repeat(20_000)
+    );
+    assert!(
+        parse(flat.as_bytes())
+            .defects
+            .iter()
+            .any(|defect| defect.code == "too_many_parts")
+    );
+    let deep: String = (0..200)
+        .map(|i| format!("Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n"))
+        .collect();
     let parsed = parse(format!("{deep}Content-Type: text/plain\n\nx\n").as_bytes());
-    assert!(parsed.defects.iter().any(|defect| defect.code == "too_deep"), "{:?}", parsed.defects);
+    assert!(
+        parsed
+            .defects
+            .iter()
+            .any(|defect| defect.code == "too_deep"),
+        "{:?}",
+        parsed.defects
+    );
 }
