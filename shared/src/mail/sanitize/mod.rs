@@ -1,7 +1,7 @@
 //! Makes the HTML of strangers safe to show: no script, no form, nothing loaded from anywhere (RFC 2557 §11 asks
 //! readers to be wary), pictures of the message itself by their content id (RFC 2392).
 //!
-//! Two steps. [`normalise`] rewrites any tag soup as small, well-nested HTML in linear time, because the HTML parser
+//! Two steps. `normalise` rewrites any tag soup as small, well-nested HTML in linear time, because the HTML parser
 //! behind the allow list is quadratic in attributes, in depth and in unclosed `<b>` (30 KB of them grow to 9 MB).
 //! Then `ammonia`, which alone decides what is safe.
 
