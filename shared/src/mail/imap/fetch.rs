@@ -111,7 +111,7 @@ impl<S: Stream> Client<S> {
         max_bytes: u64,
         mut sink: impl FnMut(&[u8]),
     ) -> Result<Result<u64, Missing>, Error> {
-        let mut offset = 0;
+        let (mut offset, mut ended) = (0, false);
         loop {
             let Some(came) = self.fetch_part(uid, offset, FETCH_PART_BYTES, &mut sink).await? else {
                 return Ok(Err(Missing::Vanished));
@@ -120,12 +120,14 @@ impl<S: Stream> Client<S> {
             if offset > max_bytes {
                 return Ok(Err(Missing::TooLarge));
             }
-            // A short part is the end where the listing agrees; else only an empty one is: sizes may be estimates,
-            // and a message that vanishes may come as nothing (RFC 2180 §4.1).
-            if came == 0 && offset < size {
+            // RFC 2180 §4.1: what vanishes under way may come as nothing.
+            if came == 0 && offset < size && !ended {
                 return Ok(Err(Missing::Vanished));
             }
-            if came == 0 || (came < FETCH_PART_BYTES && offset >= size) {
+            // RFC 3501 §6.4.5: a short part is the last. Where the listing said more, which some servers only
+            // estimate, an empty one behind it has to confirm that.
+            ended = came < FETCH_PART_BYTES;
+            if came == 0 || (ended && offset >= size) {
                 return Ok(Ok(offset));
             }
         }
