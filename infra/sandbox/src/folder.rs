@@ -1,0 +1,246 @@
+//! One folder of a mailbox: messages by UID, in memory, and on disk where a directory is given.
+//!
+//! On disk a message is `<uid>.eml` and, written after it, `<uid>.json`: only with the second does it exist.
+//! `folder.json` is written before both, so that no UID is given twice (RFC 3501 §2.3.1.1).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{Error, disk};
+
+/// The folders of every mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Folder {
+    /// Where mail arrives, and all that POP3 sees.
+    Inbox,
+    /// `\Sent` (RFC 6154 §2).
+    Sent,
+    /// `\Junk`.
+    Junk,
+    /// `\Trash`.
+    Trash,
+    /// `\Drafts`.
+    Drafts,
+}
+
+impl Folder {
+    /// All folders.
+    pub const ALL: [Self; 5] = [
+        Self::Inbox,
+        Self::Sent,
+        Self::Junk,
+        Self::Trash,
+        Self::Drafts,
+    ];
+
+    /// The IMAP name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inbox => "INBOX",
+            Self::Sent => "Sent",
+            Self::Junk => "Junk",
+            Self::Trash => "Trash",
+            Self::Drafts => "Drafts",
+        }
+    }
+
+    /// The folder of an IMAP name; INBOX in any letter case (RFC 3501 §5.1).
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|folder| match folder {
+            Self::Inbox => name.eq_ignore_ascii_case(b"INBOX"),
+            _ => name == folder.name().as_bytes(),
+        })
+    }
+}
+
+/// A message in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its UID in the folder, from 1.
+    pub uid: u32,
+    /// Its POP3 unique id (RFC 1939 §7), which does not change.
+    pub uidl: String,
+    /// The message, byte for byte as it came.
+    pub bytes: Bytes,
+    /// IMAP flags such as `\Seen`; `\Deleted` until the next expunge.
+    pub flags: BTreeSet<String>,
+    /// When it arrived, or the date that APPEND gave.
+    pub internal_date: OffsetDateTime,
+}
+
+impl Stored {
+    /// Marked for deletion over IMAP, not yet expunged.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.flags.contains("\\Deleted")
+    }
+}
+
+/// `folder.json`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct State {
+    uid_validity: u32,
+    uid_next: u32,
+}
+
+/// `<uid>.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Meta {
+    uidl: String,
+    flags: BTreeSet<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    internal_date: OffsetDateTime,
+}
+
+/// A folder's messages and counters.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    state: State,
+    by_uid: BTreeMap<u32, Stored>,
+    /// Counts arrivals and removals since the start.
+    changes: u64,
+    dir: Option<PathBuf>,
+}
+
+impl Messages {
+    /// Reads a folder, or begins one.
+    pub(crate) fn open(dir: Option<PathBuf>) -> Result<Self, Error> {
+        // A new folder must not look like an earlier one of the same name (RFC 3501 §2.3.1.1).
+        let fresh = State {
+            uid_validity: seconds(OffsetDateTime::now_utc()),
+            uid_next: 1,
+        };
+        let mut folder = Self {
+            state: fresh,
+            by_uid: BTreeMap::new(),
+            changes: 0,
+            dir,
+        };
+        let Some(dir) = folder.dir.clone() else {
+            return Ok(folder);
+        };
+        disk::make_dir(&dir)?;
+        match disk::read_json(&dir.join("folder.json"))? {
+            Some(state) => folder.state = state,
+            None => disk::write_json(&dir.join("folder.json"), &folder.state)?,
+        }
+        for uid in disk::numbered(&dir)? {
+            if let Some(message) = read_message(&dir, uid)? {
+                folder.by_uid.insert(uid, message);
+            }
+        }
+        Ok(folder)
+    }
+
+    pub(crate) fn uid_validity(&self) -> u32 {
+        self.state.uid_validity
+    }
+
+    pub(crate) fn uid_next(&self) -> u32 {
+        self.state.uid_next
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Stored> {
+        self.by_uid.values()
+    }
+
+    pub(crate) fn get(&self, uid: u32) -> Option<&Stored> {
+        self.by_uid.get(&uid)
+    }
+
+    /// Adds a message and returns its UID.
+    pub(crate) fn add(
+        &mut self,
+        bytes: Bytes,
+        flags: BTreeSet<String>,
+        date: OffsetDateTime,
+    ) -> Result<u32, Error> {
+        let uid = self.state.uid_next;
+        self.state.uid_next += 1;
+        let uidl = format!("{:08x}{uid:08x}", self.state.uid_validity);
+        let message = Stored {
+            uid,
+            uidl,
+            bytes,
+            flags,
+            internal_date: date,
+        };
+        if let Some(dir) = &self.dir {
+            disk::write_json(&dir.join("folder.json"), &self.state)?;
+            disk::write(&dir.join(format!("{uid}.eml")), &message.bytes)?;
+            write_meta(dir, &message)?;
+        }
+        self.by_uid.insert(uid, message);
+        self.changes += 1;
+        Ok(uid)
+    }
+
+    /// Sets the flags of a message; false if there is none.
+    pub(crate) fn set_flags(&mut self, uid: u32, flags: BTreeSet<String>) -> Result<bool, Error> {
+        let Some(message) = self.by_uid.get_mut(&uid) else {
+            return Ok(false);
+        };
+        message.flags = flags;
+        if let Some(dir) = &self.dir {
+            write_meta(dir, message)?;
+        }
+        Ok(true)
+    }
+
+    /// Removes messages; those that are gone already are no error.
+    pub(crate) fn remove(&mut self, uids: &[u32]) -> Result<(), Error> {
+        for uid in uids {
+            if let Some(dir) = &self.dir {
+                disk::remove(&dir.join(format!("{uid}.json")))?;
+                disk::remove(&dir.join(format!("{uid}.eml")))?;
+            }
+            self.by_uid.remove(uid);
+            self.changes += 1;
+        }
+        Ok(())
+    }
+}
+
+fn write_meta(dir: &Path, message: &Stored) -> Result<(), Error> {
+    let meta = Meta {
+        uidl: message.uidl.clone(),
+        flags: message.flags.clone(),
+        internal_date: message.internal_date,
+    };
+    disk::write_json(&dir.join(format!("{}.json", message.uid)), &meta)
+}
+
+fn read_message(dir: &Path, uid: u32) -> Result<Option<Stored>, Error> {
+    let meta: Option<Meta> = disk::read_json(&dir.join(format!("{uid}.json")))?;
+    let bytes = disk::read(&dir.join(format!("{uid}.eml")))?;
+    let (Some(meta), Some(bytes)) = (meta, bytes) else {
+        return Ok(None);
+    };
+    let Meta {
+        uidl,
+        flags,
+        internal_date,
+    } = meta;
+    Ok(Some(Stored {
+        uid,
+        uidl,
+        bytes: bytes.into(),
+        flags,
+        internal_date,
+    }))
+}
+
+/// The seconds of a time as a UIDVALIDITY, which ends in 2106.
+fn seconds(time: OffsetDateTime) -> u32 {
+    u32::try_from(time.unix_timestamp()).unwrap_or(1).max(1)
+}
