@@ -30,7 +30,9 @@ impl<S: Stream> Client<S> {
             return Ok(false);
         }
         let folder = utf7::encode(folder);
-        self.on_each_set(uids, |set| Command::new(format!("UID MOVE {set}")).string(folder.as_bytes())).await.map(|()| true)
+        self.on_each_set(uids, |set| Command::new(format!("UID MOVE {set}")).string(folder.as_bytes()))
+            .await
+            .map(|()| true)
     }
 
     async fn on_each_set(&mut self, uids: &[u32], command: impl Fn(&str) -> Command<'static>) -> Result<(), Error> {

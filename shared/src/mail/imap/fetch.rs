@@ -36,7 +36,6 @@ pub enum Missing {
 }
 
 /// Messages on their way.
-#[derive(Debug)]
 pub struct Fetch<'a, S> {
     client: &'a mut Client<S>,
     max_bytes: u64,
@@ -82,7 +81,9 @@ impl<S: Stream> Client<S> {
         let (mut part, mut unreadable) = (None, None);
         self.session
             .ok(command, |untagged| match message(untagged) {
-                Ok(Some((items, origin, body))) if items.uid == Some(uid) => part = part.take().or(Some((origin, body))),
+                Ok(Some((items, origin, body))) if items.uid == Some(uid) => {
+                    part = part.take().or(Some((origin, body)))
+                }
                 Ok(_) => {}
                 Err(text) => unreadable = Some(text),
             })
@@ -94,7 +95,9 @@ impl<S: Stream> Client<S> {
             (Some((origin, _)), None) if origin.map_or(0, u64::from) != offset => {
                 Err(self.session.broken("a part of another place of the message"))
             }
-            (Some((_, body)), None) if body.len() as u64 > length => Err(self.session.broken("a part that is too long")),
+            (Some((_, body)), None) if body.len() as u64 > length => {
+                Err(self.session.broken("a part that is too long"))
+            }
             (Some((_, body)), None) => {
                 sink(&body);
                 Ok(Some(body.len() as u64))

@@ -118,6 +118,7 @@ impl<S: Stream> Client<S> {
         let read_only = verb == "EXAMINE" || outcome.status().argument("READ-ONLY").is_some();
         // RFC 3501 §2.3.1.1: without UIDVALIDITY there are no unique identifiers.
         let uid_validity = opening.uid_validity.ok_or_else(|| self.session.broken("a folder without UIDVALIDITY"))?;
+        self.uid_next = opening.uid_next;
         Ok(Selected {
             exists: opening.exists,
             uid_validity,

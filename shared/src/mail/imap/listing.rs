@@ -66,25 +66,45 @@ impl<S: Stream> Client<S> {
         Ok(uids)
     }
 
-    /// The messages of the open folder with the `max` lowest UIDs that are `from` or more, in order of UID.
+    /// The messages of the open folder with the `max` lowest UIDs that are `from` or more, in order of UID. Costs
+    /// about as many lines as `max`, however many messages lie behind.
     pub async fn listing(&mut self, from: u32, max: usize) -> Result<Vec<Listed>, Error> {
         self.session.wire.phase = Phase::List;
-        let from = from.max(1);
-        let command = Command::new(format!("UID FETCH {from}:* (UID RFC822.SIZE FLAGS INTERNALDATE)"))
+        let (mut from, mut width) = (from.max(1), u32::try_from(max.saturating_mul(2)).unwrap_or(u32::MAX));
+        let mut listed = BTreeMap::new();
+        loop {
+            // Behind UIDNEXT only what has arrived since can be: the rest is asked for in one go, without an end.
+            let end = from.checked_add(width).filter(|&end| self.uid_next.is_some_and(|next| end < next));
+            self.list_range(from, end, max, &mut listed).await?;
+            let Some(end) = end.filter(|_| listed.len() < max) else { break };
+            // UIDs have gaps (RFC 3501 §2.3.1.1) of any size: few steps lead over them all.
+            (from, width) = (end + 1, width.saturating_mul(4));
+        }
+        Ok(listed.into_values().collect())
+    }
+
+    /// Lists one range; without an end it goes to the last message, and `n:*` always includes that one (RFC 3501
+    /// §6.4.8).
+    async fn list_range(
+        &mut self,
+        from: u32,
+        end: Option<u32>,
+        max: usize,
+        listed: &mut BTreeMap<u32, Listed>,
+    ) -> Result<(), Error> {
+        let end = end.map_or_else(|| "*".to_owned(), |end| end.to_string());
+        let command = Command::new(format!("UID FETCH {from}:{end} (UID RFC822.SIZE FLAGS INTERNALDATE)"))
             .allowing(|allowed| allowed.lines = LISTED_MESSAGES + UNTAGGED_LINES);
-        let (mut listed, mut unreadable) = (BTreeMap::new(), None);
+        let mut unreadable = None;
         self.session
             .ok(command, |untagged| match response::items(&untagged.text) {
-                Some(items) => note(&mut listed, items, from, max),
+                Some(items) => note(listed, items, from, max),
                 None if response::is_fetch(&untagged.text) => unreadable = Some(untagged.text),
                 None => {}
             })
             .await?;
-        match unreadable {
-            // Left out, the message behind it would be lost in silence.
-            Some(line) => Err(self.session.unexpected(&line)),
-            None => Ok(listed.into_values().collect()),
-        }
+        // Left out, the message behind it would be lost in silence.
+        unreadable.map_or(Ok(()), |line| Err(self.session.unexpected(&line)))
     }
 }
 
@@ -97,7 +117,8 @@ fn note(listed: &mut BTreeMap<u32, Listed>, items: Items, from: u32, max: usize)
         return;
     }
     let Some(size) = items.size else { return };
-    listed.insert(uid, Listed { uid, size, flags: items.flags.unwrap_or_default(), internal_date: items.internal_date });
+    listed
+        .insert(uid, Listed { uid, size, flags: items.flags.unwrap_or_default(), internal_date: items.internal_date });
     if listed.len() > max {
         listed.pop_last();
     }

@@ -30,7 +30,7 @@ pub async fn login<S: Stream>(mut wire: Wire<S>, greeting: &[u8], credential: &C
     }
     know_capabilities(&mut session).await?;
     session.wire.phase = Phase::Select;
-    Ok(Client { session })
+    Ok(Client { session, uid_next: None })
 }
 
 /// RFC 3501 §7.1: OK, PREAUTH or BYE. True when there is nothing to sign in to; whether PREAUTH is acceptable,
@@ -86,11 +86,16 @@ async fn sign_in<S: Stream>(session: &mut Session<S>, credential: &Credential) -
 
 /// AUTHENTICATE PLAIN (RFC 3501 §6.2.2, RFC 4616), with the response in the command where the server takes it (RFC
 /// 4959 §3), else after its `+`.
-async fn authenticate<S: Stream>(session: &mut Session<S>, response: &SecretString, at_once: bool) -> Result<Outcome, Error> {
+async fn authenticate<S: Stream>(
+    session: &mut Session<S>,
+    response: &SecretString,
+    at_once: bool,
+) -> Result<Outcome, Error> {
     let response = response.expose_secret();
     let command = Command::new("AUTHENTICATE PLAIN");
     let command = if at_once { command.word(response) } else { command };
-    let mut waiting = [Some(format!("{response}\r\n")).filter(|_| !at_once), Some("*\r\n".to_owned())].into_iter().flatten();
+    let mut waiting =
+        [Some(format!("{response}\r\n")).filter(|_| !at_once), Some("*\r\n".to_owned())].into_iter().flatten();
     session.start(command).await?;
     loop {
         match session.answer().await? {

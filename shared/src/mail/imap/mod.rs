@@ -29,9 +29,10 @@ use super::error::Error;
 use super::wire::{Deadline, Stream};
 
 /// A session in the authenticated or selected state (RFC 3501 §3).
-#[derive(Debug)]
 pub struct Client<S> {
     session: Session<S>,
+    /// UIDNEXT of the open folder, as it was when it was opened.
+    uid_next: Option<u32>,
 }
 
 /// What a server can do (RFC 3501 §7.2.1).
@@ -46,6 +47,13 @@ impl Capabilities {
     /// Whether it announces this one; letter case does not matter.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|capability| capability.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Shows nothing of what went over the wire.
+impl<S> std::fmt::Debug for Client<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("imap::Client").finish_non_exhaustive()
     }
 }
 

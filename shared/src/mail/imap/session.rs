@@ -14,7 +14,6 @@ use crate::model::{Phase, ProbeCode};
 const OUT_OF_STEP: &str = "an earlier answer was not read to its end";
 
 /// A connection that knows which command is under way, and when it is out of step.
-#[derive(Debug)]
 pub(super) struct Session<S> {
     pub(super) wire: Wire<S>,
     secrets: Vec<SecretString>,
@@ -80,7 +79,16 @@ impl Outcome {
 
 impl<S: Stream> Session<S> {
     pub(super) fn new(wire: Wire<S>, secrets: Vec<SecretString>) -> Self {
-        Self { wire, secrets, capabilities: Capabilities::default(), told: false, tags: 0, running: None, torn: false, bye: None }
+        Self {
+            wire,
+            secrets,
+            capabilities: Capabilities::default(),
+            told: false,
+            tags: 0,
+            running: None,
+            torn: false,
+            bye: None,
+        }
     }
 
     pub(super) fn has(&self, capability: &str) -> bool {

@@ -16,7 +16,10 @@ async fn removal_names_its_uids_or_does_not_happen() {
     client.uid_store_deleted(&[9, 3, 4, 5]).await.unwrap();
     assert!(client.uid_expunge(&[3, 4, 5, 9]).await.unwrap());
     assert!(client.uid_move(&[7], "Pap\u{e9}").await.unwrap());
-    assert_eq!(client.uid_store_deleted(&[1]).await.unwrap_err().refusal.unwrap().enhanced.as_deref(), Some("READ-ONLY"));
+    assert_eq!(
+        client.uid_store_deleted(&[1]).await.unwrap_err().refusal.unwrap().enhanced.as_deref(),
+        Some("READ-ONLY")
+    );
     // Nothing to do is nothing said.
     client.uid_store_deleted(&[]).await.unwrap();
     drop(client);

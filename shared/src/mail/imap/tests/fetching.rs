@@ -58,7 +58,9 @@ async fn messages_come_whole_whatever_comes_between() {
 
 #[tokio::test]
 async fn no_after_messages_is_an_error_behind_them() {
-    for (status, transient) in [("NO [EXPUNGEISSUED] some are gone", true), ("NO some are gone", false), ("BAD [CLIENTBUG] no", false)] {
+    for (status, transient) in
+        [("NO [EXPUNGEISSUED] some are gone", true), ("NO some are gone", false), ("BAD [CLIENTBUG] no", false)]
+    {
         let answer = format!("* 1 FETCH (UID 1 BODY[] {{1}}\r\nx)\r\na2 {status}\r\n");
         let (messages, error) = fetched(answer.as_bytes(), 100).await;
         assert_eq!(bodies(&messages), [(1, "x")]);
@@ -70,7 +72,11 @@ async fn no_after_messages_is_an_error_behind_them() {
 
 #[tokio::test]
 async fn bye_and_stale_tags_end_a_fetch_behind_what_came() {
-    let cases = [("* BYE [UNAVAILABLE] restart\r\n", "UNAVAILABLE restart"), ("a1 OK stale\r\n", "not expected from an IMAP server here: a1 OK stale"), ("+ go\r\n", "not expected from an IMAP server here: +")];
+    let cases = [
+        ("* BYE [UNAVAILABLE] restart\r\n", "UNAVAILABLE restart"),
+        ("a1 OK stale\r\n", "not expected from an IMAP server here: a1 OK stale"),
+        ("+ go\r\n", "not expected from an IMAP server here: +"),
+    ];
     for (end, detail) in cases {
         let answer = format!("* 1 FETCH (UID 1 BODY[] {{1}}\r\nx)\r\n{end}");
         let (messages, error) = fetched(answer.as_bytes(), 100).await;
@@ -197,7 +203,10 @@ async fn large(size: u64, parts: &[u64], max_bytes: u64) -> Result<u64, Missing>
     let mut offset = 0;
     for (part, tag) in parts.iter().zip(2..) {
         let asked = format!("a{tag} UID FETCH 7 (UID BODY.PEEK[]<{offset}.{FETCH_PART_BYTES}>)\r\n");
-        let answer = format!("* 1 FETCH (UID 7 BODY[]<{offset}> {{{part}}}\r\n{})\r\na{tag} OK\r\n", "x".repeat(usize::try_from(*part).unwrap()));
+        let answer = format!(
+            "* 1 FETCH (UID 7 BODY[]<{offset}> {{{part}}}\r\n{})\r\na{tag} OK\r\n",
+            "x".repeat(usize::try_from(*part).unwrap())
+        );
         offset += part;
         turns.push((asked, answer));
     }

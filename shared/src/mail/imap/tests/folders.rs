@@ -17,7 +17,8 @@ async fn status_tells_the_state_of_a_folder() {
     )
     .await;
     let status = client.status("Entw\u{fc}rfe").await.unwrap();
-    let expected = Status { messages: 3, uid_next: 9, uid_validity: u32::MAX, unseen: Some(1), highest_mod_seq: Some(u64::MAX) };
+    let expected =
+        Status { messages: 3, uid_next: 9, uid_validity: u32::MAX, unseen: Some(1), highest_mod_seq: Some(u64::MAX) };
     assert_eq!(status, expected);
     let error = client.status("x").await.unwrap_err();
     assert_eq!((error.code, error.phase, error.is_transient()), (ProbeCode::ProtocolError, Phase::Select, false));
@@ -63,13 +64,12 @@ async fn opening_a_folder_brings_its_epoch_or_fails() {
 async fn folders_come_with_their_names_and_uses() {
     let answer = b"* LIST (\\HasChildren) \"/\" inbox\r\n* LIST (\\Sent \\X-Mine) \".\" \"Gesendete &AOQ-\"\r\n\
         * LIST (\\Noselect) NIL {8}\r\nR&D x{5}\r\n* LIST () \"/\" (broken\r\n* LIST (\\Trash) \"\\\\\" Tr\xfcb\r\n* 5 EXISTS\r\na2 OK\r\n";
-    let (mut client, peer) = opened_bytes(
-        "SPECIAL-USE LIST-EXTENDED",
-        [("a2 LIST \"\" \"*\" RETURN (SPECIAL-USE)\r\n", answer.as_slice())],
-    )
-    .await;
+    let (mut client, peer) =
+        opened_bytes("SPECIAL-USE LIST-EXTENDED", [("a2 LIST \"\" \"*\" RETURN (SPECIAL-USE)\r\n", answer.as_slice())])
+            .await;
     let folders = client.list_folders().await.unwrap();
-    let short: Vec<_> = folders.iter().map(|folder| (folder.name.as_str(), folder.delimiter, folder.special_use)).collect();
+    let short: Vec<_> =
+        folders.iter().map(|folder| (folder.name.as_str(), folder.delimiter, folder.special_use)).collect();
     assert_eq!(
         short,
         [
@@ -129,7 +129,8 @@ async fn listings_are_in_order_whatever_comes_between() {
     let again = [b"a3 ", &b""[..]].concat();
     let asked = [format!("a2 {LISTING}"), format!("{}{LISTING}", String::from_utf8(again).unwrap())];
     let second = String::from_utf8_lossy(answer).replace("a2 OK", "a3 OK");
-    let (mut client, peer) = opened_bytes("", [(asked[0].as_str(), answer.as_slice()), (asked[1].as_str(), second.as_bytes())]).await;
+    let (mut client, peer) =
+        opened_bytes("", [(asked[0].as_str(), answer.as_slice()), (asked[1].as_str(), second.as_bytes())]).await;
     let first = Listed { internal_date: Some("17-Jul-1996 02:44:25 -0700".to_owned()), ..listed(11, 0, &[]) };
     let all = [first, listed(30, 5_000_000_000, &["\\Flagged"]), listed(40, 40, &[]), listed(50, 50, &[])];
     assert_eq!(client.listing(10, 100).await.unwrap(), all);
@@ -139,9 +140,51 @@ async fn listings_are_in_order_whatever_comes_between() {
 }
 
 #[tokio::test]
+async fn a_listing_asks_for_no_more_than_it_takes_and_leaps_over_gaps() {
+    let items = "(UID RFC822.SIZE FLAGS INTERNALDATE)\r\n";
+    let asked = |tag: u32, range: &str| format!("a{tag} UID FETCH {range} {items}");
+    let line = |uid: u32| format!("* 1 FETCH (UID {uid} RFC822.SIZE {uid} FLAGS ())\r\n");
+    let turns = [
+        ("a2 SELECT \"INBOX\"\r\n".to_owned(), "* OK [UIDVALIDITY 1]\r\n* OK [UIDNEXT 1000]\r\na2 OK\r\n".to_owned()),
+        // Enough at once.
+        (asked(3, "1:5"), format!("{}{}{}a3 OK\r\n", line(3), line(1), line(5))),
+        // A gap, a longer range, and what lies behind UIDNEXT.
+        (asked(4, "6:10"), "a4 OK\r\n".to_owned()),
+        (asked(5, "11:27"), format!("{}a5 OK\r\n", line(27))),
+        (asked(6, "28:92"), "* 7 EXISTS\r\na6 OK\r\n".to_owned()),
+        (asked(7, "93:349"), "a7 OK\r\n".to_owned()),
+        (asked(8, "350:*"), format!("{}a8 OK\r\n", line(1003))),
+        // The last message, which a star always finds.
+        (asked(9, "1000:*"), format!("{}a9 OK\r\n", line(999))),
+        (asked(10, "1:*"), format!("{}{}a10 OK\r\n", line(1), line(2))),
+        (asked(11, "4294967295:*"), "a11 OK\r\n".to_owned()),
+    ];
+    let turns: Vec<_> = turns.iter().map(|(asked, answer)| (asked.as_str(), answer.as_str())).collect();
+    let (mut client, peer) = opened("", &turns).await;
+    client.select("INBOX").await.unwrap();
+    for (from, max, uids) in [
+        (1, 2, vec![1, 3]),
+        (6, 2, vec![27, 1003]),
+        (1000, 2, vec![]),
+        (1, usize::MAX, vec![1, 2]),
+        (u32::MAX, 2, vec![]),
+    ] {
+        let listed = client.listing(from, max).await.unwrap();
+        assert_eq!(listed.iter().map(|message| message.uid).collect::<Vec<_>>(), uids);
+    }
+    drop(client);
+    peer.done().await;
+}
+
+#[tokio::test]
 async fn a_listing_with_a_line_that_cannot_be_read_is_no_listing() {
     let deep = format!("* 1 FETCH (UID 10 BODYSTRUCTURE {})\r\na2 OK\r\n", "(".repeat(60_000));
-    for answer in ["* 1 FETCH (UID 10 RFC822.SIZE x y)\r\na2 OK\r\n", "* 1 FETCH\r\na2 OK\r\n", &deep, "* 1 FETCH (UID 10 RFC822.SIZE 5)\r\na2 NO later\r\n"] {
+    for answer in [
+        "* 1 FETCH (UID 10 RFC822.SIZE x y)\r\na2 OK\r\n",
+        "* 1 FETCH\r\na2 OK\r\n",
+        &deep,
+        "* 1 FETCH (UID 10 RFC822.SIZE 5)\r\na2 NO later\r\n",
+    ] {
         let asked = format!("a2 {LISTING}");
         let (mut client, peer) = opened("", &[(&asked, answer)]).await;
         let error = client.listing(10, 100).await.unwrap_err();

@@ -113,7 +113,15 @@ async fn bye_keeps_its_words_and_its_code_and_asks_to_come_back() {
 
 #[tokio::test]
 async fn the_status_of_another_command_is_never_ours() {
-    for answer in ["a7 NO [AUTHENTICATIONFAILED] old\r\n", "A1 OK in\r\n", "a11 OK in\r\n", "a OK in\r\n", "a1 BYE in\r\n", "a1 MAYBE\r\n", "\r\n"] {
+    for answer in [
+        "a7 NO [AUTHENTICATIONFAILED] old\r\n",
+        "A1 OK in\r\n",
+        "a11 OK in\r\n",
+        "a OK in\r\n",
+        "a1 BYE in\r\n",
+        "a1 MAYBE\r\n",
+        "\r\n",
+    ] {
         let error = answered(answer.as_bytes()).await;
         assert_eq!((error.code, error.is_auth_refusal()), (ProbeCode::ProtocolError, false), "{answer}");
         assert!(error.detail.starts_with("not expected"), "{answer}: {error}");
@@ -122,7 +130,12 @@ async fn the_status_of_another_command_is_never_ours() {
 
 #[tokio::test]
 async fn a_server_that_echoes_the_password_does_not_get_it_into_our_words() {
-    for answer in ["a1 NO secret AGJvYgBzZWNyZXQ= c2VjcmV0\r\n", "* BYE secret\r\n", "zzz secret AGJvYgBzZWNyZXQ=\r\n", "a1 NO [secret] x\r\n"] {
+    for answer in [
+        "a1 NO secret AGJvYgBzZWNyZXQ= c2VjcmV0\r\n",
+        "* BYE secret\r\n",
+        "zzz secret AGJvYgBzZWNyZXQ=\r\n",
+        "a1 NO [secret] x\r\n",
+    ] {
         let error = answered(answer.as_bytes()).await;
         let all = format!("{error} {:?}", error.refusal).to_ascii_lowercase();
         assert!(!all.contains("secret") && !all.contains("agjvyg") && !all.contains("c2vjc"), "{all}");
@@ -161,9 +174,18 @@ async fn a_second_challenge_is_cancelled() {
 
 #[tokio::test]
 async fn a_greeting_that_refuses_or_is_none_ends_it() {
-    for (greeting, refusal) in [("* BYE [UNAVAILABLE] later", true), ("* BYE", true), ("+OK pop3", false), ("* NO", false), ("* 5 EXISTS", false)] {
+    for (greeting, refusal) in [
+        ("* BYE [UNAVAILABLE] later", true),
+        ("* BYE", true),
+        ("+OK pop3", false),
+        ("* NO", false),
+        ("* 5 EXISTS", false),
+    ] {
         let error = refused(greeting, &bob("secret"), &[("", b"")]).await;
-        assert_eq!((error.code, error.phase, error.refusal.is_some()), (ProbeCode::GreetingFailed, Phase::Greeting, refusal));
+        assert_eq!(
+            (error.code, error.phase, error.refusal.is_some()),
+            (ProbeCode::GreetingFailed, Phase::Greeting, refusal)
+        );
         assert!(error.is_transient());
     }
 }
@@ -175,7 +197,8 @@ async fn endless_lines_and_endless_responses_end() {
     assert_eq!((error.code, error.phase), (ProbeCode::ProtocolError, Phase::Auth));
     let responses = b"* 1 EXISTS\r\n".repeat(crate::mail::limits::UNTAGGED_LINES + 1);
     assert_eq!(answered(&responses).await.detail, "too many untagged responses");
-    let literals = b"* LIST () NIL {60000}\r\n".iter().copied().chain(std::iter::repeat_n(b'x', 60_000)).collect::<Vec<_>>();
+    let literals =
+        b"* LIST () NIL {60000}\r\n".iter().copied().chain(std::iter::repeat_n(b'x', 60_000)).collect::<Vec<_>>();
     let literals = [literals.as_slice(), b" {60000}\r\n", &vec![b'x'; 60_000], b"\r\n"].concat();
     assert_eq!(answered(&literals).await.detail, "a response that does not end");
 }
@@ -185,13 +208,19 @@ async fn a_connection_cut_at_any_byte_is_no_login() {
     let whole = b"* OK x\r\na1 OK [CAPABILITY IMAP4rev1] in\r\n";
     for cut in 0..whole.len() {
         let error = answered(&whole[..cut]).await;
-        assert_eq!((error.code, error.phase, error.is_transient()), (ProbeCode::ProtocolError, Phase::Auth, true), "cut at {cut}");
+        assert_eq!(
+            (error.code, error.phase, error.is_transient()),
+            (ProbeCode::ProtocolError, Phase::Auth, true),
+            "cut at {cut}"
+        );
     }
 }
 
 #[tokio::test]
 async fn logout_takes_bye_for_an_answer() {
-    for (answer, fine) in [("* BYE\r\na2 OK\r\n", true), ("* BYE\r\n", true), ("a2 OK\r\n", true), ("", false), ("a2 BAD no\r\n", false)] {
+    for (answer, fine) in
+        [("* BYE\r\na2 OK\r\n", true), ("* BYE\r\n", true), ("a2 OK\r\n", true), ("", false), ("a2 BAD no\r\n", false)]
+    {
         let (client, peer) = opened("", &[("a2 LOGOUT\r\n", answer)]).await;
         assert_eq!(client.logout().await.is_ok(), fine, "{answer}");
         peer.done().await;
