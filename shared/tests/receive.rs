@@ -229,6 +229,36 @@ async fn a_lost_answer_to_quit_commits_nothing_that_we_know_of() {
 }
 
 #[tokio::test]
+async fn a_server_that_drips_or_never_ends_runs_into_the_deadline() {
+    let rules = [
+        Rule::on(sandbox::Protocol::Pop3).at(At::Command("UIDL")).drip(3),
+        Rule::on(sandbox::Protocol::Pop3).at(At::Command("UIDL")).stall_forever(),
+        Rule::on(sandbox::Protocol::Pop3).at(At::Command("UIDL")).completion("").endless("1 x\r\n"),
+        Rule::on(sandbox::Protocol::Imap).at(At::Command("UID FETCH")).drip(3),
+        Rule::on(sandbox::Protocol::Imap).at(At::Command("UID FETCH")).stall_forever(),
+        Rule::on(sandbox::Protocol::Imap).at(At::Command("UID FETCH")).completion("").endless("* 1 EXISTS\r\n"),
+    ];
+    for rule in rules {
+        let stage = Stage::new().await;
+        stage.fill();
+        let fired = stage.sandbox.script(rule.clone());
+        let soon = || Deadline::after(Duration::from_millis(300));
+        let error = if format!("{rule:?}").contains("Pop3") {
+            let mut client = stage.pop3(Service::Pop3s, PASSWORD).await.unwrap();
+            client.set_deadline(soon());
+            client.uidl().await.unwrap_err()
+        } else {
+            let mut client = stage.imap(Service::Imaps, PASSWORD).await.unwrap();
+            client.examine("INBOX").await.unwrap();
+            client.set_deadline(soon());
+            client.listing(1, 1_000).await.unwrap_err()
+        };
+        assert_eq!((error.code, error.phase, fired.count()), (ProbeCode::Timeout, Phase::List, 1), "{rule:?}: {error}");
+        assert!(error.is_transient());
+    }
+}
+
+#[tokio::test]
 async fn clients_may_move_between_threads() {
     let stage = Stage::new().await;
     stage.fill();
