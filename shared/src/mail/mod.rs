@@ -1,11 +1,14 @@
-//! Protocols only: no storage, no HTTP, no use case.
+//! Mail itself: the three protocols, and writing, reading and defusing messages. No storage, no HTTP, no use case.
 
 pub mod auth;
+pub mod compose;
 pub mod connect;
 pub mod error;
 pub mod imap;
 pub mod limits;
+pub mod parse;
 pub mod pop3;
+pub mod sanitize;
 #[cfg(test)]
 mod scripted;
 pub mod smtp;

@@ -5,8 +5,9 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 /// One address. Answers always use the object; requests may give `"a@example.com"`,
-/// `"Name <a@example.com>"` or the object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+/// `"Name <a@example.com>"` or the object, and are read by [`given`] and its like, which check. What was received
+/// is taken as it came: a stranger's message may name anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Address {
     /// Display name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,15 +53,21 @@ enum Given {
     Object { name: Option<String>, address: String },
 }
 
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const WANTED: &str = "expected an address: \"a@example.com\", \"Name <a@example.com>\" or {\"name\", \"address\"}";
-        match Given::deserialize(deserializer).map_err(|_| D::Error::custom(WANTED))? {
-            Given::Text(text) => Self::parse(&text),
-            Given::Object { name, address } => Some(Self { name, address }).filter(Self::is_valid),
-        }
-        .ok_or_else(|| D::Error::custom(WANTED))
+/// Reads an address of a request: in any of its forms, and one that could be sent to.
+pub fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+    const WANTED: &str = "expected an address: \"a@example.com\", \"Name <a@example.com>\" or {\"name\", \"address\"}";
+    match Given::deserialize(deserializer).map_err(|_| D::Error::custom(WANTED))? {
+        Given::Text(text) => Address::parse(&text),
+        Given::Object { name, address } => Some(Address { name, address }).filter(Address::is_valid),
     }
+    .ok_or_else(|| D::Error::custom(WANTED))
+}
+
+/// Reads an address of a request that may be left out or null.
+pub fn given_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+    #[derive(Deserialize)]
+    struct One(#[serde(deserialize_with = "given")] Address);
+    Ok(Option::<One>::deserialize(deserializer)?.map(|One(address)| address))
 }
 
 /// Reads a list of addresses that may also be given as one value, or as null.
@@ -74,7 +81,7 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Add
     values
         .into_iter()
         .enumerate()
-        .map(|(index, value)| Address::deserialize(value).map_err(|error| D::Error::custom(format!("[{index}]: {error}"))))
+        .map(|(index, value)| given(value).map_err(|error| D::Error::custom(format!("[{index}]: {error}"))))
         .collect()
 }
 
@@ -82,19 +89,23 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Add
 mod tests {
     use super::*;
 
+    fn read(json: &str) -> Result<Address, serde_json::Error> {
+        given(&mut serde_json::Deserializer::from_str(json))
+    }
+
     #[test]
     fn reads_the_three_forms() {
         for given in [r#""a@example.com""#, r#"{"address":"a@example.com"}"#, r#"{"name":null,"address":"a@example.com"}"#] {
-            assert_eq!(serde_json::from_str::<Address>(given).unwrap(), Address::bare("a@example.com"));
+            assert_eq!(read(given).unwrap(), Address::bare("a@example.com"));
         }
-        let named: Address = serde_json::from_str(r#""Zoë <zoe@example.com>""#).unwrap();
+        let named = read(r#""Zoë <zoe@example.com>""#).unwrap();
         assert_eq!(named, Address { name: Some("Zoë".into()), address: "zoe@example.com".into() });
     }
 
     #[test]
     fn refuses_what_cannot_be_sent_to() {
         for given in [r#""""#, r#""a""#, r#""a@b@c""#, r#""a@example.com\r\nBcc: e@example.com""#, r#"{"name":"x\ny","address":"a@example.com"}"#, "7"] {
-            assert!(serde_json::from_str::<Address>(given).is_err(), "{given}");
+            assert!(read(given).is_err(), "{given}");
         }
     }
 }

@@ -7,11 +7,13 @@ pub mod account;
 pub mod address;
 pub mod ids;
 pub mod message;
+pub mod poll;
 pub mod principal;
 pub mod probe;
 pub mod problem;
 pub mod send;
 pub mod time;
+pub mod views;
 
 pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Server};
 pub use address::Address;

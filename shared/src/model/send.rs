@@ -141,7 +141,7 @@ pub struct SendRequest {
     #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub reply_to: Vec<Address>,
     /// The account's address or one of its identities; left out: the account's.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::address::given_option", skip_serializing_if = "Option::is_none")]
     pub from: Option<Address>,
     /// Subject.
     #[serde(skip_serializing_if = "Option::is_none")]

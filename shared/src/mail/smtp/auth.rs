@@ -14,11 +14,12 @@ use crate::model::{Phase, ProbeCode};
 /// (RFC 4954 §4).
 const COMMAND_LINE_BYTES: usize = 512;
 
-/// What must never be shown: the password and its forms on the wire.
+/// What must never be shown: the password and its forms on the wire. The longest first: once the shorter one is cut
+/// out of it, it would not be found.
 pub(super) fn secrets(credential: &Credential) -> Vec<SecretString> {
     match credential {
         Credential::None => Vec::new(),
-        Credential::Password { username, password } => vec![password.clone(), Credential::plain(username, password)],
+        Credential::Password { username, password } => vec![Credential::plain(username, password), password.clone()],
     }
 }
 
@@ -45,6 +46,7 @@ impl<S: Stream> Client<S> {
         };
         // RFC 4954 §6: 235.
         if answer.class() == 2 {
+            self.signed_in = Some(answer.cleaned(&self.secrets));
             Ok(())
         } else {
             Err(self.refused(failure(&answer, &self.refusal(&answer).enhanced), &answer))
@@ -74,7 +76,8 @@ impl<S: Stream> Client<S> {
     }
 
     async fn respond(&mut self, response: SecretString) -> Result<reply::Raw, Error> {
-        self.command(format_args!("{}\r\n", response.expose_secret())).await
+        let line = SecretString::from(format!("{}\r\n", response.expose_secret()));
+        self.command(line.expose_secret()).await
     }
 
     fn nothing_usable(&self) -> String {

@@ -48,6 +48,7 @@ pub struct Client<S = BoxedStream> {
     wire: Wire<S>,
     capabilities: Capabilities,
     timeouts: Timeouts,
+    signed_in: Option<Reply>,
     /// What no reply may show: the password, and the form it had on the wire.
     secrets: Vec<SecretString>,
     /// The dialogue is out of step or inside a message: nothing can be sent any more.
@@ -84,11 +85,16 @@ impl<S: Stream> Client<S> {
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let secrets = auth::secrets(credential);
-        let mut client = Self { wire, capabilities: Capabilities::default(), timeouts, secrets, broken: false };
+        let mut client = Self { wire, capabilities: Capabilities::default(), timeouts, signed_in: None, secrets, broken: false };
         client.wire.set_patience(timeouts.reply);
         client.capabilities = client.hello(hello).await?;
         client.sign_in(credential).await?;
         Ok(client)
+    }
+
+    /// What the server said to the credential; none where nobody signed in.
+    pub fn signed_in(&self) -> Option<&Reply> {
+        self.signed_in.as_ref()
     }
 
     /// What the server offers.
@@ -143,7 +149,7 @@ impl<S: Stream> Client<S> {
         if answer.class() == 2 {
             return Ok(Capabilities::read(&answer.lines));
         }
-        if answer.class() == 5 && self.command(format_args!("HELO {id}\r\n")).await?.class() == 2 {
+        if answer.class() == 5 && self.command(format!("HELO {id}\r\n")).await?.class() == 2 {
             return Ok(Capabilities::default());
         }
         Err(self.refused(ProbeCode::GreetingFailed, &answer))

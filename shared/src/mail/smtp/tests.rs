@@ -1,1 +1,619 @@
+//! The client against scripted servers: what each reply at each stage means, and what goes over the wire.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+
+use super::*;
+use crate::mail::limits::{REPLY_BYTES, SMTP_PIPELINE};
+
+const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
+const PASSWORD: &str = "CANARY-pw-7f3e";
+const PLAIN_TOKEN: &str = "AGFkYUBleGFtcGxlLnRlc3QAQ0FOQVJZLXB3LTdmM2U=";
+
+/// What a server does at one stage.
+#[derive(Clone, Debug)]
+enum Answer {
+    Says(Vec<u8>),
+    Hangs,
+    Closes,
+}
+use Answer::{Closes, Hangs};
+
+fn says(words: impl AsRef<[u8]>) -> Answer {
+    Answer::Says(words.as_ref().to_vec())
+}
+
+/// A server that answers by stage and notes all it is told. A stage is a verb, `DOT` for the message, `SASL1` and
+/// `SASL2` for answers to challenges; `RCPT` may be told apart by address, as in `RCPT TO:<a@b.test>`.
+#[derive(Clone)]
+struct Peer {
+    answers: HashMap<&'static str, Answer>,
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Peer {
+    fn new(capabilities: &str) -> Self {
+        let good = [
+            ("HELO", "250 old.test\r\n"),
+            ("AUTH", "235 2.7.0 in\r\n"),
+            ("SASL1", "235 2.7.0 in\r\n"),
+            ("MAIL", "250 2.1.0 ok\r\n"),
+            ("RCPT", "250 2.1.5 ok\r\n"),
+            ("DATA", "354 go\r\n"),
+            ("DOT", "250 2.0.0 queued as 1\r\n"),
+            ("RSET", "250 ok\r\n"),
+            ("NOOP", "250 ok\r\n"),
+            ("QUIT", "221 bye\r\n"),
+        ];
+        let answers = good.into_iter().chain([("EHLO", capabilities)]).map(|(stage, words)| (stage, says(words)));
+        Self { answers: answers.collect(), heard: Arc::default() }
+    }
+
+    fn simple() -> Self {
+        Self::new("250-mail.test\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")
+    }
+
+    fn pipelining() -> Self {
+        Self::new("250-mail.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 AUTH PLAIN\r\n")
+    }
+
+    fn with(mut self, stage: &'static str, answer: Answer) -> Self {
+        self.answers.insert(stage, answer);
+        self
+    }
+
+    fn heard(&self) -> String {
+        String::from_utf8_lossy(&self.heard.lock().unwrap()).into_owned()
+    }
+
+    /// Starts the server and gives our end of a connection to it.
+    fn wire(&self) -> Wire<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        tokio::spawn(self.clone().serve(theirs));
+        Wire::new(ours, Phase::Greeting, Deadline::after(Duration::from_secs(20)), Duration::from_secs(20))
+    }
+
+    async fn client(&self) -> Result<Client<DuplexStream>, Error> {
+        Client::greeted(self.wire(), "halfpenny.test", &credential(), timeouts()).await
+    }
+
+    async fn serve(self, stream: DuplexStream) {
+        let mut stream = BufReader::new(stream);
+        let (mut in_message, mut challenges) = (false, 0);
+        loop {
+            let mut line = Vec::new();
+            if stream.read_until(b'\n', &mut line).await.unwrap_or(0) == 0 {
+                return;
+            }
+            self.heard.lock().unwrap().extend_from_slice(&line);
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if in_message && line != "." {
+                continue;
+            }
+            let verb = line.split(' ').next().unwrap_or_default().to_owned();
+            let stage = match challenges {
+                _ if in_message => "DOT",
+                1 => "SASL1",
+                2 => "SASL2",
+                _ if self.answers.contains_key(line.as_str()) => &line,
+                _ => &verb,
+            };
+            let Some(Answer::Says(words)) = self.answers.get(stage) else {
+                if matches!(self.answers.get(stage), Some(Hangs)) {
+                    std::future::pending::<()>().await;
+                }
+                return;
+            };
+            challenges = if words.starts_with(b"334") { challenges + 1 } else { 0 };
+            in_message = stage == "DATA" && words.starts_with(b"354");
+            if stream.write_all(words).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn timeouts() -> Timeouts {
+    Timeouts { reply: Duration::from_millis(150), dot: Duration::from_millis(150), ..Timeouts::default() }
+}
+
+fn credential() -> Credential {
+    Credential::Password { username: "ada@example.test".to_owned(), password: PASSWORD.to_owned().into() }
+}
+
+fn to(addresses: &[&str]) -> Vec<String> {
+    addresses.iter().map(|&address| address.to_owned()).collect()
+}
+
+fn told(error: &Error) -> String {
+    format!("{:?} {}", error.code, if error.is_transient() { "later" } else { "never" })
+}
+
+fn refused(refusal: &Refusal) -> String {
+    format!("{} {}", refusal.code.unwrap_or_default(), if refusal.is_transient() { "later" } else { "never" })
+}
+
+/// One message to one recipient: where it ended and as what.
+async fn verdict(peer: &Peer) -> String {
+    let mut client = match peer.client().await {
+        Ok(client) => client,
+        Err(error) => return format!("open {}", told(&error)),
+    };
+    let recipients = to(&["bob@example.test"]);
+    let content = Content::check(MESSAGE).unwrap();
+    let envelope = match client.envelope("ada@example.test", &recipients, content.size(), false).await {
+        Ok(envelope) => envelope,
+        Err(error) => return format!("envelope {}", told(&error)),
+    };
+    let Some(transaction) = envelope.transaction else {
+        return format!("recipient {}", refused(envelope.verdicts[0].as_ref().unwrap_err()));
+    };
+    let ready = match transaction.start().await {
+        Ok(ready) => ready,
+        Err(error) => return format!("data {}", told(&error)),
+    };
+    match ready.finish(content).await {
+        Outcome::Sent(reply) => format!("sent {}", reply.code),
+        Outcome::Refused(refusal) => format!("refused {}", refused(&refusal)),
+        Outcome::NotHandedOver(error) => format!("not handed over {}", told(&error)),
+        Outcome::Unknown(error) => format!("unknown {}", told(&error)),
+    }
+}
+
+/// What a reply means: stage, reply, verdict.
+fn replies() -> Vec<(&'static str, Answer, &'static str)> {
+    let endless = "250-x\r\n".repeat(REPLY_BYTES / 6);
+    let latin1: &[u8] = b"250 angenommen f\xfcr Sie\r\n";
+    vec![
+        // EHLO: only its absence is forgiven (RFC 5321 §3.2).
+        ("EHLO", says("250 mail.test\r\n"), "open AuthUnavailable never"),
+        ("EHLO", says("250-mail.test\r\n250 AUTH CRAM-MD5\r\n"), "open AuthUnavailable never"),
+        ("EHLO", says("250-mail.test\r\n250 AUTH=LOGIN PLAIN\r\n"), "sent 250"),
+        ("EHLO", says("250-mail.test\n250 auth plain\n"), "sent 250"),
+        ("EHLO", says("421 4.3.2 closing\r\n"), "open GreetingFailed later"),
+        ("EHLO", says("450 busy\r\n"), "open GreetingFailed later"),
+        ("EHLO", says("354 what\r\n"), "open ProtocolError later"),
+        ("EHLO", says("hello\r\n"), "open ProtocolError later"),
+        ("EHLO", says(&endless), "open ProtocolError later"),
+        ("EHLO", says("250-a\r\n550 b\r\n"), "open ProtocolError later"),
+        ("EHLO", Closes, "open ProtocolError later"),
+        ("EHLO", Hangs, "open Timeout later"),
+        // AUTH (RFC 4954 §6): only 535 counts against the account.
+        ("AUTH", says("535 5.7.8 wrong\r\n"), "open AuthFailed never"),
+        ("AUTH", says("535-5.7.8 wrong\r\n535 5.7.8 really\r\n"), "open AuthFailed never"),
+        ("AUTH", says("535\r\n"), "open AuthFailed never"),
+        ("AUTH", says("550 5.7.8 wrong\r\n"), "open AuthFailed never"),
+        ("AUTH", says("454 4.7.0 later\r\n"), "open AuthUnavailable later"),
+        ("AUTH", says("421 4.7.0 too many\r\n"), "open AuthUnavailable later"),
+        ("AUTH", says("504 5.5.4 mechanism\r\n"), "open AuthUnavailable never"),
+        ("AUTH", says("534 5.7.9 too weak\r\n"), "open AuthUnavailable never"),
+        ("AUTH", says("538 5.7.11 encrypt\r\n"), "open AuthUnavailable never"),
+        ("AUTH", says("334 \r\n"), "sent 250"),
+        ("AUTH", says("354 go\r\n"), "open ProtocolError later"),
+        ("AUTH", says("235 in\r\n250 surplus\r\n"), "envelope ProtocolError later"),
+        ("AUTH", Closes, "open ProtocolError later"),
+        ("AUTH", Hangs, "open Timeout later"),
+        // MAIL
+        ("MAIL", says("250\r\n"), "sent 250"),
+        ("MAIL", says("451 4.3.0 later\r\n"), "envelope MessageRejected later"),
+        ("MAIL", says("550 5.7.1 not you\r\n"), "envelope MessageRejected never"),
+        ("MAIL", says("552 5.3.4 too big\r\n"), "envelope MessageRejected never"),
+        ("MAIL", says("530 5.7.0 sign in\r\n"), "envelope MessageRejected never"),
+        ("MAIL", says("421 4.7.0 closing\r\n"), "envelope MessageRejected later"),
+        ("MAIL", says("354 go\r\n"), "envelope ProtocolError later"),
+        ("MAIL", says("650 ok\r\n"), "envelope ProtocolError later"),
+        ("MAIL", says("2x0 ok\r\n"), "envelope ProtocolError later"),
+        ("MAIL", says("\r\n"), "envelope ProtocolError later"),
+        ("MAIL", Closes, "envelope ProtocolError later"),
+        ("MAIL", Hangs, "envelope Timeout later"),
+        // RCPT
+        ("RCPT", says("251 will forward\r\n"), "sent 250"),
+        ("RCPT", says("450 4.2.1 greylisted\r\n"), "recipient 450 later"),
+        ("RCPT", says("452 4.5.3 too many\r\n"), "recipient 452 later"),
+        ("RCPT", says("550 5.1.1 unknown\r\n"), "recipient 550 never"),
+        ("RCPT", says("550-5.1.1 no\r\n550-5.1.1 such\r\n550 5.1.1 user\r\n"), "recipient 550 never"),
+        ("RCPT", says("553\r\n"), "recipient 553 never"),
+        ("RCPT", says("421 4.4.5 closing\r\n"), "envelope RecipientRejected later"),
+        ("RCPT", says("334 what\r\n"), "envelope ProtocolError later"),
+        ("RCPT", says("250 ok\r\n250 surplus\r\n"), "data ProtocolError later"),
+        ("RCPT", says("250 ok\r\n421 closing\r\n"), "data ProtocolError later"),
+        ("RCPT", Closes, "envelope ProtocolError later"),
+        ("RCPT", Hangs, "envelope Timeout later"),
+        // DATA: nothing was handed over.
+        ("DATA", says("250 ok\r\n"), "data ProtocolError later"),
+        ("DATA", says("334 go\r\n"), "data ProtocolError later"),
+        ("DATA", says("451 4.3.0 later\r\n"), "data MessageRejected later"),
+        ("DATA", says("503 5.5.1 sequence\r\n"), "data MessageRejected never"),
+        ("DATA", says("554 5.5.1 no valid recipients\r\n"), "data MessageRejected never"),
+        ("DATA", says("421 4.3.2 closing\r\n"), "data MessageRejected later"),
+        ("DATA", Closes, "data ProtocolError later"),
+        ("DATA", Hangs, "data Timeout later"),
+        ("DATA", says("354\r\n"), "sent 250"),
+        ("DATA", says("354-go\r\n354 on\r\n"), "sent 250"),
+        // Replies that come before the message: a refusal counts, an acceptance cannot.
+        ("DATA", says("354 go\r\n250 queued\r\n"), "not handed over ProtocolError later"),
+        ("DATA", says("354 go\r\n552 5.3.4 too big\r\n"), "refused 552 never"),
+        ("DATA", says("354 go\r\n421 4.3.2 closing\r\n"), "refused 421 later"),
+        // The final dot: only 250 is sent, and what is not a refusal is not known.
+        ("DOT", says("250\r\n"), "sent 250"),
+        ("DOT", says("250 2.0.0 ok\n"), "sent 250"),
+        ("DOT", says(latin1), "sent 250"),
+        ("DOT", says("250-2.0.0 queued\r\n250 2.0.0 as 4711\r\n"), "sent 250"),
+        ("DOT", says("251-queued\r\n250 ok\r\n"), "sent 250"),
+        ("DOT", says("250 ok\r\n550 surplus\r\n"), "sent 250"),
+        ("DOT", says("251 ok\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("299 ok\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("354 go\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("334 go\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("150 hm\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("650 ok\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("queued\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("250ok\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("250-ok\r\nqueued\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("250-ok\r\n554 no\r\n"), "unknown ProtocolError later"),
+        ("DOT", says("250-ok\r\n"), "unknown Timeout later"),
+        ("DOT", says("250 ok"), "unknown Timeout later"),
+        ("DOT", says("421 4.3.2 closing\r\n"), "refused 421 later"),
+        ("DOT", says("451 4.3.0 later\r\n"), "refused 451 later"),
+        ("DOT", says("550 5.7.1 spam\r\n"), "refused 550 never"),
+        ("DOT", says("554-5.7.1 spam\r\n554 5.7.1 indeed\r\n"), "refused 554 never"),
+        ("DOT", says("554\r\n"), "refused 554 never"),
+        ("DOT", says(&endless), "unknown ProtocolError later"),
+        ("DOT", Closes, "unknown ProtocolError later"),
+        ("DOT", Hangs, "unknown Timeout later"),
+    ]
+}
+
+#[tokio::test]
+async fn every_reply_at_every_stage_has_its_verdict() {
+    let table = replies();
+    assert!(table.len() >= 50);
+    for (stage, answer, expected) in table {
+        let peer = Peer::simple().with(stage, answer.clone());
+        assert_eq!(verdict(&peer).await, expected, "{stage}: {answer:?}");
+        let dot_sent = peer.heard().contains("\r\n.\r\n");
+        let dot_allowed = ["sent", "unknown", "refused"].iter().any(|word| expected.starts_with(word));
+        assert!(dot_allowed || !dot_sent, "{stage}: {answer:?} handed the message over");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_only_helo_is_enough_without_a_credential() {
+    let peer = Peer::simple().with("EHLO", says("502 5.5.1 what?\r\n"));
+    let client = Client::greeted(peer.wire(), "halfpenny.test", &Credential::None, timeouts()).await.unwrap();
+    assert_eq!(client.capabilities(), &Capabilities::default());
+    client.quit().await;
+    assert_eq!(peer.heard(), "EHLO halfpenny.test\r\nHELO halfpenny.test\r\nQUIT\r\n");
+}
+
+#[tokio::test]
+async fn what_is_offered_is_known() {
+    let lines = "250-mail.test greets\r\n250-SIZE 52428800\r\n250-8BITMIME\r\n250-PIPELINING\r\n250-DSN\r\n250-CHUNKING\r\n\
+                 250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250-AUTH PLAIN XOAUTH2\r\n250-AUTH=LOGIN PLAIN\r\n250-XCLIENT\r\n250 STARTTLS\r\n";
+    let client = Peer::new(lines).client().await.unwrap();
+    let expected = Capabilities {
+        size: Some(52_428_800),
+        declares_size: true,
+        pipelining: true,
+        eight_bit_mime: true,
+        enhanced_status_codes: true,
+        smtputf8: true,
+        dsn: true,
+        chunking: true,
+        starttls: true,
+        auth: to(&["LOGIN", "PLAIN", "XOAUTH2"]),
+    };
+    assert_eq!(client.capabilities(), &expected);
+}
+
+#[tokio::test]
+async fn plain_goes_with_the_command_unless_it_is_too_long_for_a_line() {
+    let peer = Peer::simple();
+    peer.client().await.unwrap();
+    assert_eq!(peer.heard(), format!("EHLO halfpenny.test\r\nAUTH PLAIN {PLAIN_TOKEN}\r\n"));
+
+    let long = Credential::Password { username: "ada".to_owned(), password: "x".repeat(400).into() };
+    let peer = Peer::simple().with("AUTH", says("334 \r\n"));
+    Client::greeted(peer.wire(), "halfpenny.test", &long, timeouts()).await.unwrap();
+    let heard = peer.heard();
+    let lines: Vec<_> = heard.lines().collect();
+    assert_eq!((lines[1], lines[2].len()), ("AUTH PLAIN", (405_usize).div_ceil(3) * 4));
+}
+
+#[tokio::test]
+async fn login_answers_two_challenges_and_stops_at_a_refusal() {
+    let login = || Peer::new("250-mail.test\r\n250 AUTH LOGIN\r\n").with("AUTH", says("334 VXNlcm5hbWU6\r\n"));
+    let peer = login().with("SASL1", says("334 UGFzc3dvcmQ6\r\n")).with("SASL2", says("235 in\r\n"));
+    peer.client().await.unwrap();
+    assert_eq!(
+        peer.heard(),
+        "EHLO halfpenny.test\r\nAUTH LOGIN\r\nYWRhQGV4YW1wbGUudGVzdA==\r\nQ0FOQVJZLXB3LTdmM2U=\r\n"
+    );
+
+    let peer = login().with("SASL1", says("535 5.7.8 unknown user\r\n"));
+    let error = peer.client().await.unwrap_err();
+    assert!(error.is_auth_refusal() && error.phase == Phase::Auth);
+    assert_eq!(peer.heard().lines().count(), 3, "no password behind a refused name");
+}
+
+#[tokio::test]
+async fn no_secret_is_shown_even_where_the_words_are_cut() {
+    for echo in [PASSWORD, PLAIN_TOKEN, "Q0FOQVJZLXB3LTdmM2U="] {
+        for padding in [0, 190] {
+            let words = format!("535 5.7.8 {} {echo} is wrong\r\n", "x".repeat(padding));
+            let error = Peer::simple().with("AUTH", says(&words)).client().await.unwrap_err();
+            let all = format!("{error} {error:?}");
+            assert!(!all.contains(&echo[..8]), "{all}");
+            assert_eq!(error.refusal.as_ref().and_then(|refusal| refusal.enhanced.as_deref()), Some("5.7.8"));
+            assert!(error.refusal.unwrap().text.len() <= crate::mail::limits::SHOWN_REPLY_CHARS);
+        }
+    }
+    let client = Peer::simple().client().await.unwrap();
+    assert!(!format!("{client:?}").contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn pipelining_sends_mail_and_rcpt_at_once_and_data_never_with_them() {
+    let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+    let peer = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        for (until, answer) in [
+            ("EHLO h.test\r\n", "250-a\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"),
+            (
+                "MAIL FROM:<a@b.test> SIZE=20\r\nRCPT TO:<c@d.test>\r\nRCPT TO:<e@f.test>\r\n",
+                "250 1\r\n250 2\r\n550 5.1.1 3\r\n",
+            ),
+            ("DATA\r\n", "354 go\r\n"),
+            ("Subject: x\r\n\r\n..dot\r\n.\r\n", "250 done\r\n"),
+        ] {
+            let mut got = vec![0; until.len()];
+            tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut got).await.unwrap();
+            seen.push((String::from_utf8(got).unwrap(), until));
+            theirs.write_all(answer.as_bytes()).await.unwrap();
+        }
+        (seen, theirs)
+    });
+    let wire = Wire::new(ours, Phase::Greeting, Deadline::after(Duration::from_secs(5)), Duration::from_secs(5));
+    let mut client = Client::greeted(wire, "h.test", &Credential::None, timeouts()).await.unwrap();
+    let content = Content::check(MESSAGE).unwrap();
+    let envelope = client.envelope("a@b.test", &to(&["c@d.test", "e@f.test"]), content.size(), false).await.unwrap();
+    assert!(envelope.verdicts[0].is_ok());
+    assert_eq!(envelope.verdicts[1].as_ref().unwrap_err().enhanced.as_deref(), Some("5.1.1"));
+    let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
+    assert!(matches!(outcome, Outcome::Sent(reply) if reply.text == "done"));
+    for (got, expected) in peer.await.unwrap().0 {
+        assert_eq!(got, expected);
+    }
+    assert!(client.is_usable());
+}
+
+/// 3 recipients × {250, 450, 550} × dot {250, 451, 554, lost}, with and without pipelining.
+#[tokio::test]
+async fn each_recipient_has_its_own_verdict_and_only_the_accepted_ones_share_that_of_the_dot() {
+    let verdicts = ["250", "450", "550"];
+    let stages = ["RCPT TO:<r0@x.test>", "RCPT TO:<r1@x.test>", "RCPT TO:<r2@x.test>"];
+    for case in 0..27 {
+        let codes = [verdicts[case % 3], verdicts[case / 3 % 3], verdicts[case / 9]];
+        for (dot, expected) in [("250", "Sent"), ("451", "Refused"), ("554", "Refused"), ("lost", "Unknown")] {
+            for mut peer in [Peer::simple(), Peer::pipelining()] {
+                for (stage, code) in stages.iter().zip(codes) {
+                    peer = peer.with(stage, says(format!("{code} so\r\n")));
+                }
+                peer = peer.with("DOT", if dot == "lost" { Closes } else { says(format!("{dot} so\r\n")) });
+                let mut client = peer.client().await.unwrap();
+                let envelope = client
+                    .envelope("a@b.test", &to(&["r0@x.test", "r1@x.test", "r2@x.test"]), 20, false)
+                    .await
+                    .unwrap();
+                let got: Vec<_> = envelope
+                    .verdicts
+                    .iter()
+                    .map(|verdict| verdict.as_ref().err().and_then(|refusal| refusal.code))
+                    .collect();
+                assert_eq!(got, codes.map(|code| code.parse().ok().filter(|&code: &u16| code != 250)));
+                assert_eq!(envelope.transaction.is_some(), codes.contains(&"250"));
+                let Some(transaction) = envelope.transaction else {
+                    assert!(peer.heard().ends_with("RSET\r\n") && client.is_usable());
+                    continue;
+                };
+                let outcome = transaction.start().await.unwrap().finish(Content::check(MESSAGE).unwrap()).await;
+                assert!(format!("{outcome:?}").starts_with(expected), "{codes:?} {dot}: {outcome:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_mail_is_read_to_the_end_and_leaves_the_connection_in_step() {
+    let peer = Peer::pipelining().with("MAIL", says("550 5.7.1 no\r\n")).with("RCPT", says("503 5.5.1 MAIL first\r\n"));
+    let mut client = peer.client().await.unwrap();
+    let error = client.envelope("a@b.test", &to(&["c@d.test", "e@f.test"]), 20, false).await.unwrap_err();
+    assert_eq!((error.phase, error.refusal.as_ref().and_then(|refusal| refusal.code)), (Phase::Mail, Some(550)));
+    client.noop().await.unwrap();
+    assert!(peer.heard().ends_with("RSET\r\nNOOP\r\n") && !peer.heard().contains("DATA"));
+}
+
+#[tokio::test]
+async fn many_recipients_go_in_groups() {
+    let peer = Peer::pipelining();
+    let mut client = peer.client().await.unwrap();
+    let recipients: Vec<_> = (0..2 * SMTP_PIPELINE + 1).map(|n| format!("r{n}@x.test")).collect();
+    let envelope = client.envelope("", &recipients, 20, false).await.unwrap();
+    assert!(envelope.verdicts.len() == recipients.len() && envelope.verdicts.iter().all(Result::is_ok));
+    assert!(peer.heard().contains("MAIL FROM:<> SIZE=20\r\n"), "the null sender");
+    assert_eq!(peer.heard().matches("RCPT TO:").count(), recipients.len());
+}
+
+#[tokio::test]
+async fn what_the_server_cannot_take_is_not_offered_to_it() {
+    let peer = Peer::pipelining();
+    let mut client = peer.client().await.unwrap();
+    let mut try_with =
+        async |size, eight_bit| client.envelope("a@b.test", &to(&["c@d.test"]), size, eight_bit).await.map(|_| ());
+    let too_large = try_with(1001, false).await.unwrap_err();
+    assert_eq!((too_large.code, too_large.is_transient()), (ProbeCode::MessageRejected, false));
+    assert!(too_large.detail.contains("1001") && too_large.detail.contains("1000"));
+    assert_eq!(try_with(10, true).await.unwrap_err().code, ProbeCode::MessageRejected);
+    assert!(!peer.heard().contains("MAIL"));
+    try_with(1000, false).await.unwrap();
+
+    let peer = Peer::simple();
+    peer.client().await.unwrap().envelope("a@b.test", &to(&["c@d.test"]), u64::MAX, true).await.unwrap();
+    assert!(peer.heard().contains("MAIL FROM:<a@b.test> BODY=8BITMIME\r\n"), "{}", peer.heard());
+}
+
+#[tokio::test]
+async fn addresses_cannot_carry_commands_and_international_ones_need_the_extension() {
+    let hostile = [
+        "a@b.test>\r\nRCPT TO:<evil@x.test",
+        "a\r\nb@c.test",
+        "a b@c.test",
+        "a@b.test> SIZE=1",
+        "plain",
+        "@b.test",
+        "a@",
+        "<a@b.test>",
+        "\"a>b\"@c.test",
+        "jörg@example.test",
+    ];
+    let peer = Peer::simple();
+    let mut client = peer.client().await.unwrap();
+    let envelope = client.envelope("a@b.test", &to(&hostile), 20, false).await.unwrap();
+    assert!(
+        envelope.transaction.is_none()
+            && envelope.verdicts.iter().all(|verdict| verdict.as_ref().is_err_and(|refusal| !refusal.is_transient()))
+    );
+    for sender in hostile {
+        let error = client.envelope(sender, &to(&["c@d.test"]), 20, false).await.unwrap_err();
+        assert!(error.code == ProbeCode::MessageRejected && !error.is_transient(), "{sender}");
+    }
+    assert_eq!(peer.heard().lines().count(), 2, "nothing but EHLO and AUTH: {}", peer.heard());
+
+    let envelope = client
+        .envelope("a@b.test", &to(&["plain", "bob@bücher.test", "\"a b\"@c.test", "c@[192.0.2.1]"]), 20, false)
+        .await
+        .unwrap();
+    assert_eq!(envelope.verdicts.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true, true]);
+    assert!(
+        peer.heard()
+            .contains("RCPT TO:<bob@xn--bcher-kva.test>\r\nRCPT TO:<\"a b\"@c.test>\r\nRCPT TO:<c@[192.0.2.1]>\r\n")
+    );
+
+    let peer = Peer::new("250-mail.test\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n");
+    let mut client = peer.client().await.unwrap();
+    assert!(client.envelope("a@b.test", &to(&["jörg@example.test"]), 20, false).await.unwrap().transaction.is_some());
+    assert!(peer.heard().contains("MAIL FROM:<a@b.test> SMTPUTF8\r\nRCPT TO:<jörg@example.test>\r\n"));
+}
+
+#[tokio::test]
+async fn behind_354_only_the_message_can_follow() {
+    let peer = Peer::simple();
+    let mut client = peer.client().await.unwrap();
+    let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), 20, false).await.unwrap();
+    drop(envelope.transaction.unwrap().start().await.unwrap());
+    assert!(!client.is_usable());
+    assert_eq!(client.reset().await.unwrap_err().code, ProbeCode::ProtocolError);
+    client.quit().await;
+    assert!(peer.heard().ends_with("DATA\r\n"), "neither RSET nor QUIT may stand inside the message");
+}
+
+#[tokio::test]
+async fn one_connection_takes_several_messages() {
+    let peer = Peer::pipelining();
+    let mut client = peer.client().await.unwrap();
+    for _ in 0..3 {
+        let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), 20, false).await.unwrap();
+        let outcome =
+            envelope.transaction.unwrap().start().await.unwrap().finish(Content::check(MESSAGE).unwrap()).await;
+        assert!(matches!(outcome, Outcome::Sent(_)));
+    }
+    client.quit().await;
+    assert_eq!(peer.heard().matches("\r\n.\r\n").count(), 3);
+}
+
+/// A large message that the server stops reading half-way was not handed over, and its early refusal is heard.
+#[tokio::test]
+async fn a_message_that_breaks_off_before_its_dot_was_not_handed_over() {
+    let message = "0123456789abcdef\r\n".repeat(40_000);
+    for (parting, expected) in [("", "NotHandedOver"), ("552 5.3.4 enough\r\n", "Refused")] {
+        let (ours, theirs) = tokio::io::duplex(32 << 10);
+        let peer = tokio::spawn(async move {
+            let mut stream = BufReader::new(theirs);
+            for answer in ["250 a\r\n", "250 b\r\n", "250 c\r\n", "354 d\r\n", parting] {
+                let mut line = Vec::new();
+                stream.read_until(b'\n', &mut line).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let wire = Wire::new(ours, Phase::Greeting, Deadline::after(Duration::from_secs(5)), Duration::from_secs(5));
+        let mut client = Client::greeted(wire, "h.test", &Credential::None, timeouts()).await.unwrap();
+        let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), message.len() as u64, false).await.unwrap();
+        let outcome = envelope
+            .transaction
+            .unwrap()
+            .start()
+            .await
+            .unwrap()
+            .finish(Content::check(message.as_bytes()).unwrap())
+            .await;
+        assert!(format!("{outcome:?}").starts_with(expected), "{outcome:?}");
+        assert!(!client.is_usable());
+        peer.await.unwrap();
+    }
+}
+
+#[test]
+fn only_clean_lines_are_content() {
+    for bad in [
+        "a\rb\r\n",
+        "a\nb\r\n",
+        "\n",
+        "a\r",
+        "\r",
+        "a\0b\r\n",
+        "x\r\n.\n\r\n",
+        "x\n.\r\n",
+        "x\r.\r\n",
+        "x\r\r\n",
+        "\r\n\0.\r\n",
+    ] {
+        let error = Content::check(bad.as_bytes()).unwrap_err();
+        assert!(error.code == ProbeCode::MessageRejected && !error.is_transient(), "{bad:?}");
+    }
+    for good in ["", "\r\n", "a", "a\r\n", "a\r\n.\r\n", "\r\n\r\n"] {
+        assert!(Content::check(good.as_bytes()).is_ok(), "{good:?}");
+    }
+    assert!(Content::check("ä\r\n".as_bytes()).unwrap().eight_bit() && !Content::check(b"a").unwrap().eight_bit());
+    assert_eq!(["", "a", "a\r\n"].map(|text| Content::check(text.as_bytes()).unwrap().size()), [0, 3, 3]);
+}
+
+/// What a server does to get the message back (RFC 5321 §4.5.2).
+fn unstuffed(wire: &[u8]) -> Vec<u8> {
+    let body = wire.strip_suffix(b".\r\n").unwrap();
+    body.split_inclusive(|&byte| byte == b'\n')
+        .flat_map(|line| line.strip_prefix(b".").unwrap_or(line).to_vec())
+        .collect()
+}
+
+#[test]
+fn dots_are_stuffed_wherever_the_pieces_are_cut() {
+    let edge = 64 << 10;
+    let cases = [".", "..", ".\r\n", "a\r\n.\r\n.b\r\n..\r\n", "", "\r\n", "a\r\n\r\n.", "no end"].map(str::to_owned);
+    // A line break and a dot around the edge of a piece, at every offset.
+    let around = (edge - 4..edge + 4).map(|at| format!("{}\r\n.\r\n..x\r\ny", "z".repeat(at)));
+    for message in cases.into_iter().chain(around) {
+        let pieces: Vec<_> = Content::check(message.as_bytes()).unwrap().pieces().collect();
+        assert_eq!(pieces.len(), message.len().div_ceil(edge).max(1));
+        let wire = pieces.concat();
+        let whole =
+            if message.is_empty() || message.ends_with("\r\n") { message.clone() } else { format!("{message}\r\n") };
+        assert_eq!(unstuffed(&wire), whole.as_bytes());
+        assert_eq!(
+            memchr::memmem::find_iter(&[b"\r\n", &wire[..]].concat(), b"\r\n.\r\n").count(),
+            1,
+            "one end: {message:.20?}"
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! `/openapi.json` and `/docs`, rendered from [`routes`](super::routes) and from the schemas that shapes derive.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::problem::ProblemDocument;
+use super::routes::{ALL, In, Route};
+use crate::model::account::{AccountInput, AuthInput};
+use crate::model::message::Message;
+use crate::model::probe::Probe;
+use crate::model::send::{Outgoing, SendRequest};
+use crate::model::views::{AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput};
+
+/// The document, OpenAPI 3.1.
+pub fn document() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in ALL {
+        let methods = paths.entry(route.path).or_insert_with(|| json!({}));
+        methods[route.method.to_ascii_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Halfpenny",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Send and receive mail through your customers' own mailboxes: SMTP out, POP3 or IMAP in.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut responses: Map<String, Value> = Map::new();
+    for answer in route.answers {
+        let mut response = json!({"description": answer.about});
+        if let Some(shape) = answer.shape {
+            response["content"] = json!({"application/json": {"schema": reference(shape)}});
+        }
+        responses.insert(answer.status.to_string(), response);
+    }
+    let general: &[u16] = if route.scope.is_some() { &[401, 403, 500, 503] } else { &[] };
+    for status in general.iter().chain(route.problems) {
+        let problem = json!({"description": "A problem; `code` says which.", "content": {"application/problem+json": {"schema": reference("ProblemDocument")}}});
+        responses.entry(status.to_string()).or_insert(problem);
+    }
+    let mut operation = json!({
+        "operationId": route.operation,
+        "summary": route.summary,
+        "tags": [route.function],
+        "parameters": parameters(route),
+        "responses": responses,
+    });
+    if let Some(shape) = route.request {
+        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": reference(shape)}}});
+    }
+    if route.scope.is_none() {
+        operation["security"] = json!([]);
+    }
+    operation
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let of_path = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let of_path = of_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let others = route.parameters.iter().map(|parameter| {
+        let place = match parameter.place {
+            In::Path => "path",
+            In::Query => "query",
+            In::Header => "header",
+        };
+        json!({"name": parameter.name, "in": place, "description": parameter.about, "schema": {"type": "string"}})
+    });
+    of_path.chain(others).collect()
+}
+
+fn reference(shape: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{shape}")})
+}
+
+/// Every shape that a route names, with all that it refers to.
+fn schemas() -> BTreeMap<String, Value> {
+    let mut found = Vec::new();
+    add::<AccountInput>(&mut found);
+    add::<AuthInput>(&mut found);
+    add::<AccountView>(&mut found);
+    add::<TokenInput>(&mut found);
+    add::<TokenCreated>(&mut found);
+    add::<TokenView>(&mut found);
+    add::<Probe>(&mut found);
+    add::<ValidateInput>(&mut found);
+    add::<TestEmailInput>(&mut found);
+    add::<SendRequest>(&mut found);
+    add::<Outgoing>(&mut found);
+    add::<Pulled>(&mut found);
+    add::<QueuedPulls>(&mut found);
+    add::<Message>(&mut found);
+    add::<MessageDetail>(&mut found);
+    add::<Health>(&mut found);
+    add::<ProblemDocument<'_>>(&mut found);
+    let mut schemas: BTreeMap<String, Value> =
+        found.into_iter().filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?))).collect();
+    for (page, item) in [("AccountPage", "AccountView"), ("TokenPage", "TokenView"), ("MessagePage", "Message")] {
+        let schema = json!({
+            "type": "object",
+            "required": ["items", "nextCursor"],
+            "properties": {"items": {"type": "array", "items": reference(item)}, "nextCursor": {"type": ["string", "null"]}},
+        });
+        schemas.insert(page.to_owned(), schema);
+    }
+    schemas
+}
+
+fn add<T: ToSchema>(found: &mut Vec<(String, RefOr<Schema>)>) {
+    found.push((T::name().into_owned(), <T as PartialSchema>::schema()));
+    T::schemas(found);
+}
+
+/// The routes as a page: no script, nothing loaded from elsewhere.
+pub fn page() -> String {
+    let mut rows = String::new();
+    for route in ALL {
+        let scope = route.scope.map_or("no token", |scope| scope.name());
+        let body = route.request.map_or(String::new(), |shape| format!("<br><small>body: {shape}</small>"));
+        // Writing to a String cannot fail.
+        let _ = write!(
+            rows,
+            "<tr><td><code>{}</code></td><td><code>{}</code></td><td>{}{body}</td><td>{scope}</td></tr>",
+            route.method, route.path, route.summary
+        );
+    }
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Halfpenny API</title>\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}table{{border-collapse:collapse;width:100%}}\
+         td,th{{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}}</style>\
+         <h1>Halfpenny API {}</h1><p>Send <code>Authorization: Bearer &lt;token&gt;</code>. Shapes, parameters and answers: \
+         <a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1).</p>\
+         <table><tr><th>Method</th><th>Path</th><th>Does</th><th>Scope</th></tr>{rows}</table></html>",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every `$ref` of the document leads somewhere.
+    #[test]
+    fn no_reference_dangles_and_operations_are_unique() {
+        let document = document();
+        let text = document.to_string();
+        for reference in text.split("\"#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+        }
+        let mut names: Vec<_> = ALL.iter().map(|route| route.operation).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        assert_eq!(document["paths"]["/v1/accounts/{account}"]["put"]["operationId"], "putAccount");
+    }
+}

@@ -1,0 +1,283 @@
+//! The native routes: one constant each, described where it is defined. See [`super`] for why there is one table.
+
+use crate::model::principal::Scope;
+
+/// A shape in the document: the name under `components/schemas`.
+pub type Shape = &'static str;
+
+/// Where a parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum In {
+    /// In the path.
+    Path,
+    /// Behind the question mark.
+    Query,
+    /// In a header.
+    Header,
+}
+
+/// A parameter of a route.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it stands.
+    pub place: In,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// An answer of a route beside the problems that any route may give.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// When.
+    pub about: &'static str,
+    /// Its shape; none where there is no JSON body.
+    pub shape: Option<Shape>,
+}
+
+/// A route.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path with `{parameters}`.
+    pub path: &'static str,
+    /// The function that serves it (package, binary, folder and template resource share that name).
+    pub function: &'static str,
+    /// Unique name in the document.
+    pub operation: &'static str,
+    /// The right that it needs; none: no token at all.
+    pub scope: Option<Scope>,
+    /// What it does.
+    pub summary: &'static str,
+    /// Parameters beside those of the path.
+    pub parameters: &'static [Parameter],
+    /// Shape of the request body.
+    pub request: Option<Shape>,
+    /// What it answers.
+    pub answers: &'static [Answer],
+    /// Statuses of the problems that are special to it.
+    pub problems: &'static [u16],
+}
+
+const fn answer(status: u16, about: &'static str, shape: Shape) -> Answer {
+    Answer { status, about, shape: Some(shape) }
+}
+
+const fn bare(status: u16, about: &'static str) -> Answer {
+    Answer { status, about, shape: None }
+}
+
+const fn query(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, place: In::Query, about }
+}
+
+const fn header(name: &'static str, about: &'static str) -> Parameter {
+    Parameter { name, place: In::Header, about }
+}
+
+const LIMIT: Parameter = query("limit", "Items per page, 1 to 100. Default 50.");
+const CURSOR: Parameter = query("cursor", "nextCursor of the page before.");
+const INLINE: Parameter = query("inline", "true: the bytes themselves, up to 4 MB, instead of a redirect.");
+
+const fn route(method: &'static str, path: &'static str, function: &'static str, operation: &'static str, summary: &'static str) -> Route {
+    Route { method, path, function, operation, scope: Some(Scope::Read), summary, parameters: &[], request: None, answers: &[], problems: &[] }
+}
+
+/// Whether the service answers.
+pub const HEALTH: Route = Route {
+    scope: None,
+    answers: &[answer(200, "It does.", "Health")],
+    ..route("GET", "/health", "config", "health", "Whether the service answers")
+};
+
+/// This document.
+pub const OPENAPI: Route = Route {
+    scope: None,
+    answers: &[bare(200, "OpenAPI 3.1.")],
+    ..route("GET", "/openapi.json", "config", "openapi", "This document")
+};
+
+/// This document for people.
+pub const DOCS: Route = Route {
+    scope: None,
+    answers: &[bare(200, "An HTML page.")],
+    ..route("GET", "/docs", "config", "docs", "This document as a page")
+};
+
+/// All accounts of the tenant.
+pub const ACCOUNTS_LIST: Route = Route {
+    parameters: &[LIMIT, CURSOR],
+    answers: &[answer(200, "A page of accounts.", "AccountPage")],
+    problems: &[422],
+    ..route("GET", "/v1/accounts", "config", "listAccounts", "List the accounts")
+};
+
+/// Create or replace an account.
+pub const ACCOUNT_PUT: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[
+        query("verify", "true: probe first and change nothing if the probe fails (the default for `default`)."),
+        header("If-Match", "Replace only this version (ETag)."),
+    ],
+    request: Some("AccountInput"),
+    answers: &[answer(200, "Replaced.", "AccountView"), answer(201, "Created.", "AccountView")],
+    problems: &[400, 409, 412, 413, 415, 422],
+    ..route("PUT", "/v1/accounts/{account}", "config", "putAccount", "Create or replace an account")
+};
+
+/// One account.
+pub const ACCOUNT_GET: Route = Route {
+    answers: &[answer(200, "The account, without its secrets.", "AccountView")],
+    problems: &[404],
+    ..route("GET", "/v1/accounts/{account}", "config", "getAccount", "Read an account")
+};
+
+/// Remove an account.
+pub const ACCOUNT_DELETE: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[header("If-Match", "Delete only this version (ETag).")],
+    answers: &[bare(204, "Settings, credential, ledger and schedule are gone; stored mail stays.")],
+    problems: &[404, 412],
+    ..route("DELETE", "/v1/accounts/{account}", "config", "deleteAccount", "Delete an account")
+};
+
+/// Make a token.
+pub const TOKEN_CREATE: Route = Route {
+    scope: Some(Scope::Admin),
+    request: Some("TokenInput"),
+    answers: &[answer(201, "The only answer that shows the token.", "TokenCreated")],
+    problems: &[400, 403, 413, 415, 422],
+    ..route("POST", "/v1/tokens", "config", "createToken", "Make a token for this tenant")
+};
+
+/// All tokens.
+pub const TOKENS_LIST: Route = Route {
+    scope: Some(Scope::Admin),
+    answers: &[answer(200, "All tokens, without the tokens themselves.", "TokenPage")],
+    ..route("GET", "/v1/tokens", "config", "listTokens", "List the tokens of this tenant")
+};
+
+/// Revoke a token.
+pub const TOKEN_DELETE: Route = Route {
+    scope: Some(Scope::Admin),
+    answers: &[bare(204, "Revoked; API Gateway may let it pass for up to its cache time of 300 s.")],
+    problems: &[404],
+    ..route("DELETE", "/v1/tokens/{id}", "config", "deleteToken", "Revoke a token")
+};
+
+/// Probe the stored settings.
+pub const VERIFY: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "Whether it works, per side; failure is an answer too.", "Probe")],
+    problems: &[404, 422],
+    ..route("POST", "/v1/accounts/{account}/verify", "validate", "verifyAccount", "Probe an account's settings")
+};
+
+/// Probe given settings.
+pub const VALIDATE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("ValidateInput"),
+    answers: &[answer(200, "Whether it works, per side; failure is an answer too.", "Probe")],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/validate-credentials", "validate", "validateCredentials", "Probe given settings; nothing is stored")
+};
+
+/// Send a test message.
+pub const TEST_EMAIL: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("TestEmailInput"),
+    answers: &[answer(200, "Whether it was sent; failure is an answer too.", "Probe")],
+    problems: &[400, 404, 413, 415, 422],
+    ..route("POST", "/v1/accounts/{account}/test-email", "test-email", "sendTestEmail", "Send a test message")
+};
+
+/// Send a mail.
+pub const SEND: Route = Route {
+    scope: Some(Scope::Send),
+    parameters: &[
+        header("Idempotency-Key", "1 to 255 printable ASCII characters: the same key and body is sent once, however often it is asked for."),
+        query("wait", "Seconds to wait for the outcome, 0 to 25. Default 20; 0 only queues."),
+    ],
+    request: Some("SendRequest"),
+    answers: &[answer(200, "Sent, or sent to some (partial).", "Outgoing"), answer(202, "Durable and under way; Location says where to look.", "Outgoing")],
+    problems: &[400, 404, 409, 413, 415, 422, 503],
+    ..route("POST", "/v1/accounts/{account}/messages", "send", "sendMessage", "Send a mail")
+};
+
+/// An outgoing message's delivery.
+pub const OUTBOX_GET: Route = Route {
+    answers: &[answer(200, "The message with its recipients' states.", "Outgoing")],
+    problems: &[404],
+    ..route("GET", "/v1/outbox/{id}", "send", "getOutgoing", "Read an outgoing message's delivery")
+};
+
+/// Pull one mailbox.
+pub const PULL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What was stored.", "Pulled")],
+    problems: &[404, 409, 422, 502, 503, 504],
+    ..route("POST", "/v1/accounts/{account}/pull", "pull", "pullAccount", "Pull a mailbox now")
+};
+
+/// Pull all mailboxes.
+pub const PULL_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(202, "Every receiving account was queued.", "QueuedPulls")],
+    problems: &[503],
+    ..route("POST", "/v1/pull", "pull", "pullAll", "Queue a pull of every mailbox")
+};
+
+/// Stored mail of an account.
+pub const MESSAGES_LIST: Route = Route {
+    parameters: &[
+        LIMIT,
+        CURSOR,
+        query("folder", "Only this folder."),
+        query("direction", "incoming or outgoing."),
+        query("from", "From contains this, without regard to case."),
+        query("to", "To or Cc contains this."),
+        query("subject", "Subject contains this."),
+        query("since", "Received at or after (RFC 3339)."),
+        query("before", "Received before (RFC 3339)."),
+        query("hasAttachments", "true or false."),
+        query("unseen", "true: without the flag \\Seen when it was pulled."),
+        query("thread", "Only this threadId."),
+        query("fields", "Only these fields, separated by commas."),
+    ],
+    answers: &[answer(200, "A page of messages, newest first.", "MessagePage")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/accounts/{account}/messages", "messages", "listMessages", "List stored mail")
+};
+
+/// One stored message.
+pub const MESSAGE_GET: Route = Route {
+    answers: &[answer(200, "The message with its bodies and headers.", "MessageDetail")],
+    problems: &[404],
+    ..route("GET", "/v1/accounts/{account}/messages/{id}", "messages", "getMessage", "Read a stored message")
+};
+
+/// The source of a stored message.
+pub const MESSAGE_SOURCE: Route = Route {
+    parameters: &[INLINE],
+    answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: message/rfc822.")],
+    problems: &[404, 413, 422],
+    ..route("GET", "/v1/accounts/{account}/messages/{id}/source", "messages", "getMessageSource", "Read a message's source, byte for byte")
+};
+
+/// An attachment of a stored message.
+pub const MESSAGE_ATTACHMENT: Route = Route {
+    parameters: &[INLINE],
+    answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: the decoded bytes.")],
+    problems: &[404, 413, 422],
+    ..route("GET", "/v1/accounts/{account}/messages/{id}/attachments/{part}", "messages", "getAttachment", "Read an attachment, decoded")
+};
+
+/// All native routes.
+pub const ALL: &[&Route] = &[
+    &HEALTH, &OPENAPI, &DOCS, &ACCOUNTS_LIST, &ACCOUNT_PUT, &ACCOUNT_GET, &ACCOUNT_DELETE, &TOKEN_CREATE, &TOKENS_LIST, &TOKEN_DELETE, &VERIFY, &VALIDATE,
+    &TEST_EMAIL, &SEND, &OUTBOX_GET, &PULL, &PULL_ALL, &MESSAGES_LIST, &MESSAGE_GET, &MESSAGE_SOURCE, &MESSAGE_ATTACHMENT,
+];

@@ -1,0 +1,182 @@
+//! From an API Gateway event to an answer: find the route, know the caller, call the handler.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_http::http::{HeaderName, Method};
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt, Response, service_fn};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use tracing::Instrument;
+
+use super::call::{Call, is_callers};
+use super::principal::from_context;
+use super::routes::Route;
+use super::{Reply, body};
+use crate::mail::Deadline;
+use crate::model::{Code, Principal, Problem, Timestamp};
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
+
+enum Handler {
+    Authorized(Box<dyn Fn(Call) -> Answer + Send + Sync>),
+    Open(Box<dyn Fn() -> Result<Reply, Problem> + Send + Sync>),
+}
+
+/// A route with the handler that serves it.
+pub struct Mount {
+    route: &'static Route,
+    handler: Handler,
+}
+
+/// Mounts a handler on a route.
+pub fn mount<F, Fut>(route: &'static Route, handler: F) -> Mount
+where
+    F: Fn(Call) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Reply, Problem>> + Send + 'static,
+{
+    Mount { route, handler: Handler::Authorized(Box::new(move |call| Box::pin(handler(call)))) }
+}
+
+/// Mounts a handler on a route that needs no token.
+pub fn open(route: &'static Route, handler: impl Fn() -> Result<Reply, Problem> + Send + Sync + 'static) -> Mount {
+    Mount { route, handler: Handler::Open(Box::new(handler)) }
+}
+
+/// The handlers of one path, by method.
+type Methods = Vec<Mount>;
+
+struct Router {
+    paths: matchit::Router<Methods>,
+    budget: Duration,
+}
+
+/// Serves the mounted routes until Lambda ends the process. `budget` is how long an answer may take.
+pub async fn serve(budget: Duration, mounts: Vec<Mount>) -> Result<(), lambda_http::Error> {
+    let router = Arc::new(Router::new(budget, mounts)?);
+    lambda_http::run(service_fn(move |request: Request| {
+        let router = Arc::clone(&router);
+        async move { Ok::<_, Infallible>(router.answer(request).await) }
+    }))
+    .await
+}
+
+impl Router {
+    fn new(budget: Duration, mounts: Vec<Mount>) -> Result<Self, matchit::InsertError> {
+        let mut by_path: BTreeMap<&'static str, Methods> = BTreeMap::new();
+        for mount in mounts {
+            by_path.entry(mount.route.path).or_default().push(mount);
+        }
+        let mut paths = matchit::Router::new();
+        for (path, methods) in by_path {
+            paths.insert(path, methods)?;
+        }
+        Ok(Self { paths, budget })
+    }
+
+    /// Never fails: whatever happens is an answer.
+    async fn answer(&self, request: Request) -> Response<Body> {
+        let request_id = request_id(&request);
+        let span = tracing::info_span!("request", id = %request_id);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        async {
+            let started = Timestamp::now();
+            let reply = match self.dispatch(request, &request_id, started).await {
+                Ok(reply) => reply,
+                Err(problem) => {
+                    report(&problem);
+                    Reply::problem(&problem, &request_id)
+                }
+            };
+            let took = Timestamp::now().0 - started.0;
+            tracing::info!(%method, path, status = reply.status(), ms = took, "answered");
+            reply.header(HeaderName::from_static("x-request-id"), &request_id).into_response()
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn dispatch(&self, request: Request, request_id: &str, now: Timestamp) -> Result<Reply, Problem> {
+        let path = request.uri().path().to_owned();
+        let found = self.paths.at(&path).map_err(|_| Problem::new(Code::NotFound, format!("there is nothing at {path}")))?;
+        let Some(mount) = pick(found.value, request.method()) else {
+            let allowed: Vec<_> = found.value.iter().map(|mount| mount.route.method).collect();
+            return Err(Problem::new(Code::MethodNotAllowed, format!("{} is not served here; use {}", request.method(), allowed.join(" or "))));
+        };
+        let handler = match &mount.handler {
+            Handler::Open(handler) => return handler(),
+            Handler::Authorized(handler) => handler,
+        };
+        let principal = caller(&request, mount.route)?;
+        body::check_size(request.body().len())?;
+        let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
+        handler(call(request, principal, parameters, request_id, now, self.budget)).await
+    }
+}
+
+/// HEAD is a GET whose body API Gateway drops (RFC 9110 §9.3.2).
+fn pick<'a>(methods: &'a Methods, method: &Method) -> Option<&'a Mount> {
+    let wanted = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
+    methods.iter().find(|mount| mount.route.method == wanted)
+}
+
+fn caller(request: &Request, route: &Route) -> Result<Principal, Problem> {
+    let none = HashMap::new();
+    let context = request.request_context_ref();
+    let fields: &HashMap<String, Value> = match context {
+        Some(RequestContext::ApiGatewayV2(context)) => context.authorizer.as_ref().map_or(&none, |authorizer| &authorizer.fields),
+        _ => &none,
+    };
+    let tenant = request.headers().get("tenant").and_then(|value| value.to_str().ok());
+    let principal = from_context(fields, tenant)?;
+    match route.scope {
+        Some(scope) if !principal.may(scope) => Err(Problem::new(Code::Forbidden, format!("this call needs a token with the scope {:?}", scope.name()))),
+        _ => Ok(principal),
+    }
+}
+
+fn call(request: Request, principal: Principal, path: BTreeMap<String, String>, request_id: &str, now: Timestamp, budget: Duration) -> Call {
+    let query = request.query_string_parameters();
+    let query = query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let lambda = request.lambda_context_ref().map(|context| context.deadline);
+    let (parts, body) = request.into_parts();
+    let left = lambda.map_or(budget, |deadline| Duration::from_millis(deadline.saturating_sub(u64::try_from(now.0).unwrap_or(0))));
+    Call {
+        principal,
+        method: parts.method,
+        path,
+        query,
+        headers: parts.headers,
+        body: body.to_vec().into(),
+        request_id: request_id.to_owned(),
+        now,
+        deadline: Deadline::after(budget.min(left)),
+    }
+}
+
+/// The caller's own id, if it can stand in a header and a log line; else API Gateway's.
+fn request_id(request: &Request) -> String {
+    let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
+    let usable = given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic()));
+    let lambda = || request.lambda_context_ref().map(|context| context.request_id.clone());
+    usable.map(str::to_owned).or_else(lambda).unwrap_or_default()
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// What is ours goes to the log with its cause; what is the caller's is told to the caller alone.
+fn report(problem: &Problem) {
+    let cause = problem.cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static));
+    if is_callers(problem) {
+        tracing::debug!(code = ?problem.code, "refused");
+    } else {
+        tracing::error!(code = ?problem.code, cause, "failed");
+    }
+}

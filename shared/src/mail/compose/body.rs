@@ -1,0 +1,193 @@
+//! The body: which parts, nested how, encoded how (RFC 2045 §6, RFC 2046 §5, RFC 2387).
+
+use super::content_type::{by_extension, parse, plain_name, UNKNOWN};
+use super::fields::is_bare_id;
+use super::{Attachment, ComposeError, Disposition, Draft, MAX_LINE};
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::mime::{BodyPart, MimePart};
+use ring::digest::{SHA256, digest};
+use std::borrow::Cow;
+
+/// Longest file name in bytes: what file systems take.
+const MAX_FILENAME: usize = 255;
+/// Longest line of base64 (RFC 2045 §6.8).
+const BASE64_LINE: usize = 76;
+
+/// Builds the tree: mixed(alternative(text, related(html, pictures)), files), without the levels that hold one part.
+pub(super) fn body(draft: &Draft<'_>) -> Result<MimePart<'static>, ComposeError> {
+    let mut pictures = Vec::new();
+    let mut files = Vec::new();
+    for (index, attachment) in draft.attachments.iter().enumerate() {
+        let part = file(&format!("/attachments/{index}"), attachment)?;
+        // A picture without HTML that names it would be lost in a related (RFC 2387 §1).
+        let is_picture = attachment.disposition == Disposition::Inline && attachment.content_id.is_some();
+        if is_picture && draft.html.is_some() { pictures.push(part) } else { files.push(part) }
+    }
+    let seed = Seed::new(draft);
+    let text = draft.text.map(|text| readable("text/plain", text));
+    let html = draft.html.map(|html| readable("text/html", html)).map(|html| {
+        if pictures.is_empty() { html } else { seed.related(html, pictures) }
+    });
+    let main = match (text, html) {
+        // RFC 2046 §5.1.4: the best rendering comes last.
+        (Some(text), Some(html)) => seed.multipart("multipart/alternative", vec![text, html]),
+        (Some(part), None) | (None, Some(part)) => part,
+        (None, None) => readable("text/plain", ""),
+    };
+    if files.is_empty() {
+        return Ok(main);
+    }
+    files.insert(0, main);
+    Ok(seed.multipart("multipart/mixed", files))
+}
+
+/// Where boundaries come from: the same message has the same ones, and none stands in an unencoded text.
+struct Seed<'a> {
+    message_id: &'a str,
+    salt: u32,
+}
+
+impl<'a> Seed<'a> {
+    fn new(draft: &'a Draft<'a>) -> Self {
+        let mut seed = Self { message_id: draft.message_id, salt: 0 };
+        // Only what may go out as it is can hold a boundary: base64 has no underscore, and quoted-printable encodes "=".
+        let texts = [draft.text, draft.html].into_iter().flatten().map(str::as_bytes);
+        let messages = draft.attachments.iter().map(|a| a.content.as_ref());
+        let plain: Vec<&[u8]> = texts.chain(messages).collect();
+        let kinds = ["multipart/mixed", "multipart/alternative", "multipart/related"];
+        while kinds.iter().any(|kind| {
+            let boundary = seed.boundary(kind);
+            plain.iter().any(|text| memchr::memmem::find(text, boundary.as_bytes()).is_some())
+        }) {
+            seed.salt += 1;
+        }
+        seed
+    }
+
+    /// Each kind occurs once in a message, so that the kind is the part's path. `=_` can stand in no encoded body
+    /// (RFC 2045 §6.7).
+    fn boundary(&self, kind: &str) -> String {
+        let hash = digest(&SHA256, format!("{} {kind} {}", self.message_id, self.salt).as_bytes());
+        let mut boundary = hex::encode(hash);
+        boundary.truncate(32);
+        format!("=_{boundary}")
+    }
+
+    fn multipart(&self, kind: &'static str, parts: Vec<MimePart<'static>>) -> MimePart<'static> {
+        MimePart::new(ContentType::new(kind).attribute("boundary", self.boundary(kind)), parts)
+    }
+
+    /// RFC 2387 §3.1: the type of the root has to be named.
+    fn related(&self, html: MimePart<'static>, mut pictures: Vec<MimePart<'static>>) -> MimePart<'static> {
+        let kind = "multipart/related";
+        pictures.insert(0, html);
+        let header = ContentType::new(kind).attribute("type", "text/html").attribute("boundary", self.boundary(kind));
+        MimePart::new(header, pictures)
+    }
+}
+
+/// A text in UTF-8: as it is if it is short ASCII lines, else quoted-printable or base64, whichever is shorter.
+fn readable(kind: &'static str, text: &str) -> MimePart<'static> {
+    let content_type = ContentType::new(kind).attribute("charset", "utf-8");
+    let text = crlf(text);
+    // The builder would write a NUL or an escape in a short line as it is (RFC 5322 §3.5 allows no NUL).
+    if text.bytes().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r' | b'\n')) {
+        return encoded(content_type, text.as_bytes());
+    }
+    MimePart::new(content_type, BodyPart::Text(Cow::Owned(text)))
+}
+
+/// Every kind of line end becomes CR LF (RFC 2046 §4.1.1).
+fn crlf(text: &str) -> String {
+    let mut result = String::with_capacity(text.len() + text.len() / 32);
+    let mut after_cr = false;
+    for c in text.chars() {
+        match c {
+            '\n' if after_cr => {}
+            '\r' | '\n' => result.push_str("\r\n"),
+            c => result.push(c),
+        }
+        after_cr = c == '\r';
+    }
+    result
+}
+
+fn encoded(content_type: ContentType<'static>, content: &[u8]) -> MimePart<'static> {
+    let body = BodyPart::Binary(Cow::Owned(base64_lines(content)));
+    MimePart::new(content_type, body).transfer_encoding("base64")
+}
+
+/// RFC 2045 §6.8.
+fn base64_lines(content: &[u8]) -> Vec<u8> {
+    let encoded = base64_simd::STANDARD.encode_to_string(content);
+    let mut result = Vec::with_capacity(encoded.len() + encoded.len() / BASE64_LINE * 2);
+    for (index, line) in encoded.as_bytes().chunks(BASE64_LINE).enumerate() {
+        if index > 0 {
+            result.extend_from_slice(b"\r\n");
+        }
+        result.extend_from_slice(line);
+    }
+    result
+}
+
+/// One file as a part.
+fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeError> {
+    let content_type = file_type(pointer, file)?;
+    let name = file.filename.as_str();
+    if name.len() > MAX_FILENAME || name.chars().any(char::is_control) {
+        let detail = "a file name has at most 255 bytes and no line breaks or control characters";
+        return Err(ComposeError::new(format!("{pointer}/filename"), "invalid_attachment", detail));
+    }
+    let content_id = file.content_id.as_deref().map(|id| id.trim_start_matches('<').trim_end_matches('>'));
+    if content_id.is_some_and(|id| !is_bare_id(id)) {
+        let detail = "a content id is printable ASCII without blanks and angle brackets";
+        return Err(ComposeError::new(format!("{pointer}/contentId"), "invalid_attachment", detail));
+    }
+    let disposition = ContentType::new(match file.disposition {
+        Disposition::Attachment => "attachment",
+        Disposition::Inline => "inline",
+    });
+    let (content_type, disposition) = if name.is_empty() {
+        (content_type, disposition)
+    } else {
+        // RFC 2231 §3 and §4 in Content-Disposition; a plain name for older readers.
+        (content_type.attribute("name", plain_name(name)), disposition.attribute("filename", name.to_owned()))
+    };
+    let part = file_part(content_type, &file.content).header("Content-Disposition", disposition);
+    Ok(match content_id {
+        Some(id) => part.cid(id.to_owned()),
+        None => part,
+    })
+}
+
+fn file_type(pointer: &str, file: &Attachment) -> Result<ContentType<'static>, ComposeError> {
+    let given = file.content_type.trim();
+    let given = if given.is_empty() { by_extension(&file.filename) } else { given };
+    parse(given).ok_or_else(|| {
+        let detail = "give a media type such as application/pdf; multipart types cannot be attached";
+        ComposeError::new(format!("{pointer}/contentType"), "invalid_content_type", detail)
+    })
+}
+
+/// Base64, but for an attached message, which must not be encoded (RFC 2046 §5.2.1). If it cannot go out as it is,
+/// it goes as a file of unknown type: that arrives through every server.
+fn file_part(mut content_type: ContentType<'static>, content: &[u8]) -> MimePart<'static> {
+    if !content_type.c_type.starts_with("message/") {
+        return encoded(content_type, content);
+    }
+    match std::str::from_utf8(content).ok().map(crlf).filter(|text| is_7bit(text)) {
+        Some(text) => {
+            let body = BodyPart::Binary(Cow::Owned(text.into_bytes()));
+            MimePart::new(content_type, body).transfer_encoding("7bit")
+        }
+        None => {
+            content_type.c_type = UNKNOWN.into();
+            encoded(content_type, content)
+        }
+    }
+}
+
+/// RFC 2045 §2.7, for a text whose line ends are CR LF.
+fn is_7bit(text: &str) -> bool {
+    text.is_ascii() && !text.contains('\0') && text.split("\r\n").all(|line| line.len() <= MAX_LINE)
+}

@@ -1,0 +1,285 @@
+//! What routes answer beyond the resources themselves, and the smaller bodies that they take.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::account::{AccountInput, ReceiveInput, ServerInput};
+use super::principal::Scope;
+use super::{Account, AccountId, Address, Message, MessageId, Security, Timestamp};
+
+/// One page of a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<T> {
+    /// The items; there may be fewer than `limit` although `nextCursor` is there.
+    pub items: Vec<T>,
+    /// Give it as `cursor` for the next page; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// How an account fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AccountState {
+    /// The last use worked.
+    Ok,
+    /// Never used since its settings changed.
+    #[default]
+    Unverified,
+    /// The server refused the credentials.
+    AuthFailed,
+    /// The server cannot be reached or used.
+    ConnectFailed,
+    /// Switched off.
+    Disabled,
+}
+
+/// Why an account is not usable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AccountErrorCode {
+    /// Nothing is wrong that we know of.
+    #[default]
+    Ok,
+    /// There are no settings.
+    ConfigNotSet,
+    /// A password is missing.
+    IncompleteConfig,
+    /// The server refused the credentials.
+    InvalidCredentials,
+    /// The server cannot be reached or used.
+    ProviderError,
+}
+
+/// An account's fortunes, beside its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// In a word.
+    pub state: AccountState,
+    /// Why.
+    pub error_code: AccountErrorCode,
+    /// Refused logins in a row.
+    pub auth_failures: u32,
+    /// The last pull that brought or changed something.
+    pub last_pull_at: Option<Timestamp>,
+    /// The last message that its server took.
+    pub last_send_at: Option<Timestamp>,
+    /// The last failure in the server's words.
+    pub last_error: Option<String>,
+    /// When it is pulled next; null where it is not polled.
+    pub next_poll_at: Option<Timestamp>,
+}
+
+/// An account with its status, as answered.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountView {
+    /// The settings.
+    #[serde(flatten)]
+    pub settings: Account,
+    /// How it fares.
+    pub status: Status,
+    /// What is dangerous about the settings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl AccountView {
+    /// Puts settings and status together and names what is dangerous.
+    pub fn new(settings: Account, status: Status) -> Self {
+        let sides = [("smtp", settings.smtp.as_ref()), ("receive", settings.receive.as_ref().map(|receive| &receive.server))];
+        let mut warnings = Vec::new();
+        for (side, server) in sides.into_iter().filter_map(|(side, server)| Some((side, server?))) {
+            if server.security == Security::None {
+                warnings.push(format!("{side}.security is none: password and mail travel in clear"));
+            }
+            if !server.verify_certificate {
+                warnings.push(format!("{side}.verifyCertificate is false: anybody on the way can pose as the server"));
+            }
+        }
+        Self { settings, status, warnings }
+    }
+}
+
+/// Settings to probe; either side or both. Nothing is stored.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ValidateInput {
+    /// The sending side.
+    #[serde(default)]
+    pub smtp: Option<ServerInput>,
+    /// The receiving side.
+    #[serde(default)]
+    pub receive: Option<ReceiveInput>,
+}
+
+impl ValidateInput {
+    /// The same settings as an account, so that they are checked by the same rules.
+    pub fn into_account(self) -> AccountInput {
+        AccountInput {
+            name: None,
+            from: Address::bare("probe@localhost"),
+            identities: Vec::new(),
+            smtp: self.smtp,
+            receive: self.receive,
+            poll: super::Poll::default(),
+            sent_copy: super::SentCopy::default(),
+        }
+    }
+}
+
+/// A message that proves that an account can send.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestEmailInput {
+    /// Who gets it.
+    #[serde(deserialize_with = "super::address::given")]
+    pub to: Address,
+    /// Left out: a sentence that says what it is.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// Left out: a sentence that says what it is.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Settings to try instead of the stored ones. The stored password goes to the stored server only.
+    #[serde(default)]
+    pub smtp: Option<ServerInput>,
+    /// Sender to try instead of the stored one; must be the account's or one of its identities.
+    #[serde(default, deserialize_with = "super::address::given_option")]
+    pub from: Option<Address>,
+}
+
+/// What was found in one folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PulledFolder {
+    /// Its name.
+    pub folder: String,
+    /// Messages stored for the first time.
+    pub new: u32,
+    /// Messages that the server lists.
+    pub total: u32,
+    /// The server renumbered the folder (IMAP UIDVALIDITY changed): it was read afresh.
+    pub reset: bool,
+}
+
+/// The result of a pull.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pulled {
+    /// The account.
+    pub account: AccountId,
+    /// Messages stored for the first time.
+    pub new: u32,
+    /// Their ids, oldest first.
+    pub stored: Vec<MessageId>,
+    /// By folder.
+    pub folders: Vec<PulledFolder>,
+    /// There is more; the rest has been queued.
+    pub more: bool,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// An account whose pull was queued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct QueuedPull {
+    /// The account.
+    pub account: AccountId,
+    /// True: a worker will pull it.
+    pub queued: bool,
+}
+
+/// A pull of all accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct QueuedPulls {
+    /// Each account that receives.
+    pub accounts: Vec<QueuedPull>,
+}
+
+/// A header as it stood in the message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HeaderLine {
+    /// Its name.
+    pub name: String,
+    /// Its value, decoded.
+    pub value: String,
+}
+
+/// Something that was wrong with a message's MIME, and was read all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Defect {
+    /// Stable reason.
+    pub code: String,
+    /// Words.
+    pub detail: String,
+}
+
+/// A stored message, whole.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct MessageDetail {
+    /// What lists show.
+    #[serde(flatten)]
+    pub message: Message,
+    /// The text body, UTF-8; made from the HTML where there is no text part.
+    pub text: Option<String>,
+    /// The HTML body, safe to show: no script, no remote content.
+    pub html: Option<String>,
+    /// All headers in order.
+    pub headers: Vec<HeaderLine>,
+    /// What was wrong with it.
+    pub defects: Vec<Defect>,
+}
+
+/// A token to make.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenInput {
+    /// Words for people.
+    pub name: String,
+    /// Its rights; none that the maker lacks.
+    pub scopes: Vec<Scope>,
+    /// The accounts it may touch; left out: all of the tenant's.
+    #[serde(default)]
+    pub accounts: Option<Vec<AccountId>>,
+    /// When it ends; left out: never.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A token as stored and shown: never the token itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenView {
+    /// Its id in paths: the SHA-256 of the token, lower-case hex.
+    pub id: String,
+    /// Words for people.
+    pub name: String,
+    /// Its rights.
+    pub scopes: Vec<Scope>,
+    /// The accounts it may touch; null: all.
+    pub accounts: Option<Vec<AccountId>>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A new token: the only answer that shows it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TokenCreated {
+    /// Send it as `Authorization: Bearer <token>`. It is not stored and cannot be shown again.
+    pub token: String,
+    /// What is stored of it.
+    #[serde(flatten)]
+    pub view: TokenView,
+}
+
+/// `GET /health`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// Always `ok`: whoever can answer is well.
+    pub status: &'static str,
+    /// Version of the service.
+    pub version: &'static str,
+}

@@ -1,0 +1,60 @@
+//! Use cases that two or more functions share. They see `mail` and `store`; neither of those sees the other.
+//!
+//! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
+//! - [`pull`]: read a mailbox and store what is new, each message once.
+//! - [`probe`]: does an account work?
+//! - [`test_email`]: does an account deliver?
+//! - [`schedule`]: who is due?
+//! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`tokens`]: who calls?
+//! - [`fortunes`]: what an account's status says after a success or a failure.
+
+pub mod fortunes;
+pub mod probe;
+pub mod pull;
+pub mod schedule;
+pub mod send;
+pub mod sign_in;
+pub mod test_email;
+pub mod tokens;
+
+use std::sync::Arc;
+
+use crate::mail::Timeouts;
+use crate::net::{Network, SetupError};
+use crate::settings::{Settings, SettingsError};
+use crate::store::Store;
+
+/// What a use case works with. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// What the template says.
+    pub settings: Arc<Settings>,
+    /// AWS.
+    pub store: Store,
+    /// The way out.
+    pub network: Arc<Network>,
+}
+
+/// The environment does not allow the function to start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A variable is missing or wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The roots of trust cannot be read.
+    #[error(transparent)]
+    Network(#[from] SetupError),
+}
+
+impl Tools {
+    /// Reads the environment and builds the clients; connects to nothing yet.
+    pub async fn from_env() -> Result<Self, StartError> {
+        let settings = Settings::from_env()?;
+        let timeouts = Timeouts { connect: settings.connect, reply: settings.reply, ..Timeouts::default() };
+        let allow: Vec<_> = settings.allow_nets.iter().map(ToString::to_string).collect();
+        let network = Network::new(&allow.join(","), &settings.own_ports, settings.ca_file.as_deref(), timeouts)?;
+        let store = Store::from_settings(&settings).await;
+        Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network) })
+    }
+}

@@ -1,0 +1,266 @@
+//! One IMAP folder.
+
+use std::collections::HashMap;
+
+use super::keep::{Arrival, Content, Keeper, internal_date};
+use super::{PullError, Run, TRIES, WINDOW};
+use crate::mail::imap::{Client, Fetched, Listed, Status};
+use crate::mail::limits::FETCH_PART_BYTES;
+use crate::mail::{self, BoxedStream};
+use crate::model::MessageId;
+use crate::model::views::PulledFolder;
+use crate::store::keys::incoming_id;
+use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
+
+/// Headers of a message that is too large to be stored lie within its first bytes.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// Messages that are deleted by one command.
+const DELETE_BATCH: usize = 500;
+
+/// The folder as this run knows it.
+struct Folder<'a> {
+    name: &'a str,
+    source: SourceId,
+    ledger: Ledger,
+    uidvalidity: u32,
+    /// Highest UID up to which everything is stored.
+    last: u32,
+    /// What an interrupted run had under way.
+    suspect: Option<Window>,
+}
+
+/// Pulls one folder.
+pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>, name: &str) -> Result<PulledFolder, PullError> {
+    let source = SourceId::of(run.receive, name);
+    let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
+    let status = client.status(name).await?;
+    let mut pulled = PulledFolder { folder: name.to_owned(), new: 0, total: status.messages, reset: false };
+    if is_quiet(run, &ledger, &status) {
+        return Ok(pulled);
+    }
+    run.hold().await?;
+    let sweep = run.sweep_is_due(&ledger);
+    // EXAMINE leaves \Recent alone; only who deletes needs SELECT (RFC 3501 §6.3.2).
+    let selected = if sweep { client.select(name).await? } else { client.examine(name).await? };
+    let (last, safe, reset) = begin(&ledger, selected.uid_validity);
+    pulled.reset = reset;
+    let suspect = ledger.window;
+    let mut folder = Folder { name, source, ledger, uidvalidity: selected.uid_validity, last, suspect };
+    let swept = if sweep { Some(folder.sweep(run, client, safe).await?) } else { None };
+    let before = run.stored.len();
+    let walked = folder.walk(run, client, safe).await;
+    pulled.new = u32::try_from(run.stored.len() - before).unwrap_or(u32::MAX);
+    run.changed |= pulled.new > 0;
+    walked?;
+    let advanced = folder.last > last;
+    folder.complete(run, &status, swept, advanced).await?;
+    Ok(pulled)
+}
+
+/// Nothing has happened since the ledger was written, and nothing is to be deleted (RFC 3501 §2.3.1.1: no message can
+/// arrive without moving UIDNEXT).
+fn is_quiet(run: &Run<'_>, ledger: &Ledger, status: &Status) -> bool {
+    let Position::Imap { uidvalidity, uidnext, messages, .. } = ledger.position else {
+        return false;
+    };
+    let same = (uidvalidity, uidnext, messages) == (status.uid_validity, status.uid_next, status.messages);
+    same && ledger.window.is_none() && !(status.messages > 0 && run.sweep_is_due(ledger))
+}
+
+/// Where to begin: last and safe of the ledger, or the start of a new epoch (RFC 3501 §2.3.1.1).
+fn begin(ledger: &Ledger, epoch: u32) -> (u32, u32, bool) {
+    match ledger.position {
+        Position::Imap { uidvalidity, last, safe, .. } if uidvalidity == epoch => (last, safe, false),
+        Position::New => (0, 0, false),
+        _ => (0, 0, true),
+    }
+}
+
+impl Folder<'_> {
+    fn key(&self, uid: u32) -> MessageKey {
+        MessageKey::Imap { uidvalidity: self.uidvalidity, uid }
+    }
+
+    fn id(&self, run: &Run<'_>, uid: u32) -> MessageId {
+        incoming_id(run.tenant, &run.row.account.account, &self.source, &self.key(uid))
+    }
+
+    /// Goes through what lies behind `last`, window by window, and notes how far it came even when it fails.
+    async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, safe: u32) -> Result<(), PullError> {
+        while !run.out_of_time() {
+            let listed = client.listing(self.last.saturating_add(1), self.width()).await?;
+            let Some((first, last)) = listed.first().zip(listed.last()) else {
+                break;
+            };
+            let tries = self.note(first.uid, last.uid);
+            self.position(safe);
+            run.save(&mut self.ledger).await?;
+            run.hold().await?;
+            let result = self.window(run, client, &listed, tries >= TRIES).await;
+            if let Err(error) = result {
+                self.leave(run, safe).await?;
+                return Err(error);
+            }
+        }
+        if run.more {
+            self.leave(run, safe).await?;
+        }
+        Ok(())
+    }
+
+    /// One message at a time through what an interrupted run had under way; else a full window.
+    fn width(&self) -> usize {
+        let careful = self.suspect.as_ref().is_some_and(|window| self.last < window.last);
+        if careful { 1 } else { WINDOW }
+    }
+
+    /// Notes the window in the ledger; returns how often exactly this one message was under way when a run died.
+    fn note(&mut self, first: u32, last: u32) -> u32 {
+        let again = self.suspect.as_ref().filter(|window| window.first == first && window.last == last && first == last);
+        let tries = again.map_or(0, |window| window.tries);
+        self.ledger.window = Some(Window { first, last, tries: tries + 1 });
+        tries
+    }
+
+    /// An interrupted run that could still speak: the window is closed, so that it counts against no message.
+    async fn leave(&mut self, run: &Run<'_>, safe: u32) -> Result<(), PullError> {
+        self.ledger.window = None;
+        self.position(safe);
+        run.save(&mut self.ledger).await
+    }
+
+    /// The ledger's position while the run goes on: the counters are not those of a completed run, so that no later
+    /// look takes the folder for quiet.
+    fn position(&mut self, safe: u32) {
+        self.ledger.position = Position::Imap { uidvalidity: self.uidvalidity, uidnext: 0, messages: 0, last: self.last, safe };
+    }
+
+    async fn window(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, listed: &[Listed], unread: bool) -> Result<(), PullError> {
+        let ids: Vec<_> = listed.iter().map(|message| self.id(run, message.uid)).collect();
+        let known = run.tools.store.messages.known(run.tenant, &ids).await?;
+        let wanted: Vec<_> = listed.iter().zip(&ids).filter(|(_, id)| !known.contains_key(*id)).map(|(message, _)| message).collect();
+        let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
+        let fetched = self.fetch(run, client, &wanted, unread, &mut keeper).await;
+        let (kept, failure) = keeper.finish().await;
+        run.stored.extend(kept.iter().filter(|kept| kept.new).map(|kept| kept.id.clone()));
+        let stored = |uid: u32, id: &MessageId| known.contains_key(id) || kept.iter().any(|kept| kept.place == uid);
+        let complete = fetched.is_ok() && failure.is_none();
+        // Only contiguously: behind a message that is missing nothing counts (I10).
+        for (message, id) in listed.iter().zip(&ids) {
+            // With a tagged OK, a listed message that did not come has been expunged meanwhile (RFC 3501 §7.4.1).
+            if !complete && !stored(message.uid, id) {
+                break;
+            }
+            self.last = message.uid;
+        }
+        fetched?;
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    async fn fetch(&self, run: &Run<'_>, client: &mut Client<BoxedStream>, wanted: &[&Listed], unread: bool, keeper: &mut Keeper) -> Result<(), mail::Error> {
+        let most = run.receive.max_message_bytes;
+        let whole: Vec<u32> = wanted.iter().filter(|message| message.size <= most.min(FETCH_PART_BYTES)).map(|message| message.uid).collect();
+        if !whole.is_empty() {
+            let mut fetch = client.fetch(&whole, most);
+            while let Some(fetched) = fetch.next().await? {
+                let place = fetched.uid;
+                keeper.keep(place, self.arrival(run, fetched, unread)).await;
+            }
+        }
+        for message in wanted.iter().filter(|message| message.size > most.min(FETCH_PART_BYTES)) {
+            let content = large(client, message, most, unread).await?;
+            if let Some(content) = content {
+                let arrival = Arrival { content, ..self.outline(run, message) };
+                keeper.keep(message.uid, arrival).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn arrival(&self, run: &Run<'_>, fetched: Fetched, unread: bool) -> Arrival {
+        let listed = Listed { uid: fetched.uid, size: fetched.body.len() as u64, flags: fetched.flags, internal_date: fetched.internal_date };
+        let body = fetched.body.into();
+        Arrival { content: if unread { Content::Unread(body) } else { Content::Whole(body) }, ..self.outline(run, &listed) }
+    }
+
+    fn outline(&self, run: &Run<'_>, message: &Listed) -> Arrival {
+        Arrival {
+            id: self.id(run, message.uid),
+            key: self.key(message.uid).to_string(),
+            folder: self.name.to_owned(),
+            flags: message.flags.clone(),
+            received_at: message.internal_date.as_deref().and_then(internal_date),
+            size: message.size,
+            run: self.ledger.run + 1,
+            content: Content::TooLarge(Vec::new()),
+        }
+    }
+
+    /// Deletes at the server what an earlier completed run stored, and only where its row is really there.
+    /// Returns how many are gone.
+    async fn sweep(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, safe: u32) -> Result<u32, PullError> {
+        let mut gone = 0;
+        let uids: Vec<u32> = client.search_uids(1).await?.into_iter().filter(|uid| *uid <= safe).collect();
+        for batch in uids.chunks(DELETE_BATCH) {
+            let ids: Vec<_> = batch.iter().map(|uid| self.id(run, *uid)).collect();
+            let known: HashMap<MessageId, Known> = run.tools.store.messages.known(run.tenant, &ids).await?;
+            let deletable = |id: &MessageId| known.get(id).is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at));
+            let doomed: Vec<u32> = batch.iter().zip(&ids).filter(|(_, id)| deletable(id)).map(|(uid, _)| *uid).collect();
+            if doomed.is_empty() {
+                continue;
+            }
+            // Whoever lost the lease must not delete.
+            run.hold().await?;
+            client.uid_store_deleted(&doomed).await?;
+            // RFC 4315 §2.1: never a plain EXPUNGE, which removes what others have marked as well.
+            if client.uid_expunge(&doomed).await? {
+                gone += u32::try_from(doomed.len()).unwrap_or(u32::MAX);
+            } else {
+                tracing::warn!("the server has no UIDPLUS: mail is marked \\Deleted and left to it");
+            }
+            run.changed = true;
+        }
+        Ok(gone)
+    }
+
+    /// Everything that was listed is stored: the run counts, and the next one may delete what it stored.
+    async fn complete(&mut self, run: &mut Run<'_>, status: &Status, swept: Option<u32>, advanced: bool) -> Result<(), PullError> {
+        if run.more {
+            return Ok(());
+        }
+        if swept.is_some() {
+            self.ledger.swept_run = self.ledger.run;
+            self.ledger.swept_at = Some(run.now);
+        }
+        if advanced {
+            self.ledger.run += 1;
+            self.ledger.last_arrival = Some(run.now);
+        }
+        self.ledger.window = None;
+        self.ledger.position = Position::Imap {
+            uidvalidity: self.uidvalidity,
+            uidnext: status.uid_next,
+            messages: status.messages.saturating_sub(swept.unwrap_or(0)),
+            last: self.last,
+            safe: self.last,
+        };
+        run.save(&mut self.ledger).await
+    }
+}
+
+/// A message beyond one part: whole if the account takes that size, else its head.
+async fn large(client: &mut Client<BoxedStream>, message: &Listed, most: u64, unread: bool) -> Result<Option<Content>, mail::Error> {
+    let mut bytes = Vec::new();
+    if message.size > most {
+        client.fetch_part(message.uid, 0, HEAD_BYTES, |piece| bytes.extend_from_slice(piece)).await?;
+        return Ok(Some(Content::TooLarge(bytes)));
+    }
+    let whole = client.fetch_large(message.uid, message.size, most, |piece| bytes.extend_from_slice(piece)).await?;
+    Ok(match whole {
+        Some(_) if unread => Some(Content::Unread(bytes.into())),
+        Some(_) => Some(Content::Whole(bytes.into())),
+        // Vanished, or larger than announced: the next listing tells.
+        None => None,
+    })
+}

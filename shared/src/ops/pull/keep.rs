@@ -1,0 +1,266 @@
+//! Storing what was fetched: source, files, row, in this order, several messages at a time.
+
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use time::OffsetDateTime;
+use tokio::task::JoinSet;
+
+use crate::mail::parse::{self, Parsed};
+use crate::model::{AccountId, Address, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::store::{Incoming, Inserted, Store, StoreError};
+
+/// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
+const IN_FLIGHT: usize = 8;
+
+/// Bytes on their way into storage at a time, beyond the first message.
+const BYTES_IN_FLIGHT: usize = 16 << 20;
+
+/// Smaller attachments are read from the source: a PUT costs more than the bytes.
+pub const FILE_BYTES: u64 = 4096;
+
+/// What arrived of a message.
+pub(super) enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// All of it, but whoever parsed it died: it is kept unread.
+    Unread(Bytes),
+    /// Only its beginning: it is larger than the account allows, and stays on the server.
+    TooLarge(Vec<u8>),
+}
+
+/// A message as it came from the server.
+pub(super) struct Arrival {
+    pub(super) id: MessageId,
+    /// The key that the id follows from.
+    pub(super) key: String,
+    pub(super) folder: String,
+    pub(super) flags: Vec<String>,
+    pub(super) received_at: Option<Timestamp>,
+    /// Size that the server announced.
+    pub(super) size: u64,
+    pub(super) run: u64,
+    pub(super) content: Content,
+}
+
+/// A message that is durable now.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// Where it stood in the listing: UID or number.
+    pub(super) place: u32,
+    pub(super) id: MessageId,
+    pub(super) new: bool,
+}
+
+/// Stores messages concurrently, within bounds.
+pub(super) struct Keeper {
+    store: Store,
+    tenant: Tenant,
+    account: AccountId,
+    tasks: JoinSet<(usize, Result<Kept, StoreError>)>,
+    bytes: usize,
+    kept: Vec<Kept>,
+    failure: Option<StoreError>,
+}
+
+impl Keeper {
+    pub(super) fn new(store: &Store, tenant: &Tenant, account: &AccountId) -> Self {
+        Self { store: store.clone(), tenant: tenant.clone(), account: account.clone(), tasks: JoinSet::new(), bytes: 0, kept: Vec::new(), failure: None }
+    }
+
+    /// Begins to store a message; waits while too much is under way.
+    pub(super) async fn keep(&mut self, place: u32, arrival: Arrival) {
+        let size = arrival.content.bytes();
+        while self.tasks.len() >= IN_FLIGHT || (!self.tasks.is_empty() && self.bytes + size > BYTES_IN_FLIGHT) {
+            self.settle().await;
+        }
+        self.bytes += size;
+        let (store, tenant, account) = (self.store.clone(), self.tenant.clone(), self.account.clone());
+        self.tasks.spawn(async move {
+            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival).await);
+            (size, stored.map(|inserted| Kept { place, id, new: inserted == Inserted::New }))
+        });
+    }
+
+    /// Waits for all that is under way. What was stored, by place; and the first failure, if there was one.
+    pub(super) async fn finish(mut self) -> (Vec<Kept>, Option<StoreError>) {
+        while !self.tasks.is_empty() {
+            self.settle().await;
+        }
+        self.kept.sort_by_key(|kept| kept.place);
+        (self.kept, self.failure)
+    }
+
+    async fn settle(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok((size, stored))) => {
+                self.bytes -= size;
+                match stored {
+                    Ok(kept) => self.kept.push(kept),
+                    Err(error) => self.failure = self.failure.take().or(Some(error)),
+                }
+            }
+            // A task that panicked has stored no row: the message is fetched again, and the window counts it.
+            Some(Err(error)) => {
+                tracing::error!(%error, "storing a message panicked");
+                self.failure = self.failure.take().or(Some(StoreError::Missing { what: "the row of a message whose storing panicked" }));
+            }
+            None => {}
+        }
+    }
+}
+
+impl Content {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(bytes) | Self::Unread(bytes) => bytes.len(),
+            Self::TooLarge(head) => head.len(),
+        }
+    }
+}
+
+async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arrival) -> Result<Inserted, StoreError> {
+    let now = Timestamp::now();
+    let mut message = outline(&arrival, account, now);
+    match &arrival.content {
+        Content::Whole(raw) | Content::Unread(raw) => {
+            let sha256 = sha256(raw);
+            store.files.put_raw(tenant, &arrival.id, raw.clone(), &sha256).await?;
+            message.sha256 = Some(hex::encode(sha256));
+            message.size = raw.len() as u64;
+        }
+        Content::TooLarge(_) => message.state = "tooLarge".to_owned(),
+    }
+    match &arrival.content {
+        Content::Whole(raw) => {
+            describe(&mut message, parse::parse(raw));
+            message.attachments = put_files(store, tenant, raw).await?;
+            message.has_attachments = !message.attachments.is_empty();
+        }
+        Content::TooLarge(head) => describe(&mut message, parse::parse(head)),
+        Content::Unread(_) => message.state = "quarantined".to_owned(),
+    }
+    // What is left on the server because of its size belongs to no completed run: so it is never deleted there.
+    let run = if matches!(arrival.content, Content::TooLarge(_)) { u64::MAX } else { arrival.run };
+    store.messages.insert_incoming(tenant, &Incoming { message, key: arrival.key, run, stored_at: now }).await
+}
+
+fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
+    Message {
+        id: arrival.id.clone(),
+        account,
+        direction: Direction::Incoming,
+        folder: Some(arrival.folder.clone()),
+        subject: None,
+        from: None,
+        to: Vec::new(),
+        cc: Vec::new(),
+        reply_to: Vec::new(),
+        date: None,
+        received_at: arrival.received_at.unwrap_or(now),
+        size: arrival.size,
+        flags: arrival.flags.clone(),
+        message_id: None,
+        in_reply_to: None,
+        thread_id: MessageId::derived(&["thread", arrival.id.as_str()]).to_string(),
+        preview: String::new(),
+        has_attachments: false,
+        attachments: Vec::new(),
+        sha256: None,
+        state: "received".to_owned(),
+        correlation: None,
+        delivery: None,
+    }
+}
+
+fn describe(message: &mut Message, parsed: Parsed) {
+    // A conversation is named by its first message, which every answer refers to (RFC 5322 §3.6.4).
+    let first = parsed.references.first().or(parsed.in_reply_to.first()).or(parsed.message_id.as_ref());
+    if let Some(first) = first {
+        message.thread_id = MessageId::derived(&["thread", first]).to_string();
+    }
+    message.subject = (!parsed.subject.is_empty()).then_some(parsed.subject);
+    message.from = parsed.from.into_iter().next();
+    message.to = parsed.to;
+    message.cc = parsed.cc;
+    message.reply_to = parsed.reply_to;
+    message.date = parsed.date.map(Timestamp::from);
+    message.message_id = parsed.message_id;
+    message.in_reply_to = parsed.in_reply_to.into_iter().next();
+    message.preview = parsed.preview;
+}
+
+/// Attachments by their content: a distinct one is stored once per tenant.
+async fn put_files(store: &Store, tenant: &Tenant, raw: &Bytes) -> Result<Vec<Attachment>, StoreError> {
+    let mut attachments = Vec::new();
+    let mut files = parse::files(raw);
+    while let Some((info, bytes)) = files.next() {
+        let file_id = if info.size >= FILE_BYTES {
+            store.files.put_file(tenant, bytes.into(), &info.content_type).await?
+        } else {
+            hex::encode(sha256(&bytes))
+        };
+        attachments.push(Attachment {
+            part: info.part,
+            filename: info.filename,
+            content_type: info.content_type,
+            size: info.size,
+            file_id,
+            disposition: info.disposition,
+            content_id: info.content_id,
+            safe: info.safe,
+        });
+    }
+    Ok(attachments)
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut sum = [0; 32];
+    sum.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    sum
+}
+
+/// IMAP INTERNALDATE (RFC 3501 §9, date-time): `17-Jul-1996 02:44:25 -0700`, the day padded by a blank.
+pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
+    let format = time::macros::format_description!(
+        version = 2,
+        "[day padding:none]-[month repr:short]-[year] [hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
+    );
+    OffsetDateTime::parse(text.trim(), format).ok().map(Timestamp::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn internal_dates_are_read_with_their_zone() {
+        assert_eq!(internal_date("17-Jul-1996 02:44:25 -0700"), Timestamp::parse("1996-07-17T09:44:25Z"));
+        assert_eq!(internal_date(" 7-Feb-2026 12:00:00 +0000"), Timestamp::parse("2026-02-07T12:00:00Z"));
+        assert_eq!(internal_date("yesterday"), None);
+    }
+
+    #[test]
+    fn answers_share_the_thread_of_the_first_message() {
+        let arrival = |id: &str| Arrival {
+            id: MessageId::derived(&[id]),
+            key: String::new(),
+            folder: "INBOX".into(),
+            flags: vec![],
+            received_at: None,
+            size: 1,
+            run: 1,
+            content: Content::TooLarge(vec![]),
+        };
+        let threaded = |id: &str, raw: &[u8]| {
+            let mut message = outline(&arrival(id), AccountId::new("a").unwrap(), Timestamp(0));
+            describe(&mut message, parse::parse(raw));
+            message
+        };
+        let first = threaded("1", b"Message-ID: <1@x>\r\nFrom: a@example.com\r\n\r\nhi");
+        let answer = threaded("2", b"Message-ID: <2@x>\r\nReferences: <1@x> <0@x>\r\nIn-Reply-To: <0@x>\r\n\r\nhi");
+        let other = threaded("3", b"\r\nhi");
+        assert_eq!(first.thread_id, answer.thread_id);
+        assert_ne!(first.thread_id, other.thread_id);
+        assert_eq!(first.from, Some(Address::bare("a@example.com")));
+    }
+}

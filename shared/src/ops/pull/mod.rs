@@ -1,0 +1,229 @@
+//! Pull: every message that the server lists is stored byte-exact, once; nothing is deleted at the server but what an
+//! earlier completed run stored.
+//!
+//! **Order**, and why nothing can be lost whenever the process dies:
+//! source to S3 → row (one conditional write under a key that follows from the message) → ledger → in a later run,
+//! delete at the server. Nothing downstream exists without its upstream, and each step can be repeated: the same
+//! message always has the same id, so that a second write finds the first. The lease saves work, never correctness.
+//!
+//! **A quiet mailbox writes nothing**: IMAP is asked STATUS, POP3 is asked STAT, the ledger says the same, and the
+//! run ends before lease, window and run number.
+//!
+//! **A message that kills the process** is found by the window that the ledger notes before each batch: a run that
+//! finds one goes through it one message at a time, and the message that was under way three times is stored
+//! unparsed and marked `quarantined`.
+
+mod folder;
+mod keep;
+mod maildrop;
+
+pub use keep::FILE_BYTES;
+
+use std::time::{Duration, Instant};
+
+use super::sign_in::{self, Receiver, SignInError};
+use super::{Tools, fortunes, fortunes::Fortune};
+use crate::mail::{self, Deadline};
+use crate::model::views::{Pulled, PulledFolder};
+use crate::model::poll::Rhythm;
+use crate::model::{Code, MessageId, Problem, Receive, Tenant, Timestamp};
+use crate::store::{AccountRow, Ledger, Lease, PullJob, StoreError};
+
+/// Messages between two notes in the ledger: what a crash makes the next run look at again.
+const WINDOW: usize = 200;
+
+/// After this many runs that died with the same message under way, it is stored unparsed.
+const TRIES: u32 = 3;
+
+/// Why a pull ended early. What was stored until then is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// There is nothing to pull: the account only sends.
+    #[error("the account has no receiving side")]
+    NotReceiving,
+    /// Another run holds the lease.
+    #[error("this mailbox is being pulled right now")]
+    Busy,
+    /// The mail server, the way to it, or the credential.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// Our own storage.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<mail::Error> for PullError {
+    fn from(error: mail::Error) -> Self {
+        Self::SignIn(error.into())
+    }
+}
+
+impl From<StoreError> for PullError {
+    /// A conditional write that failed means that somebody else moved the ledger or took the lease.
+    fn from(error: StoreError) -> Self {
+        if error.is_conflict() { Self::Busy } else { Self::Store(error) }
+    }
+}
+
+impl From<PullError> for Problem {
+    fn from(error: PullError) -> Self {
+        match error {
+            PullError::NotReceiving => Self::new(Code::InvalidRequest, "this account only sends: give it a receive side with PUT"),
+            PullError::Busy => Self::new(Code::Conflict, "this mailbox is being pulled right now; its messages appear in the list").retry_after(5),
+            PullError::SignIn(error) => error.into_problem(true),
+            PullError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// One run over one mailbox.
+struct Run<'a> {
+    tools: &'a Tools,
+    tenant: &'a Tenant,
+    row: &'a AccountRow,
+    receive: &'a Receive,
+    now: Timestamp,
+    deadline: Deadline,
+    reserve: Duration,
+    lease: Option<Lease>,
+    stored: Vec<MessageId>,
+    /// There is more than this run had time for.
+    more: bool,
+    /// Something was stored or deleted.
+    changed: bool,
+}
+
+/// Pulls one account until `deadline`; what is left then is queued for a worker (`more`).
+pub async fn pull(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: Deadline, now: Timestamp) -> Result<Pulled, PullError> {
+    let started = Instant::now();
+    let receive = row.account.receive.as_ref().ok_or(PullError::NotReceiving)?;
+    // The last tenth, at most 20 s, is for writing down how far it came.
+    let reserve = (deadline.left() / 10).min(Duration::from_secs(20));
+    let mut run = Run { tools, tenant, row, receive, now, deadline, reserve, lease: None, stored: Vec::new(), more: false, changed: false };
+    let result = run.all_folders().await;
+    if let Some(lease) = run.lease.take() {
+        tools.store.leases.release(lease).await?;
+    }
+    run.record(&result).await?;
+    let folders = result?;
+    if run.more {
+        let job = PullJob { tenant: tenant.clone(), account: row.account.account.clone(), tick: now, asked: true };
+        tools.store.queues.enqueue_pull(&[job]).await?;
+    }
+    Ok(Pulled {
+        account: row.account.account.clone(),
+        new: u32::try_from(run.stored.len()).unwrap_or(u32::MAX),
+        stored: run.stored,
+        folders,
+        more: run.more,
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// Pulls the mailbox of one job. That the mailbox cannot be reached is no failure of the job: the account's status says
+/// so, and the schedule comes back.
+pub async fn work(tools: &Tools, job: &PullJob, deadline: Deadline) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    let Some(row) = tools.store.accounts.get(&job.tenant, &job.account).await? else {
+        return Ok(());
+    };
+    if !job.asked && is_stale(tools, job, &row, now) {
+        return Ok(());
+    }
+    match pull(tools, &job.tenant, &row, deadline, now).await {
+        Ok(pulled) if pulled.new > 0 => tracing::info!(new = pulled.new, more = pulled.more, ms = pulled.duration_ms, "pulled"),
+        Ok(_) | Err(PullError::Busy | PullError::NotReceiving) => {}
+        Err(PullError::SignIn(SignInError::Store(error)) | PullError::Store(error)) => return Err(error),
+        Err(PullError::SignIn(error)) => tracing::warn!(%error, "the mailbox could not be pulled"),
+    }
+    Ok(())
+}
+
+/// Whether a later tick has been sent meanwhile, or polling was switched off.
+fn is_stale(tools: &Tools, job: &PullJob, row: &AccountRow, now: Timestamp) -> bool {
+    let rhythm = Rhythm { poll: row.account.poll, tick_seconds: tools.settings.tick_seconds, last_arrival: None, hash: 0 };
+    !row.account.poll.enabled || rhythm.is_stale(job.tick, now)
+}
+
+impl Run<'_> {
+    async fn all_folders(&mut self) -> Result<Vec<PulledFolder>, PullError> {
+        let connecting = self.deadline.or_after(self.tools.settings.connect + self.tools.settings.reply);
+        match sign_in::receiver(self.tools, self.tenant, self.row, connecting, self.now).await? {
+            Receiver::Imap(mut client) => {
+                client.set_deadline(self.deadline);
+                let mut folders = Vec::new();
+                for name in &self.receive.folders {
+                    if self.more {
+                        break;
+                    }
+                    folders.push(folder::pull(self, &mut client, name).await?);
+                }
+                // The session has served its purpose: how LOGOUT fares changes nothing.
+                let _ = client.logout().await;
+                Ok(folders)
+            }
+            Receiver::Pop3(mut client) => {
+                client.set_deadline(self.deadline);
+                Ok(vec![maildrop::pull(self, client).await?])
+            }
+        }
+    }
+
+    /// Takes the lease, once, when there is news.
+    async fn hold(&mut self) -> Result<(), PullError> {
+        let seconds = self.tools.settings.lease_seconds;
+        match &mut self.lease {
+            Some(lease) => self.tools.store.leases.renew(lease, Timestamp::now(), seconds).await?,
+            none => {
+                let lease = self.tools.store.leases.acquire(self.tenant, &self.row.account.account, Timestamp::now(), seconds).await?;
+                *none = Some(lease.ok_or(PullError::Busy)?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn save(&self, ledger: &mut Ledger) -> Result<(), PullError> {
+        Ok(self.tools.store.ledgers.save(self.tenant, &self.row.account.account, ledger).await?)
+    }
+
+    /// Whether it is time to write down how far it came.
+    fn out_of_time(&mut self) -> bool {
+        self.more |= self.deadline.left() <= self.reserve;
+        self.more
+    }
+
+    /// Whether stored mail of this age may be deleted at the server (decision 12).
+    fn may_delete(&self, stored_at: Timestamp) -> bool {
+        match (self.receive.keep_on_server, self.receive.delete_after_days) {
+            (false, _) => true,
+            (true, Some(days)) => stored_at.plus_seconds(i64::from(days) * 86_400) <= self.now,
+            (true, None) => false,
+        }
+    }
+
+    /// Whether deleting is due: after each completed run that has stored something, or once a day where mail has to age.
+    fn sweep_is_due(&self, ledger: &Ledger) -> bool {
+        match (self.receive.keep_on_server, self.receive.delete_after_days) {
+            (false, _) => ledger.swept_run < ledger.run,
+            (true, Some(_)) => ledger.run > 0 && ledger.swept_at.is_none_or(|last| last.plus_seconds(86_400) <= self.now),
+            (true, None) => false,
+        }
+    }
+
+    /// Records how the account fares, and for the scheduler when mail arrived.
+    async fn record(&self, result: &Result<Vec<PulledFolder>, PullError>) -> Result<(), PullError> {
+        let fortune = match result {
+            Err(PullError::SignIn(SignInError::Mail(error))) => {
+                let verdict = error.verdict(0);
+                return Ok(fortunes::record(self.tools, self.tenant, self.row, Fortune::Failed(&verdict), self.now).await?);
+            }
+            Err(_) => return Ok(()),
+            Ok(_) if self.changed => Fortune::Pulled,
+            Ok(_) => return Ok(()),
+        };
+        if !self.stored.is_empty() && self.row.account.poll.enabled {
+            self.tools.store.polls.arrived(self.tenant, &self.row.account.account, self.now).await?;
+        }
+        Ok(fortunes::record(self.tools, self.tenant, self.row, fortune, self.now).await?)
+    }
+}

@@ -1,0 +1,213 @@
+//! One attempt at one message; several messages of an account share a connection.
+
+use super::content;
+use super::verdicts::{in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
+use crate::mail::smtp::{Client, Content, Outcome as Data};
+use crate::mail::{self, BoxedStream, Deadline};
+use crate::model::send::Recipient;
+use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
+use crate::ops::fortunes::{self, Fortune};
+use crate::ops::sign_in::{self, SignInError};
+use crate::ops::Tools;
+use crate::store::{AccountRow, Outcome, OutgoingRow, StoreError};
+
+/// What came of an attempt.
+pub(super) enum Attempt {
+    /// It was written down.
+    Done(OutgoingRow),
+    /// The claim was lost to another invocation before the message was handed over: it is theirs now.
+    Lost,
+}
+
+/// Carries messages of one account, over one connection while it holds. A connection lives within one invocation.
+pub(super) struct Courier<'a> {
+    tools: &'a Tools,
+    tenant: &'a Tenant,
+    account: &'a AccountRow,
+    client: Option<Client<BoxedStream>>,
+}
+
+/// How far an attempt came before the message could be handed over.
+enum Early {
+    /// It is decided without handing over.
+    Decided,
+    /// The caller's time was up.
+    TooLate,
+}
+
+impl<'a> Courier<'a> {
+    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow) -> Self {
+        Self { tools, tenant, account, client: None }
+    }
+
+    /// Says goodbye.
+    pub(super) async fn leave(self) {
+        if let Some(client) = self.client {
+            client.quit().await;
+        }
+    }
+
+    /// Tries to deliver a message that is ours (claimed). No DATA is begun after `begin_by`.
+    pub(super) async fn attempt(&mut self, row: OutgoingRow, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
+        let mut recipients = row.recipients.clone();
+        let source = match content::source(&self.tools.store, self.tenant, &row).await {
+            Ok(source) => source,
+            Err(problem) => return self.uncomposable(&row, recipients, &problem).await,
+        };
+        let content = match Content::check(&source) {
+            Ok(content) => content,
+            Err(error) => {
+                pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
+                return self.conclude(&row, recipients).await;
+            }
+        };
+        if let Err(failure) = self.open(begin_by).await {
+            return self.unconnected(&row, recipients, failure, begin_by).await;
+        }
+        let mut row = row;
+        let early = self.hand_over(&mut row, &mut recipients, content, begin_by).await;
+        if self.client.as_ref().is_some_and(|client| !client.is_usable()) {
+            self.client = None;
+        }
+        match early {
+            Ok(Some(Early::TooLate)) => self.write(&row, postponed(&row, Timestamp::now())).await,
+            Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
+            Err(error) if error.is_conflict() => Ok(Attempt::Lost),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Signs in, unless the connection of the message before still stands.
+    async fn open(&mut self, begin_by: Option<Deadline>) -> Result<(), SignInError> {
+        if self.client.is_some() {
+            return Ok(());
+        }
+        let settings = &self.tools.settings;
+        let deadline = Deadline::after(settings.connect + settings.reply);
+        let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
+        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, Timestamp::now()).await?);
+        Ok(())
+    }
+
+    /// MAIL, RCPT, DATA; the durable mark; the message. `Err` is our own storage only: before the mark nothing was
+    /// handed over, after it there is no error any more.
+    async fn hand_over(
+        &mut self,
+        row: &mut OutgoingRow,
+        recipients: &mut [Recipient],
+        content: Content<'_>,
+        begin_by: Option<Deadline>,
+    ) -> Result<Option<Early>, StoreError> {
+        let Some(client) = self.client.as_mut() else {
+            return Ok(Some(Early::Decided));
+        };
+        let settings = &self.tools.settings;
+        // Time to talk, and to write 50 MB over a slow line.
+        client.set_deadline(Deadline::after(settings.reply * 5));
+        let places: Vec<usize> = (0..recipients.len()).filter(|place| is_pending(&recipients[*place])).collect();
+        let addresses: Vec<String> = places.iter().map(|place| recipients[*place].address.clone()).collect();
+        let failed = |recipients: &mut [Recipient], error: &mail::Error| pending(recipients).for_each(|recipient| not_handed_over(recipient, error));
+        let envelope = match client.envelope(&row.from.address, &addresses, content.size(), content.eight_bit()).await {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                failed(recipients, &error);
+                return Ok(Some(Early::Decided));
+            }
+        };
+        let mut accepted = Vec::new();
+        for (place, verdict) in places.into_iter().zip(&envelope.verdicts) {
+            match verdict {
+                Ok(()) => accepted.push(place),
+                Err(refusal) => refused(&mut recipients[place], refusal),
+            }
+        }
+        let Some(transaction) = envelope.transaction else {
+            return Ok(Some(Early::Decided));
+        };
+        if begin_by.is_some_and(|by| by.left().is_zero()) {
+            // Dropped before DATA: the server forgets it with the connection.
+            self.client = None;
+            return Ok(Some(Early::TooLate));
+        }
+        let ready = match transaction.start().await {
+            Ok(ready) => ready,
+            Err(error) => {
+                accepted.iter().for_each(|place| not_handed_over(&mut recipients[*place], &error));
+                return Ok(Some(Early::Decided));
+            }
+        };
+        let until = Timestamp::now().plus_seconds(seconds(self.tools.network.timeouts.dot + settings.reply * 5));
+        self.tools.store.outbox.commit(self.tenant, row, recipients, until).await?;
+        let data = ready.finish(content).await;
+        for place in accepted {
+            settle(&mut recipients[place], &data, row);
+        }
+        Ok(None)
+    }
+
+    /// Nobody signed in. A refused credential stops the account and not the message (decision 7); that our own time
+    /// was up says nothing about the server.
+    async fn unconnected(&mut self, row: &OutgoingRow, mut recipients: Vec<Recipient>, failure: SignInError, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
+        let now = Timestamp::now();
+        let error = match failure {
+            SignInError::Store(error) => {
+                tracing::warn!(%error, id = %row.id, "the credential cannot be read now; tried again");
+                return self.write(row, postponed(row, now)).await;
+            }
+            SignInError::NoPassword => sign_in::no_password(),
+            SignInError::Mail(error) => error,
+        };
+        if error.code == ProbeCode::Timeout && begin_by.is_some_and(|by| by.left().is_zero()) {
+            return self.write(row, postponed(row, now)).await;
+        }
+        fortunes::record(self.tools, self.tenant, self.account, Fortune::Failed(&error.verdict(0)), now).await?;
+        pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
+        self.conclude(row, recipients).await
+    }
+
+    /// What was accepted cannot be composed any more: a file has gone, or our own storage is in trouble.
+    async fn uncomposable(&mut self, row: &OutgoingRow, mut recipients: Vec<Recipient>, problem: &Problem) -> Result<Attempt, StoreError> {
+        let code = if crate::http::call::is_callers(problem) { ProbeCode::MessageRejected } else { ProbeCode::ProtocolError };
+        let error = mail::Error::new(code, Phase::Data, problem.detail.clone());
+        tracing::warn!(%problem, id = %row.id, "the message cannot be composed");
+        pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
+        self.conclude(row, recipients).await
+    }
+
+    async fn conclude(&mut self, row: &OutgoingRow, recipients: Vec<Recipient>) -> Result<Attempt, StoreError> {
+        let now = Timestamp::now();
+        let outcome = outcome(row, recipients, &self.tools.settings, now);
+        let sent = outcome.sent_at.is_some() && row.sent_at.is_none();
+        let attempt = self.write(row, outcome).await?;
+        if sent {
+            fortunes::record(self.tools, self.tenant, self.account, Fortune::Sent, now).await?;
+        }
+        Ok(attempt)
+    }
+
+    async fn write(&self, row: &OutgoingRow, outcome: Outcome) -> Result<Attempt, StoreError> {
+        match self.tools.store.outbox.finish(self.tenant, row, outcome).await {
+            Ok(row) => Ok(Attempt::Done(row)),
+            Err(error) if error.is_conflict() => Ok(Attempt::Lost),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The reply to the final dot, for one recipient that the server had accepted.
+fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
+    match data {
+        Data::Sent(reply) => sent(recipient, reply),
+        Data::Refused(refusal) => refused(recipient, refusal),
+        Data::NotHandedOver(error) => not_handed_over(recipient, error),
+        Data::Unknown(error) => in_doubt(recipient, &error.detail, row.on_unknown),
+    }
+}
+
+fn pending(recipients: &mut [Recipient]) -> impl Iterator<Item = &mut Recipient> {
+    recipients.iter_mut().filter(|recipient| is_pending(recipient))
+}
+
+fn seconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,143 @@
+//! From a request to the bytes of its message, the same bytes every time.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use crate::mail::compose::{self, ComposeError, Composed, Draft};
+use crate::model::send::{AttachmentInput, SendRequest};
+use crate::model::{Account, Address, Code, FieldError, Problem, Tenant, Timestamp};
+use crate::store::{Files, OutgoingRow, Store, StoreError};
+
+/// Attachments of up to this size stay in the stored body; larger ones become files, once per tenant.
+const INLINE_BYTES: usize = 4096;
+
+/// Most recipients of one message.
+const RECIPIENTS: usize = 100;
+
+/// An attachment with its bytes at hand.
+pub(in crate::ops) struct Loaded {
+    pub(in crate::ops) input: AttachmentInput,
+    pub(in crate::ops) bytes: Bytes,
+}
+
+/// What about a request can be checked without any I/O. All wrong fields are named at once.
+pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<Address, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let recipients = request.recipients().len();
+    if recipients == 0 {
+        errors.push(FieldError::new("/to", "missing", "name at least one recipient in to, cc or bcc"));
+    }
+    if recipients > RECIPIENTS {
+        errors.push(FieldError::new("/to", "too_many", format!("{recipients} recipients; the limit recipients is {RECIPIENTS}")));
+    }
+    let empty = request.subject.is_none() && request.text.is_none() && request.html.is_none() && request.attachments.is_empty();
+    if empty {
+        errors.push(FieldError::new("/text", "missing", "give at least one of subject, text, html, attachments"));
+    }
+    let from = request.from.clone().unwrap_or_else(|| account.from.clone());
+    let allowed = std::iter::once(&account.from).chain(&account.identities).any(|identity| identity.same_mailbox(&from.address));
+    if !allowed {
+        errors.push(FieldError::new("/from", "not_an_identity", format!("{} is neither the account's address nor one of its identities", from.address)));
+    }
+    if errors.is_empty() { Ok(from) } else { Err(errors) }
+}
+
+/// Gets the bytes of all attachments: from the request, or from the tenant's files.
+pub(in crate::ops) async fn load(files: &Files, tenant: &Tenant, request: &SendRequest) -> Result<Vec<Loaded>, Problem> {
+    let mut loaded = Vec::new();
+    for (index, input) in request.attachments.iter().enumerate() {
+        let pointer = format!("/attachments/{index}");
+        let bytes = match (&input.content, &input.file_id) {
+            (Some(content), None) => STANDARD.decode(content).map(Bytes::from).map_err(|error| {
+                Problem::invalid(vec![FieldError::new(format!("{pointer}/content"), "invalid_base64", format!("no base64 (RFC 4648 §4): {error}"))])
+            })?,
+            (None, Some(id)) => stored(files, tenant, id, &pointer).await?,
+            _ => return Err(Problem::invalid(vec![FieldError::new(pointer, "missing", "give either content (base64) or fileId")])),
+        };
+        loaded.push(Loaded { input: input.clone(), bytes });
+    }
+    Ok(loaded)
+}
+
+async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str) -> Result<Bytes, Problem> {
+    let missing = || {
+        let mut problem = Problem::new(Code::AttachmentFailed, format!("{pointer}/fileId: there is no such file"));
+        problem.errors.push(FieldError::new(format!("{pointer}/fileId"), "not_found", "there is no such file; upload it first, or give content"));
+        problem
+    };
+    let is_hash = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if !is_hash {
+        return Err(missing());
+    }
+    match files.get_file(tenant, id).await {
+        Err(StoreError::Missing { .. }) => Err(missing()),
+        other => Ok(other?),
+    }
+}
+
+/// Puts the larger attachments into files, and returns the request that names them: what is stored of it.
+pub(in crate::ops) async fn put_files(files: &Files, tenant: &Tenant, request: &SendRequest, loaded: &[Loaded]) -> Result<SendRequest, StoreError> {
+    let mut lean = request.clone();
+    for (attachment, loaded) in lean.attachments.iter_mut().zip(loaded) {
+        if attachment.content.is_none() || loaded.bytes.len() <= INLINE_BYTES {
+            continue;
+        }
+        let content_type = attachment.content_type.as_deref().unwrap_or("application/octet-stream");
+        let sha256 = files.put_file(tenant, loaded.bytes.clone(), content_type).await?;
+        attachment.content = None;
+        attachment.file_id = Some(sha256);
+    }
+    Ok(lean)
+}
+
+/// The message's own Message-ID: unique by its id, in the sender's domain (RFC 5322 §3.6.4).
+pub(in crate::ops) fn message_id(id: &crate::model::MessageId, from: &Address) -> String {
+    let domain = if from.domain().is_ascii() { from.domain() } else { "halfpenny.invalid" };
+    format!("<{id}@{domain}>")
+}
+
+/// Composes the message: a pure function of what is stored.
+pub(in crate::ops) fn render(request: &SendRequest, loaded: &[Loaded], from: &Address, message_id: &str, date: Timestamp) -> Result<Composed, Problem> {
+    let attachments: Vec<compose::Attachment> = loaded.iter().map(attachment).collect();
+    let headers: Vec<(String, Vec<String>)> = request.headers.iter().map(|header| (header.name.clone(), header.values.clone())).collect();
+    let draft = Draft {
+        from,
+        sender: None,
+        reply_to: &request.reply_to,
+        to: &request.to,
+        cc: &request.cc,
+        subject: request.subject.as_deref().unwrap_or_default(),
+        text: request.text.as_deref(),
+        html: request.html.as_deref(),
+        headers: &headers,
+        priority: request.priority,
+        attachments: &attachments,
+        message_id,
+        date: date.to_datetime(),
+        in_reply_to: &[],
+        references: &[],
+    };
+    compose::compose(&draft).map_err(|error| Problem::invalid(vec![field(error)]))
+}
+
+fn attachment(loaded: &Loaded) -> compose::Attachment {
+    compose::Attachment {
+        filename: loaded.input.filename.clone(),
+        content_type: loaded.input.content_type.clone().unwrap_or_default(),
+        content: loaded.bytes.clone(),
+        disposition: loaded.input.disposition,
+        content_id: loaded.input.content_id.clone(),
+    }
+}
+
+fn field(error: ComposeError) -> FieldError {
+    FieldError::new(error.pointer, error.code, error.detail)
+}
+
+/// The source of an outgoing message, composed from what is stored of it.
+pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
+    let request = store.outbox.body(tenant, row).await?;
+    let loaded = load(&store.files, tenant, &request).await?;
+    Ok(render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes)
+}

@@ -1,0 +1,71 @@
+//! Delivering what was queued: several messages of one account over one connection.
+
+use std::time::Duration;
+
+use super::attempt::{Attempt, Courier};
+use super::verdicts::{in_doubt, outcome};
+use crate::mail::Deadline;
+use crate::model::send::RecipientState;
+use crate::model::{Tenant, Timestamp};
+use crate::ops::Tools;
+use crate::store::{DeliverJob, OutgoingRow, StoreError, Taken};
+
+/// Time that must be left to begin a message: the reply to its final dot may take ten minutes (RFC 5321 §4.5.3.2.6).
+const LEAST_TIME: Duration = Duration::from_secs(660);
+
+/// Delivers the messages of one job, as far as time allows; what is left goes back to the queue.
+pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Result<(), StoreError> {
+    let Some(account) = tools.store.accounts.get(&job.tenant, &job.account).await? else {
+        return orphaned(tools, job).await;
+    };
+    let mut courier = Courier::new(tools, &job.tenant, &account);
+    for (index, id) in job.ids.iter().enumerate() {
+        if deadline.left() < LEAST_TIME && index > 0 {
+            let rest = DeliverJob { ids: job.ids[index..].to_vec(), ..job.clone() };
+            tools.store.queues.enqueue_deliver(&[rest], 0).await?;
+            break;
+        }
+        match tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await? {
+            Taken::Ours(row) => {
+                if let Attempt::Done(row) = courier.attempt(row, None).await? {
+                    tracing::info!(id = %row.id, state = ?row.state, attempts = row.attempts, "attempted");
+                }
+            }
+            Taken::InDoubt(row) => settle(tools, &job.tenant, &row).await?,
+            Taken::Busy(_) | Taken::NotDue(_) | Taken::Done(_) | Taken::Missing => {}
+        }
+    }
+    courier.leave().await;
+    Ok(())
+}
+
+/// An earlier attempt died between handing over and its result: nobody knows. Those whom the server had refused
+/// before keep its word.
+async fn settle(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<(), StoreError> {
+    let mut recipients = row.recipients.clone();
+    for recipient in recipients.iter_mut().filter(|recipient| recipient.state == RecipientState::Queued) {
+        in_doubt(recipient, "the attempt was interrupted", row.on_unknown);
+    }
+    let outcome = outcome(row, recipients, &tools.settings, Timestamp::now());
+    match tools.store.outbox.finish(tenant, row, outcome).await {
+        Err(error) if error.is_conflict() => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+/// The account is gone: its messages have nowhere to leave through, and say so.
+async fn orphaned(tools: &Tools, job: &DeliverJob) -> Result<(), StoreError> {
+    for id in &job.ids {
+        let Taken::Ours(row) = tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await? else {
+            continue;
+        };
+        let mut recipients = row.recipients.clone();
+        for recipient in recipients.iter_mut().filter(|recipient| super::verdicts::is_pending(recipient)) {
+            recipient.state = RecipientState::Failed;
+            recipient.error = Some("the account was deleted".to_owned());
+        }
+        let result = outcome(&row, recipients, &tools.settings, Timestamp::now());
+        tools.store.outbox.finish(&job.tenant, &row, result).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What an attempt means: per recipient, and for the message. Pure.
+
+use crate::mail::smtp::Reply;
+use crate::mail::{self, Refusal};
+use crate::model::send::{OnUnknown, Recipient, RecipientState, SmtpReply};
+use crate::model::{SendState, Timestamp};
+use crate::settings::Settings;
+use crate::store::{Outcome, OutgoingRow};
+
+/// Still to be delivered.
+pub(super) fn is_pending(recipient: &Recipient) -> bool {
+    matches!(recipient.state, RecipientState::Queued | RecipientState::Deferred)
+}
+
+/// The server took the message for this recipient.
+pub(super) fn sent(recipient: &mut Recipient, reply: &Reply) {
+    recipient.state = RecipientState::Sent;
+    recipient.smtp = Some(SmtpReply { code: reply.code, enhanced: reply.enhanced.clone(), text: reply.text.clone() });
+    recipient.error = None;
+    recipient.attempts += 1;
+}
+
+/// The server refused: for good with 5yz, for now with 4yz (RFC 5321 §4.2.1). A refusal without a code is our own,
+/// because the address cannot be put on the wire, and is for good.
+pub(super) fn refused(recipient: &mut Recipient, refusal: &Refusal) {
+    let transient = refusal.code.is_some_and(|code| code < 500);
+    recipient.state = if transient { RecipientState::Deferred } else { RecipientState::Failed };
+    recipient.smtp = refusal.code.map(|code| SmtpReply { code, enhanced: refusal.enhanced.clone(), text: refusal.text.clone() });
+    recipient.error = if refusal.code.is_none() { Some(refusal.text.clone()) } else { None };
+    recipient.attempts += 1;
+}
+
+/// The attempt ended before the message was handed over. What the server refused for good about the message itself is
+/// final; everything else, our settings included, can be mended and is tried again.
+pub(super) fn not_handed_over(recipient: &mut Recipient, error: &mail::Error) {
+    let about_message = error.code == crate::model::ProbeCode::MessageRejected;
+    match &error.refusal {
+        Some(refusal) if about_message => return refused(recipient, refusal),
+        _ => {}
+    }
+    recipient.state = if about_message { RecipientState::Failed } else { RecipientState::Deferred };
+    recipient.smtp = error.refusal.as_ref().and_then(|refusal| {
+        Some(SmtpReply { code: refusal.code?, enhanced: refusal.enhanced.clone(), text: refusal.text.clone() })
+    });
+    recipient.error = Some(error.detail.clone());
+    recipient.attempts += 1;
+}
+
+/// The message was handed over and the reply was lost (RFC 1047).
+pub(super) fn in_doubt(recipient: &mut Recipient, words: &str, policy: OnUnknown) {
+    recipient.state = match policy {
+        OnUnknown::Hold => RecipientState::Unknown,
+        OnUnknown::Retry => RecipientState::Deferred,
+        OnUnknown::Fail => RecipientState::Failed,
+    };
+    recipient.smtp = None;
+    recipient.error = Some(format!("handed over, reply lost: {words}"));
+    recipient.attempts += 1;
+}
+
+/// The message's state and its next attempt, from its recipients'.
+pub(super) fn outcome(row: &OutgoingRow, recipients: Vec<Recipient>, settings: &Settings, now: Timestamp) -> Outcome {
+    let attempts = row.attempts + 1;
+    let mut recipients = recipients;
+    let expired = row.created_at.plus_seconds(i64::from(settings.expire_seconds)) <= now;
+    if expired {
+        for recipient in recipients.iter_mut().filter(|recipient| is_pending(recipient)) {
+            recipient.state = RecipientState::Failed;
+            let last = recipient.error.take().map_or(String::new(), |words| format!("; last: {words}"));
+            recipient.error = Some(format!("expired after {} s{last}", settings.expire_seconds));
+        }
+    }
+    let state = summary(&recipients);
+    let sent = recipients.iter().any(|recipient| recipient.state == RecipientState::Sent);
+    Outcome {
+        state,
+        due: (state == SendState::Deferred).then(|| now.plus_seconds(pause(settings, attempts, row.id.as_str()))),
+        recipients,
+        attempts,
+        size: row.size,
+        sent_at: row.sent_at.or(sent.then_some(now)),
+    }
+}
+
+/// An attempt that was not made: its turn comes again at once.
+pub(super) fn postponed(row: &OutgoingRow, now: Timestamp) -> Outcome {
+    Outcome { state: SendState::Queued, due: Some(now), recipients: row.recipients.clone(), attempts: row.attempts, size: row.size, sent_at: row.sent_at }
+}
+
+fn summary(recipients: &[Recipient]) -> SendState {
+    let any = |state| recipients.iter().any(|recipient| recipient.state == state);
+    match () {
+        () if recipients.iter().any(is_pending) => SendState::Deferred,
+        () if any(RecipientState::Unknown) => SendState::Unknown,
+        () if any(RecipientState::Sent) && any(RecipientState::Failed) => SendState::Partial,
+        () if any(RecipientState::Sent) => SendState::Sent,
+        () if any(RecipientState::Canceled) => SendState::Canceled,
+        () => SendState::Failed,
+    }
+}
+
+/// Seconds to the next attempt, a fifth more or less so that messages deferred together come back apart. The spread
+/// follows from the id: nothing here is random.
+fn pause(settings: &Settings, attempts: u32, id: &str) -> i64 {
+    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let steps = &settings.backoff_seconds;
+    let step = i64::from(steps.get(index).or(steps.last()).copied().unwrap_or(60));
+    let percent = i64::from(u8::from_str_radix(&id[..2], 16).unwrap_or(0)) * 40 / 255 - 20;
+    step + step * percent / 100
+}

@@ -1,0 +1,359 @@
+//! The one place that builds keys: typed constructors only, so that no access can leave its tenant.
+//!
+//! Single table, `pk` and `sk` strings, TTL attribute `ttl` (epoch seconds), two KEYS_ONLY indexes:
+//! `by-time` (`lpk`, `lsk`) and `by-due` (`duesh`, `due` as epoch milliseconds).
+//!
+//! | item | pk | sk | index keys |
+//! |---|---|---|---|
+//! | account | `T#<tenant>#A` | `<account>` | |
+//! | account's status | `T#<tenant>#S` | `<account>` | |
+//! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
+//! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
+//! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due |
+//! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
+//! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
+//! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
+//!
+//! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
+//!
+//! | S3 object | key |
+//! |---|---|
+//! | source of a message, as received or sent | `t/<tenant>/raw/<message id>` |
+//! | attachment, by its content | `t/<tenant>/files/<sha256>` |
+//! | body of an outgoing message over 8 KB | `t/<tenant>/body/<message id>-<fingerprint head>` |
+//!
+//! Secrets: `halfpenny/<tenant>/<shard>`.
+//!
+//! A tenant holds no `#` and no `/` ([`Tenant`]), an account no `#` ([`AccountId`]), an id is hex: so no key can be
+//! read in two ways.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::table::{Item, text, text_of};
+use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
+
+/// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
+pub const DUE_SHARDS: u8 = 8;
+
+/// Shards of the polled mailboxes: one shard is read by one invocation.
+pub const POLL_SHARDS: u8 = 16;
+
+/// Name of the index over time.
+pub const BY_TIME: &str = "by-time";
+
+/// Name of the index over due times.
+pub const BY_DUE: &str = "by-due";
+
+/// Primary key of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pk: String,
+    sk: String,
+}
+
+impl Key {
+    /// The partition key.
+    pub fn pk(&self) -> &str {
+        &self.pk
+    }
+
+    /// The key of an item that was read.
+    pub(super) fn of(item: &Item) -> Option<Self> {
+        Some(Self { pk: text_of(item, "pk")?.to_owned(), sk: text_of(item, "sk")?.to_owned() })
+    }
+
+    /// The sort key.
+    pub fn sk(&self) -> &str {
+        &self.sk
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} / {}", self.pk, self.sk)
+    }
+}
+
+/// One folder of one mailbox, wherever it may be: what a pulled message is known by begins with it. Another server,
+/// user or folder is another source, because equal UIDs there mean other messages.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SourceId(String);
+
+impl SourceId {
+    /// The source that this account's receiving side and folder name.
+    pub fn of(receive: &Receive, folder: &str) -> Self {
+        let server = &receive.server;
+        let parts = [
+            receive.protocol.name(),
+            &server.host.to_ascii_lowercase(),
+            &server.port.to_string(),
+            server.auth.username().unwrap_or_default(),
+            folder,
+        ];
+        Self(MessageId::derived(&parts).to_string())
+    }
+
+    /// 32 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What identifies a message within its source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKey {
+    /// IMAP (RFC 3501 §2.3.1.1): a UID means one message for ever while UIDVALIDITY stays.
+    Imap {
+        /// UIDVALIDITY of the folder.
+        uidvalidity: u32,
+        /// UID of the message.
+        uid: u32,
+    },
+    /// POP3 (RFC 1939 §7): the UIDL, with the size because some servers give a UIDL out again.
+    Pop3 {
+        /// The unique-id.
+        uidl: String,
+        /// Size that LIST tells.
+        octets: u64,
+    },
+    /// POP3 whose list names one UIDL several times: the content and its ordinal decide.
+    Repeated {
+        /// The unique-id.
+        uidl: String,
+        /// SHA-256 of the source, hex.
+        sha256: String,
+        /// How many messages with this content came before in the list.
+        ordinal: u32,
+    },
+    /// POP3 without UIDL: the content and its ordinal decide.
+    Content {
+        /// SHA-256 of the source, hex.
+        sha256: String,
+        /// How many messages with this content came before in the list.
+        ordinal: u32,
+    },
+}
+
+impl std::fmt::Display for MessageKey {
+    /// The text that is stored. Parts of the server's choice stand last, so that no two keys have one text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Imap { uidvalidity, uid } => write!(f, "I#{uidvalidity}#{uid}"),
+            Self::Pop3 { uidl, octets } => write!(f, "P#{octets}#{uidl}"),
+            Self::Repeated { uidl, sha256, ordinal } => write!(f, "R#{sha256}#{ordinal}#{uidl}"),
+            Self::Content { sha256, ordinal } => write!(f, "H#{sha256}#{ordinal}"),
+        }
+    }
+}
+
+/// Id of a pulled message: the same message always gets the same id, which is what makes pulling repeatable.
+pub fn incoming_id(tenant: &Tenant, account: &AccountId, source: &SourceId, key: &MessageKey) -> MessageId {
+    MessageId::derived(&["pull", tenant.as_str(), account.as_str(), source.as_str(), &key.to_string()])
+}
+
+/// Id of a message to send under an Idempotency-Key: the same key always gets the same id.
+pub fn idempotent_id(tenant: &Tenant, idempotency_key: &str) -> MessageId {
+    MessageId::derived(&["idempotency", tenant.as_str(), idempotency_key])
+}
+
+/// Id of a message to send without an Idempotency-Key.
+pub fn random_id() -> MessageId {
+    MessageId::derived(&["random", &super::random::hex(16)])
+}
+
+fn key(pk: String, sk: impl Into<String>) -> Key {
+    Key { pk, sk: sk.into() }
+}
+
+pub(super) fn accounts(tenant: &Tenant) -> String {
+    format!("T#{tenant}#A")
+}
+
+pub(super) fn account(tenant: &Tenant, account: &AccountId) -> Key {
+    key(accounts(tenant), account.as_str())
+}
+
+pub(super) fn statuses(tenant: &Tenant) -> String {
+    format!("T#{tenant}#S")
+}
+
+pub(super) fn status(tenant: &Tenant, account: &AccountId) -> Key {
+    key(statuses(tenant), account.as_str())
+}
+
+pub(super) fn tokens(tenant: &Tenant) -> String {
+    format!("T#{tenant}#K")
+}
+
+pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
+    key(tokens(tenant), hash)
+}
+
+/// Ledgers and lease of a mailbox; as an index key, its messages.
+pub(super) fn mailbox(tenant: &Tenant, account: &AccountId) -> String {
+    format!("T#{tenant}#A#{account}")
+}
+
+pub(super) fn ledger(tenant: &Tenant, account: &AccountId, source: &SourceId) -> Key {
+    key(mailbox(tenant, account), format!("L#{}", source.as_str()))
+}
+
+pub(super) fn lease(tenant: &Tenant, account: &AccountId) -> Key {
+    key(mailbox(tenant, account), "LEASE")
+}
+
+/// All items of one message.
+pub(super) fn message_items(tenant: &Tenant, id: &MessageId) -> String {
+    format!("T#{tenant}#M#{id}")
+}
+
+pub(super) fn message(tenant: &Tenant, id: &MessageId) -> Key {
+    key(message_items(tenant, id), "M")
+}
+
+/// Where a message stands in its mailbox's time line.
+pub(super) fn by_time(tenant: &Tenant, account: &AccountId, at: Timestamp, id: &MessageId) -> [(String, AttributeValue); 2] {
+    [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(format!("{at}#{id}")))]
+}
+
+/// Account and time of an item that has them as index keys only.
+pub(super) fn by_time_of(item: &Item) -> Option<(AccountId, Timestamp)> {
+    let (_, account) = text_of(item, "lpk")?.split_once("#A#")?;
+    let (at, _) = text_of(item, "lsk")?.split_once('#')?;
+    Some((AccountId::new(account).ok()?, Timestamp::parse(at)?))
+}
+
+pub(super) fn body(tenant: &Tenant, id: &MessageId, fingerprint: &str) -> Key {
+    key(message_items(tenant, id), format!("B#{}", head(fingerprint)))
+}
+
+pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key {
+    key(message_items(tenant, id), format!("R#{attempt}"))
+}
+
+/// Tenant and id of a message's primary key, as the due index gives it.
+pub(super) fn message_of(pk: &str) -> Option<(Tenant, MessageId)> {
+    let (tenant, id) = pk.strip_prefix("T#")?.split_once("#M#")?;
+    Some((Tenant::new(tenant).ok()?, MessageId::new(id).ok()?))
+}
+
+pub(super) fn due(id: &MessageId) -> String {
+    due_shard(shard(id.as_str(), DUE_SHARDS))
+}
+
+pub(super) fn due_shard(shard: u8) -> String {
+    format!("DUE#{shard}")
+}
+
+pub(super) fn polls(shard: u8) -> String {
+    format!("POLL#{shard}")
+}
+
+pub(super) fn poll(tenant: &Tenant, account: &AccountId) -> Key {
+    let name = format!("{tenant}#{account}");
+    key(polls(shard(&name, POLL_SHARDS)), name)
+}
+
+/// Tenant and account of a polled mailbox's sort key.
+pub(super) fn polled(sk: &str) -> Option<(Tenant, AccountId)> {
+    let (tenant, account) = sk.split_once('#')?;
+    Some((Tenant::new(tenant).ok()?, AccountId::new(account).ok()?))
+}
+
+pub(super) fn raw_object(tenant: &Tenant, id: &MessageId) -> String {
+    format!("t/{tenant}/raw/{id}")
+}
+
+pub(super) fn file_object(tenant: &Tenant, sha256: &str) -> String {
+    format!("t/{tenant}/files/{sha256}")
+}
+
+pub(super) fn body_object(tenant: &Tenant, id: &MessageId, fingerprint: &str) -> String {
+    format!("t/{tenant}/body/{id}-{}", head(fingerprint))
+}
+
+pub(super) fn secret(tenant: &Tenant, shard: u32) -> String {
+    format!("halfpenny/{tenant}/{shard}")
+}
+
+/// 128 bits of a fingerprint are enough to tell bodies apart.
+fn head(fingerprint: &str) -> &str {
+    fingerprint.get(..32).unwrap_or(fingerprint)
+}
+
+fn shard(name: &str, shards: u8) -> u8 {
+    digest(&SHA256, name.as_bytes()).as_ref()[0] % shards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(tenant: &Tenant) -> Vec<Key> {
+        let box_ = AccountId::new("box").unwrap();
+        let id = MessageId::derived(&["x"]);
+        let source = SourceId("s".into());
+        vec![
+            account(tenant, &box_),
+            status(tenant, &box_),
+            token(tenant, "hash"),
+            ledger(tenant, &box_, &source),
+            lease(tenant, &box_),
+            message(tenant, &id),
+            body(tenant, &id, &"ab".repeat(32)),
+            recipients(tenant, &id, "attempt"),
+        ]
+    }
+
+    #[test]
+    fn every_key_but_shards_begins_with_its_tenant() {
+        let tenant = Tenant::new("one").unwrap();
+        let keys = all(&tenant);
+        assert!(keys.iter().all(|key| key.pk().starts_with("T#one#")), "{keys:?}");
+        let id = MessageId::derived(&["x"]);
+        let account = AccountId::new("box").unwrap();
+        assert_eq!(by_time(&tenant, &account, Timestamp(0), &id)[0].1, text("T#one#A#box"));
+        for object in [raw_object(&tenant, &id), file_object(&tenant, "hash"), body_object(&tenant, &id, "fp")] {
+            assert!(object.starts_with("t/one/"), "{object}");
+        }
+        assert_eq!(secret(&tenant, 0), "halfpenny/one/0");
+        assert!(poll(&tenant, &account).pk().starts_with("POLL#") && poll(&tenant, &account).sk() == "one#box");
+        assert!(due(&id).starts_with("DUE#"));
+    }
+
+    #[test]
+    fn no_two_things_and_no_two_tenants_share_a_key() {
+        // Names that would collide if a part could run into the next one.
+        let tenants = ["a", "a-a", "aa"].map(|name| Tenant::new(name).unwrap());
+        let keys: Vec<Key> = tenants.iter().flat_map(all).collect();
+        let distinct: std::collections::HashSet<&Key> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        // No partition of one kind is that of another: a list of accounts is not a mailbox named "".
+        let box_ = AccountId::new("S").unwrap();
+        assert_ne!(mailbox(&tenants[0], &box_), statuses(&tenants[0]));
+    }
+
+    #[test]
+    fn what_leads_to_a_tenant_is_read_back_or_refused() {
+        let (tenant, id) = (Tenant::new("one").unwrap(), MessageId::derived(&["x"]));
+        assert_eq!(message_of(message(&tenant, &id).pk()), Some((tenant.clone(), id)));
+        let account = AccountId::new("a@b.c").unwrap();
+        assert_eq!(polled(poll(&tenant, &account).sk()), Some((tenant, account)));
+        for wrong in ["", "T#one#M#", "T#One#M#00", "T#one#A#x", "M#00"] {
+            assert_eq!(message_of(wrong), None, "{wrong}");
+        }
+        assert_eq!(polled("one"), None);
+    }
+
+    #[test]
+    fn shards_are_used_evenly_enough() {
+        let mut counts = [0; DUE_SHARDS as usize];
+        for number in 0..800 {
+            counts[usize::from(shard(&number.to_string(), DUE_SHARDS))] += 1;
+        }
+        assert!(counts.iter().all(|&count| count > 50), "{counts:?}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Ledgers: what has been pulled from one folder.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    StoreError,
+    keys::{self, Key, SourceId},
+    random,
+    table::{Query, Table, Write, item, number, row, text, text_of},
+};
+use crate::model::{AccountId, Tenant, Timestamp};
+
+/// How far pulling one source has come. Written only when there is news.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    /// Which folder of which server and user.
+    pub source: SourceId,
+    /// How often it was written: 0 is a ledger that is not stored yet. Set by [`Ledgers::save`].
+    pub version: u64,
+    /// Number of the last completed run.
+    pub run: u64,
+    /// Where it stands.
+    pub position: Position,
+    /// The window that is being worked on; one that is found here was not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// When mail came last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_arrival: Option<Timestamp>,
+    /// The run up to which stored mail has been deleted at the server, where that is wished.
+    #[serde(default)]
+    pub swept_run: u64,
+    /// When deleting was done last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept_at: Option<Timestamp>,
+}
+
+/// Where a source stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Position {
+    /// Never pulled.
+    #[default]
+    New,
+    /// IMAP.
+    Imap {
+        /// UIDVALIDITY (RFC 3501 §2.3.1.1): another one means other messages.
+        uidvalidity: u32,
+        /// UIDNEXT at the last completed run, for the idle check.
+        uidnext: u32,
+        /// MESSAGES at the last completed run, for the idle check.
+        messages: u32,
+        /// Highest UID up to which everything is stored.
+        last: u32,
+        /// `last` at the end of the previous completed run: may be deleted up to here.
+        safe: u32,
+    },
+    /// POP3.
+    Pop3 {
+        /// STAT's count (RFC 1939 §5) at the last completed run, for the idle check.
+        count: u32,
+        /// STAT's octets at the last completed run, for the idle check.
+        octets: u64,
+        /// How many lines of the UIDL list are stored without a gap.
+        prefix: u32,
+        /// SHA-256 of these lines, hex.
+        prefix_hash: String,
+    },
+}
+
+/// A stretch of a mailbox: UIDs of IMAP, places in POP3's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// First.
+    pub first: u32,
+    /// Last.
+    pub last: u32,
+    /// How often it was begun.
+    pub tries: u32,
+}
+
+impl Ledger {
+    /// The ledger of a source that was never pulled.
+    pub fn new(source: SourceId) -> Self {
+        Self { source, version: 0, run: 0, position: Position::New, window: None, last_arrival: None, swept_run: 0, swept_at: None }
+    }
+}
+
+/// Ledgers, by mailbox and source.
+#[derive(Clone, Debug)]
+pub struct Ledgers {
+    table: Table,
+}
+
+impl Ledgers {
+    pub(super) fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// The ledger of a source, a new one where there is none. Strongly consistent.
+    pub async fn load(&self, tenant: &Tenant, account: &AccountId, source: &SourceId) -> Result<Ledger, StoreError> {
+        let item = self.table.get(&keys::ledger(tenant, account, source)).await?;
+        item.map_or_else(|| Ok(Ledger::new(source.clone())), row)
+    }
+
+    /// Writes a ledger over the version that was read, and counts its version up.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: another puller wrote it meanwhile; stop.
+    pub async fn save(&self, tenant: &Tenant, account: &AccountId, ledger: &mut Ledger) -> Result<(), StoreError> {
+        let (read, writer) = (ledger.version, random::hex(8));
+        let next = Ledger { version: read + 1, ..ledger.clone() };
+        let mut item = item(&keys::ledger(tenant, account, &ledger.source), &next)?;
+        item.insert("writer".to_owned(), text(&writer));
+        let written = match read {
+            0 => self.table.put(item, Some("attribute_not_exists(#pk)"), Vec::new()).await?,
+            read => self.table.put(item, Some("#version = :read"), vec![(":read", number(read))]).await?,
+        };
+        match written {
+            Write::Done(_) => {}
+            // The answer got lost and the SDK asked again: it is our own writing that is there.
+            Write::Refused(Some(old)) if text_of(&old, "writer") == Some(&writer) => {}
+            Write::Refused(_) => return Err(StoreError::Conflict { what: "the ledger" }),
+        }
+        *ledger = next;
+        Ok(())
+    }
+
+    /// Forgets all ledgers of a mailbox, and its lease.
+    pub async fn delete(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
+        let values = vec![(":pk", text(keys::mailbox(tenant, account)))];
+        let query = Query { condition: "#pk = :pk", values, projection: Some("#pk, #sk"), ..Query::default() };
+        for item in self.table.query_all(query).await? {
+            if let Some(key) = Key::of(&item) {
+                self.table.delete(&key, None, Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+}

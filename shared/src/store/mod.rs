@@ -1,0 +1,96 @@
+//! AWS only: DynamoDB, S3, Secrets Manager, SQS. No mail protocol, no HTTP, no use case.
+//!
+//! One order everywhere: the object in S3, then the row (one conditional write), then what points at it. No
+//! transactions. A conditional write whose answer was lost and that is repeated by the SDK recognises its own
+//! success by the random name of its attempt. Every time is an argument.
+
+mod accounts;
+mod clients;
+mod compact;
+mod cursor;
+mod error;
+mod files;
+pub mod keys;
+mod leases;
+mod ledgers;
+mod messages;
+mod outbox;
+mod outgoing;
+mod polls;
+mod queues;
+mod random;
+mod secrets;
+mod status;
+mod table;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+pub use accounts::{AccountRow, Accounts, Expect};
+pub use cursor::Page;
+pub use error::StoreError;
+pub use files::{Download, Files, Upload};
+pub use keys::{MessageKey, SourceId};
+pub use leases::{Lease, Leases};
+pub use ledgers::{Ledger, Ledgers, Position, Window};
+pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
+pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
+pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
+pub use polls::{PollEntry, Polls};
+pub use queues::{DeliverJob, PullJob, Queues};
+pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};
+pub use status::{AccountStatus, StatusChange, Statuses};
+pub use tokens::{TokenRow, Tokens};
+
+use crate::settings::Settings;
+
+/// Everything that is stored, by kind. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Accounts: settings without secrets.
+    pub accounts: Accounts,
+    /// How accounts fare: counters, last times, back-off.
+    pub statuses: Statuses,
+    /// Which mailboxes are polled.
+    pub polls: Polls,
+    /// Access tokens, by hash.
+    pub tokens: Tokens,
+    /// Messages, both ways.
+    pub messages: Messages,
+    /// What has been pulled from each folder.
+    pub ledgers: Ledgers,
+    /// Who is pulling which mailbox.
+    pub leases: Leases,
+    /// Messages on their way out.
+    pub outbox: Outbox,
+    /// Sources, attachments and large bodies.
+    pub files: Files,
+    /// Passwords.
+    pub secrets: Secrets,
+    /// Work for other functions.
+    pub queues: Queues,
+}
+
+impl Store {
+    /// Builds the clients; connects to nothing yet. Region, credentials and endpoints come from the environment, as
+    /// Lambda sets it.
+    pub async fn from_settings(settings: &Settings) -> Self {
+        let clients = clients::Clients::load().await;
+        let table = table::Table::new(clients.dynamodb, settings.table.clone());
+        let files = Files::new(clients.s3, settings.bucket.clone());
+        Self {
+            accounts: Accounts::new(table.clone()),
+            statuses: Statuses::new(table.clone()),
+            polls: Polls::new(table.clone()),
+            tokens: Tokens::new(table.clone()),
+            messages: Messages::new(table.clone()),
+            ledgers: Ledgers::new(table.clone()),
+            leases: Leases::new(table.clone()),
+            outbox: Outbox::new(table, files.clone()),
+            files,
+            secrets: Secrets::new(clients.secrets, settings.secret_cache_seconds),
+            queues: Queues::new(clients.sqs, settings.deliver_queue.clone(), settings.pull_queue.clone()),
+        }
+    }
+}

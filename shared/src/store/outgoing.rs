@@ -1,0 +1,283 @@
+//! An outgoing message as stored: the state item.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    StoreError, keys,
+    table::{Table, item, row, text_of},
+};
+use crate::model::{
+    AccountId, Address, Direction, Message, MessageId, SendState, Tenant, Timestamp,
+    send::{Correlation, OnUnknown, Outgoing, Recipient},
+};
+
+/// More recipients than this are an item of their own, so that the three writes of a send stay cheap.
+pub const INLINE_RECIPIENTS: usize = 20;
+
+/// Whether the message was handed over: after this nobody can take it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Commit {
+    /// Not yet: a crash costs nothing.
+    #[default]
+    None,
+    /// The final dot may have left: a crash leaves it in doubt.
+    Committing,
+}
+
+/// Where the body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyPlace {
+    /// In an item beside the state.
+    Item,
+    /// In S3.
+    Object,
+}
+
+/// A message to send, before its first write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewOutgoing {
+    /// [`super::keys::idempotent_id`] or [`super::keys::random_id`].
+    pub id: MessageId,
+    /// The account it leaves through.
+    pub account: AccountId,
+    /// SHA-256 of account, route and canonical body, hex.
+    pub fingerprint: String,
+    /// What [`super::Outbox::put_body`] said.
+    pub body: BodyPlace,
+    /// The Message-ID header, with its angle brackets.
+    pub message_id: String,
+    /// The sender.
+    pub from: Address,
+    /// The subject.
+    pub subject: Option<String>,
+    /// The recipients, all queued.
+    pub recipients: Vec<Recipient>,
+    /// What to do when the reply to the handed-over message is lost.
+    pub on_unknown: OnUnknown,
+    /// The caller's object.
+    pub correlation: Option<Correlation>,
+    /// Size of the source in bytes; 0 where it is not composed yet.
+    pub size: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// An outgoing message's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutgoingRow {
+    /// Its id.
+    pub id: MessageId,
+    /// The account it leaves through.
+    pub account: AccountId,
+    /// Where it stands.
+    pub state: SendState,
+    /// Whether it was handed over; only while `state` is sending.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub phase: Commit,
+    /// Counts the claims.
+    pub fence: u64,
+    /// Random name of the last claim (or of the insertion): what it writes is conditional on this.
+    pub attempt: String,
+    /// While it is queued or deferred: when it is tried. While it is being sent: when the claim ends.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millis")]
+    pub due: Option<Timestamp>,
+    /// SHA-256 of account, route and canonical body, hex.
+    pub fingerprint: String,
+    /// Where the body is.
+    pub body: BodyPlace,
+    /// The Message-ID header.
+    pub message_id: String,
+    /// The sender.
+    pub from: Address,
+    /// The subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Each recipient. Stored here up to [`INLINE_RECIPIENTS`], in an item of their own beyond.
+    #[serde(default)]
+    pub recipients: Vec<Recipient>,
+    /// The item that holds the recipients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recipients_in: Option<String>,
+    /// What to do when the reply to the handed-over message is lost.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_unknown: OnUnknown,
+    /// The caller's object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Correlation>,
+    /// Delivery attempts so far.
+    pub attempts: u32,
+    /// Size of the source in bytes.
+    pub size: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the server said 250.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+}
+
+/// How an attempt ended: what to write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Anything but sending.
+    pub state: SendState,
+    /// When to try again; only for queued and deferred.
+    pub due: Option<Timestamp>,
+    /// Each recipient, in the order of the row.
+    pub recipients: Vec<Recipient>,
+    /// Delivery attempts so far.
+    pub attempts: u32,
+    /// Size of the source in bytes.
+    pub size: u64,
+    /// When the server said 250.
+    pub sent_at: Option<Timestamp>,
+}
+
+impl OutgoingRow {
+    /// The row of a new message.
+    pub(super) fn new(new: NewOutgoing, attempt: String) -> Self {
+        Self {
+            id: new.id,
+            account: new.account,
+            state: SendState::Queued,
+            phase: Commit::None,
+            fence: 0,
+            attempt,
+            due: None,
+            fingerprint: new.fingerprint,
+            body: new.body,
+            message_id: new.message_id,
+            from: new.from,
+            subject: new.subject,
+            recipients: new.recipients,
+            recipients_in: None,
+            on_unknown: new.on_unknown,
+            correlation: new.correlation,
+            attempts: 0,
+            size: new.size,
+            created_at: new.created_at,
+            sent_at: None,
+        }
+    }
+
+    /// Nothing will happen to it any more.
+    pub fn is_final(&self) -> bool {
+        !matches!(self.state, SendState::Queued | SendState::Deferred | SendState::Sending)
+    }
+
+    /// As the outbox shows it.
+    pub fn outgoing(&self) -> Outgoing {
+        Outgoing {
+            id: self.id.clone(),
+            account: self.account.clone(),
+            state: self.state,
+            message_id: self.message_id.clone(),
+            size: self.size,
+            created_at: self.created_at,
+            sent_at: self.sent_at,
+            next_attempt_at: self.due.filter(|_| matches!(self.state, SendState::Queued | SendState::Deferred)),
+            recipients: self.recipients.clone(),
+        }
+    }
+
+    /// As lists of messages show it. What only the body knows (Cc, preview, attachments) is left empty: reading one
+    /// message fills it in from there.
+    pub fn message(&self) -> Message {
+        Message {
+            id: self.id.clone(),
+            account: self.account.clone(),
+            direction: Direction::Outgoing,
+            folder: None,
+            subject: self.subject.clone(),
+            from: Some(self.from.clone()),
+            to: self.recipients.iter().map(|recipient| Address::bare(recipient.address.clone())).collect(),
+            cc: Vec::new(),
+            reply_to: Vec::new(),
+            date: Some(self.created_at),
+            received_at: self.created_at,
+            size: self.size,
+            flags: Vec::new(),
+            message_id: Some(self.message_id.clone()),
+            in_reply_to: None,
+            thread_id: self.id.to_string(),
+            preview: String::new(),
+            has_attachments: false,
+            attachments: Vec::new(),
+            sha256: None,
+            state: state_name(self.state).to_owned(),
+            correlation: self.correlation.clone(),
+            delivery: Some(self.recipients.clone()),
+        }
+    }
+}
+
+/// The recipients of a message with many of them.
+#[derive(Serialize, Deserialize)]
+struct Many {
+    list: Vec<Recipient>,
+}
+
+/// Writes recipients that are too many for the state item, before it. Every claim writes under names of its own, so
+/// that the state item always leads to what was written with it. The answer is what the state item is to hold.
+pub(super) async fn put_recipients(table: &Table, tenant: &Tenant, id: &MessageId, name: String, list: &[Recipient]) -> Result<(Vec<Recipient>, Option<String>), StoreError> {
+    if list.len() <= INLINE_RECIPIENTS {
+        return Ok((list.to_vec(), None));
+    }
+    let many = item(&keys::recipients(tenant, id, &name), &Many { list: list.to_vec() })?;
+    table.put(many, None, Vec::new()).await?;
+    Ok((Vec::new(), Some(name)))
+}
+
+/// Reads the recipients of those rows whose items do not hold them.
+pub(super) async fn complete<'a>(table: &Table, tenant: &Tenant, rows: impl Iterator<Item = &'a mut OutgoingRow>) -> Result<(), StoreError> {
+    let mut rows: Vec<&mut OutgoingRow> = rows.filter(|row| row.recipients_in.is_some()).collect();
+    let key = |row: &OutgoingRow| row.recipients_in.as_ref().map(|name| keys::recipients(tenant, &row.id, name));
+    let keys: Vec<keys::Key> = rows.iter().filter_map(|row| key(row)).collect();
+    for found in table.batch_get(&keys, None).await? {
+        let place = (text_of(&found, "pk").map(str::to_owned), text_of(&found, "sk").map(str::to_owned));
+        let many: Many = row(found)?;
+        let owner = rows.iter_mut().find(|row| key(row).is_some_and(|key| place.0.as_deref() == Some(key.pk()) && place.1.as_deref() == Some(key.sk())));
+        if let Some(owner) = owner {
+            owner.recipients = many.list;
+        }
+    }
+    match rows.iter().find(|row| row.recipients.is_empty()) {
+        Some(row) => Err(StoreError::Corrupt { key: format!("recipients of message {}", row.id) }),
+        None => Ok(()),
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Times that an index sorts by: a number, milliseconds since 1970.
+mod millis {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::model::Timestamp;
+
+    pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        at.map(|at| at.0).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(deserializer)?.map(Timestamp))
+    }
+}
+
+/// A state as it is stored and shown.
+pub(super) fn state_name(state: SendState) -> &'static str {
+    match state {
+        SendState::Queued => "queued",
+        SendState::Sending => "sending",
+        SendState::Sent => "sent",
+        SendState::Partial => "partial",
+        SendState::Deferred => "deferred",
+        SendState::Failed => "failed",
+        SendState::Unknown => "unknown",
+        SendState::Canceled => "canceled",
+    }
+}
