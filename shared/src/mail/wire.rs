@@ -19,6 +19,12 @@ use crate::model::{Phase, ProbeCode};
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+impl std::fmt::Debug for dyn Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
 /// A secured stream, whatever it is made of.
 pub type BoxedStream = Box<dyn Stream>;
 
