@@ -80,14 +80,17 @@ mod tests {
     use super::*;
     use crate::mail::Timeouts;
 
-    /// A name server: each question to a name gets its next answer, the last one for good. TTL 0.
+    /// What is answered about each name, the next answer last, and how many questions it has answered.
+    type Zone = HashMap<String, (Vec<Vec<IpAddr>>, usize)>;
+
+    /// A name server: the two questions of a lookup (A and AAAA, in any order) get one answer, the next two the next
+    /// one, and the last is for good. TTL 0.
     async fn name_server(zone: &[(&str, &[&[&str]])]) -> SocketAddr {
-        let mut zone: HashMap<String, Vec<Vec<IpAddr>>> = zone
+        let mut zone: Zone = zone
             .iter()
             .map(|(name, answers)| {
-                let parsed =
-                    answers.iter().rev().map(|answer| answer.iter().map(|text| text.parse().unwrap()).collect());
-                (format!("{name}."), parsed.collect())
+                let parsed = |answer: &&[&str]| answer.iter().map(|text| text.parse().unwrap()).collect();
+                (format!("{name}."), (answers.iter().rev().map(parsed).collect(), 0))
             })
             .collect();
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -102,18 +105,19 @@ mod tests {
         address
     }
 
-    fn answer(question: &[u8], zone: &mut HashMap<String, Vec<Vec<IpAddr>>>) -> Vec<u8> {
+    fn answer(question: &[u8], zone: &mut Zone) -> Vec<u8> {
         let question = Message::from_vec(question).unwrap();
         let query = question.queries[0].clone();
         let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
         match zone.get_mut(&query.name().to_lowercase().to_string()) {
             None => answer.metadata.response_code = ResponseCode::NXDomain,
-            Some(answers) => {
+            Some((answers, questions)) => {
                 let of_type = |address: &&IpAddr| (query.query_type() == RecordType::AAAA) == address.is_ipv6();
                 for address in answers[answers.len() - 1].iter().filter(of_type) {
                     answer.add_answer(Record::from_rdata(query.name().clone(), 0, RData::from(*address)));
                 }
-                if answers.len() > 1 && query.query_type() == RecordType::AAAA {
+                *questions += 1;
+                if answers.len() > 1 && questions.is_multiple_of(2) {
                     answers.pop();
                 }
             }

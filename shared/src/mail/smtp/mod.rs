@@ -21,6 +21,7 @@ mod tests;
 mod transaction;
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lettre::transport::smtp::commands::{Ehlo, Noop, Quit, Rset};
@@ -213,9 +214,11 @@ impl<S: Stream> Client<S> {
 
 /// Our name in EHLO: a domain name, in its ASCII form (RFC 6531 §3.2), or an address literal (RFC 5321 §4.1.3).
 fn client_id(name: &str) -> Option<ClientId> {
-    match url::Host::parse(name).ok()? {
-        url::Host::Domain(name) => Some(ClientId::Domain(name)),
-        url::Host::Ipv4(address) => Some(ClientId::Ipv4(address)),
-        url::Host::Ipv6(address) => Some(ClientId::Ipv6(address)),
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    match (bare.parse(), url::Host::parse(bare)) {
+        (Ok(IpAddr::V4(address)), _) => Some(ClientId::Ipv4(address)),
+        (Ok(IpAddr::V6(address)), _) => Some(ClientId::Ipv6(address)),
+        (Err(_), Ok(url::Host::Domain(name))) => Some(ClientId::Domain(name)),
+        (Err(_), _) => None,
     }
 }
