@@ -100,7 +100,7 @@ async fn every_service_connects_and_nothing_stands_between_the_greeting_and_the_
             let tls = connection.tls.clone().unwrap();
             assert_eq!((tls.version.as_str(), tls.leaf_sha256.len()), ("TLSv1.3", 64), "{service:?}");
             assert!(tls.cipher.starts_with("TLS13_"), "{}", tls.cipher);
-            assert!(connection.greeting.len() > 3 && connection.wire.arrived().is_empty());
+            assert!(connection.greeting.len() > 3 && connection.wire.arrived().unwrap().is_empty());
             assert_eq!(
                 (connection.address.port(), connection.wire.phase),
                 (stage.sandbox.port(service), Phase::Capabilities)
@@ -158,6 +158,14 @@ async fn a_stripped_starttls_is_never_replaced_by_plaintext() {
             (ProbeCode::StarttlsUnavailable, Phase::Tls, false)
         );
     }
+    let transcript = stage.sandbox.transcript();
+    let asked = transcript.iter().filter(|line| {
+        line.from_client
+            && UPGRADES
+                .iter()
+                .any(|(_, command, _)| line.bytes.windows(command.len()).any(|word| word == command.as_bytes()))
+    });
+    assert_eq!(asked.count(), 0, "what is not offered is not asked for");
     let error = stage.sign_in(stage.server(Service::Submission)).await.unwrap_err();
     assert_eq!(error.code, ProbeCode::StarttlsUnavailable);
     stage.assert_no_credential();

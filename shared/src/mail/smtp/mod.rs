@@ -165,8 +165,7 @@ impl<S: Stream> Client<S> {
         self.reply().await
     }
 
-    /// Sends commands, unless the dialogue is out of step: a reply that arrived before its command would be taken
-    /// for the answer to it, and shift all that follow.
+    /// Sends commands, unless the dialogue is out of step.
     async fn send(&mut self, commands: &[u8]) -> Result<(), Error> {
         if self.broken {
             return Err(self.wire.error(ProbeCode::ProtocolError, "this connection cannot be used any more"));
@@ -178,11 +177,13 @@ impl<S: Stream> Client<S> {
         Ok(())
     }
 
+    /// A reply that arrived before its command would be taken for the answer to it, and shift all that follow.
     async fn in_step(&mut self) -> Result<(), Error> {
-        if self.wire.arrived().is_empty() {
+        self.broken = true;
+        if self.wire.arrived()?.is_empty() {
+            self.broken = false;
             return Ok(());
         }
-        self.broken = true;
         let surplus = reply::read(&mut self.wire).await?;
         // RFC 5321 §3.8: a server that must close says 421 at any time. Anything else was not asked for.
         if surplus.code == 421 {

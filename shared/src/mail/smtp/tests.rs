@@ -402,3 +402,26 @@ async fn a_message_that_breaks_off_before_its_dot_was_not_handed_over() {
         peer.await.unwrap();
     }
 }
+
+/// The dot goes with the last piece: once that piece is begun, a failed write says nothing about what arrived.
+#[tokio::test]
+async fn a_last_piece_that_breaks_off_is_unknown() {
+    let (ours, theirs) = tokio::io::duplex(1 << 10);
+    let peer = tokio::spawn(async move {
+        let mut stream = BufReader::new(theirs);
+        for answer in ["250 a\r\n", "250 b\r\n", "250 c\r\n", "354 d\r\n"] {
+            let mut line = Vec::new();
+            stream.read_until(b'\n', &mut line).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        stream
+    });
+    let wire = Wire::new(ours, Phase::Greeting, Deadline::after(Duration::from_secs(5)), Duration::from_secs(5));
+    let mut client = Client::greeted(wire, "h.test", &Credential::None, impatient()).await.unwrap();
+    let message = "0123456789abcdef\r\n".repeat(500);
+    let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), 9_000, false).await.unwrap();
+    let content = Content::check(message.as_bytes()).unwrap();
+    let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
+    assert!(matches!(&outcome, Outcome::Unknown(error) if error.code == ProbeCode::Timeout), "{outcome:?}");
+    drop(peer.await.unwrap());
+}

@@ -16,6 +16,8 @@ use crate::model::Phase;
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Says(Vec<u8>),
+    /// Says this and closes.
+    Parts(&'static str),
     Hangs,
     Closes,
 }
@@ -98,11 +100,11 @@ impl Peer {
                 _ if self.answers.contains_key(line.as_str()) => &line,
                 _ => &verb,
             };
-            let Some(Answer::Says(words)) = self.answers.get(stage) else {
-                if matches!(self.answers.get(stage), Some(Answer::Hangs)) {
-                    std::future::pending::<()>().await;
-                }
-                return;
+            let words = match self.answers.get(stage) {
+                Some(Answer::Says(words)) => words,
+                Some(Answer::Parts(words)) => return stream.write_all(words.as_bytes()).await.unwrap_or_default(),
+                Some(Answer::Hangs) => std::future::pending().await,
+                Some(Answer::Closes) | None => return,
             };
             challenges = if words.starts_with(b"334") { challenges + 1 } else { 0 };
             in_message = stage == "DATA" && words.starts_with(b"354");

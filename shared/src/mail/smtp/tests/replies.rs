@@ -1,6 +1,6 @@
 //! What each reply at each stage means to one message with one recipient.
 
-use super::peer::Answer::{self, Closes, Hangs};
+use super::peer::Answer::{self, Closes, Hangs, Parts};
 use super::peer::says;
 use crate::mail::limits::REPLY_BYTES;
 
@@ -101,6 +101,8 @@ fn message_replies() -> Vec<Case> {
         ("DATA", says("354 go\r\n250 queued\r\n"), "not handed over ProtocolError later"),
         ("DATA", says("354 go\r\n552 5.3.4 too big\r\n"), "refused 552 never"),
         ("DATA", says("354 go\r\n421 4.3.2 closing\r\n"), "refused 421 later"),
+        ("DATA", Parts("354 go\r\n"), "not handed over ProtocolError later"),
+        ("DATA", Parts("354 go\r\n421 4.3.2 closing\r\n"), "refused 421 later"),
         // The final dot: only 250 is sent, and what is not a refusal is not known.
         ("DOT", says("250\r\n"), "sent 250"),
         ("DOT", says("250 2.0.0 ok\n"), "sent 250"),
