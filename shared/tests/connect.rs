@@ -49,6 +49,7 @@ impl Stage {
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("connect-{}.pem", sandbox.port(Service::Smtp)));
         std::fs::write(&roots, sandbox.ca_pem()).unwrap();
         let network = Network::new(allow, denied_ports, Some(&roots), timeouts).unwrap();
+        std::fs::remove_file(&roots).unwrap();
         Self { sandbox, network }
     }
 
@@ -452,6 +453,20 @@ async fn a_lost_reply_is_unknown_although_the_message_arrived() {
     let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
     assert!(matches!(outcome, Outcome::Unknown(ref error) if error.phase == Phase::Data), "{outcome:?}");
     assert_eq!(stage.sandbox.received().len(), 1);
+}
+
+/// To give up behind the dot is to not know: only `timeouts.dot` ends that wait.
+#[tokio::test]
+async fn the_reply_to_the_dot_is_waited_for_beyond_the_deadline() {
+    let stage = Stage::new().await;
+    stage.sandbox.script(on(Service::Smtps).at(At::Data).stall(Duration::from_millis(2500)));
+    let mut client = stage.sign_in(stage.server(Service::Smtps)).await.unwrap();
+    client.set_deadline(Deadline::after(Duration::from_secs(2)));
+    let content = Content::check(b"Subject: x\r\n\r\nbody\r\n").unwrap();
+    let envelope = client.envelope(USER, &[USER.to_owned()], content.size(), false).await.unwrap();
+    let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
+    assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
+    assert_eq!(client.noop().await.unwrap_err().code, ProbeCode::Timeout, "the deadline holds again");
 }
 
 #[tokio::test]
