@@ -136,7 +136,7 @@ pub fn printable(words: &[u8]) -> String {
 /// [`printable`], with every trace of the secrets taken out first: cut in the middle, one would not be found.
 pub fn shown(words: &[u8], secrets: &[SecretString]) -> String {
     let words = secrets.iter().fold(String::from_utf8_lossy(words).into_owned(), |words, secret| without(&words, secret));
-    printable(words.as_bytes())
+    printable(words.replace(|c: char| !c.is_ascii(), "?").as_bytes())
 }
 
 fn without(words: &str, secret: &SecretString) -> String {
