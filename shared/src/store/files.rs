@@ -80,8 +80,15 @@ impl Files {
         Ok(())
     }
 
-    /// Stores a file under its SHA-256 unless it is there; S3 compares the hash.
-    pub async fn put_file(&self, tenant: &Tenant, sha256: &[u8; 32], bytes: Bytes, content_type: &str) -> Result<(), StoreError> {
+    /// Stores a file under its SHA-256 unless it is there; S3 compares the hash. Returns it, lower-case hex.
+    pub async fn put_file(&self, tenant: &Tenant, bytes: Bytes, content_type: &str) -> Result<String, StoreError> {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+        self.put_hashed(tenant, &sha256, bytes, content_type).await?;
+        Ok(hex::encode(sha256))
+    }
+
+    async fn put_hashed(&self, tenant: &Tenant, sha256: &[u8; 32], bytes: Bytes, content_type: &str) -> Result<(), StoreError> {
         let name = keys::file_object(tenant, &hex::encode(sha256));
         let put = || self.put(name.clone(), bytes.clone(), sha256).content_type(content_type);
         match put().if_none_match("*").send().await {

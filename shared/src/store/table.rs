@@ -174,8 +174,9 @@ impl Table {
     /// is named twice is read once: DynamoDB refuses to read it twice.
     pub(super) async fn batch_get(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
         let keys: Vec<&Key> = keys.iter().collect::<HashSet<_>>().into_iter().collect();
-        let batches = keys.chunks(BATCH).map(|keys| self.batch(keys.iter().map(|key| primary(key)).collect(), projection));
-        let found: Vec<Vec<Item>> = stream::iter(batches).buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
+        let batches: Vec<Vec<Item>> = keys.chunks(BATCH).map(|keys| keys.iter().map(|key| primary(key)).collect()).collect();
+        let reads = batches.into_iter().map(|keys| self.batch(keys, projection));
+        let found: Vec<Vec<Item>> = stream::iter(reads).buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
 
