@@ -185,11 +185,14 @@ impl Outbox {
     }
 
     /// The last durable write before the final dot: from now on a crash leaves the message in doubt. Notes what the
-    /// server said about each recipient, and holds the claim until then.
+    /// server said about each recipient, and holds the claim at least until then. Whoever was accepted in this very
+    /// transaction must stand as queued: that is who is in doubt after a crash.
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: the claim was lost; do not send the dot.
     pub async fn commit(&self, tenant: &Tenant, row: &mut OutgoingRow, recipients: &[Recipient], until: Timestamp) -> Result<(), StoreError> {
+        // An end that stays costs no write to the due index.
+        let until = row.due.map_or(until, |due| due.max(until));
         let mut update = "SET #phase = :committing, #due = :until".to_owned();
         let mut values = vec![(":committing", value(&Commit::Committing)?), (":until", number(until.0))];
         if recipients != row.recipients {
