@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::keep::{Arrival, Content, Keeper, internal_date};
 use super::{PullError, Run, TRIES, WINDOW};
-use crate::mail::imap::{Client, Fetched, Listed, Status};
+use crate::mail::imap::{Client, Fetched, Listed, Missing, Status};
 use crate::mail::limits::FETCH_PART_BYTES;
 use crate::mail::{self, BoxedStream};
 use crate::model::MessageId;
@@ -258,9 +258,13 @@ async fn large(client: &mut Client<BoxedStream>, message: &Listed, most: u64, un
     }
     let whole = client.fetch_large(message.uid, message.size, most, |piece| bytes.extend_from_slice(piece)).await?;
     Ok(match whole {
-        Some(_) if unread => Some(Content::Unread(bytes.into())),
-        Some(_) => Some(Content::Whole(bytes.into())),
-        // Vanished, or larger than announced: the next listing tells.
-        None => None,
+        Ok(_) if unread => Some(Content::Unread(bytes.into())),
+        Ok(_) => Some(Content::Whole(bytes.into())),
+        // Larger than announced: left out, the cursor would pass it and it would be lost.
+        Err(Missing::TooLarge) => {
+            bytes.truncate(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX));
+            Some(Content::TooLarge(bytes))
+        }
+        Err(Missing::Vanished) => None,
     })
 }
