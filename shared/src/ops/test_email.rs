@@ -9,7 +9,7 @@ use super::probe::{credential, millis};
 use super::send::content;
 use super::sign_in::{self, SignInError};
 use crate::mail::smtp::{Client, Content, Outcome};
-use crate::mail::{self, BoxedStream, Deadline, Error};
+use crate::mail::{BoxedStream, Deadline, Error};
 use crate::model::account::{AccountInput, AuthInput, ServerInput};
 use crate::model::send::SendRequest;
 use crate::model::views::TestEmailInput;
@@ -123,7 +123,7 @@ async fn hand_over(mut client: Client<BoxedStream>, from: &Address, request: &Se
     Ok(verdict)
 }
 
-fn settle(outcome: Outcome) -> Result<Verdict, mail::Error> {
+fn settle(outcome: Outcome) -> Result<Verdict, Error> {
     match outcome {
         Outcome::Sent(reply) => Ok(Verdict {
             success: true,

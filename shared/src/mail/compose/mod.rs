@@ -19,7 +19,6 @@ use bytes::Bytes;
 use crate::model::Address as Mailbox;
 use crate::model::send::{Disposition, Priority};
 use mail_builder::MessageBuilder;
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// A file that goes with the message.

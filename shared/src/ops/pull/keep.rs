@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::mail::parse::{self, Parsed};
-use crate::model::{AccountId, Address, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -231,6 +231,7 @@ pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Address;
 
     #[test]
     fn internal_dates_are_read_with_their_zone() {

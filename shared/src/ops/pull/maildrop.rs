@@ -10,7 +10,7 @@ use ring::digest::{Context, SHA256, digest};
 use super::keep::{Arrival, Content, Keeper};
 use super::{PullError, Run, TRIES, WINDOW};
 use crate::mail::BoxedStream;
-use crate::mail::pop3::{Client, Missing, Stat};
+use crate::mail::pop3::{Client, Committed, Missing, Stat};
 use crate::model::MessageId;
 use crate::model::views::PulledFolder;
 use crate::store::keys::incoming_id;
@@ -254,10 +254,10 @@ impl Maildrop {
             client.delete(message.number).await?;
         }
         // RFC 1939 §6: only +OK to QUIT says that they are gone. Without it the next run lists and deletes again.
-        let committed = client.quit().await;
-        if !doomed.is_empty() {
-            committed?;
-            run.changed = true;
+        match client.quit().await {
+            Ok(Committed) => run.changed |= !doomed.is_empty(),
+            Err(error) if doomed.is_empty() => tracing::debug!(code = ?error.code, "QUIT was not answered"),
+            Err(error) => return Err(error.into()),
         }
         self.ledger.window = None;
         if !run.more {
