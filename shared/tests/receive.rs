@@ -105,7 +105,7 @@ async fn a_maildrop_arrives_whole_and_is_emptied_by_quit() {
         client.delete(1).await.unwrap();
         client.delete(3).await.unwrap();
         assert_eq!(stage.left(), sent.len());
-        let _ = client.quit().await.unwrap();
+        client.quit().await.unwrap();
         assert_eq!(stage.left(), sent.len() - 2);
     }
 }

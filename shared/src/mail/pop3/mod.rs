@@ -39,7 +39,6 @@ pub struct Stat {
 
 /// The server said `+OK` to QUIT: what was marked is deleted (RFC 1939 §6, the UPDATE state).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub struct Committed;
 
 /// Shows nothing of what went over the wire.
