@@ -206,7 +206,10 @@ impl<S: Stream> Wire<S> {
     }
 
     fn timed_out(&self) -> Error {
-        self.error(ProbeCode::Timeout, format!("no answer in time (phase {})", format!("{:?}", self.phase).to_lowercase()))
+        self.error(
+            ProbeCode::Timeout,
+            format!("no answer in time (phase {})", format!("{:?}", self.phase).to_lowercase()),
+        )
     }
 
     fn broken(&self, error: std::io::Error) -> Error {

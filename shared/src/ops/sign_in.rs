@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::Tools;
 use crate::mail::connect::{Server, connect};
 use crate::mail::{self, BoxedStream, Credential, Deadline, imap, pop3, smtp};
-use crate::model::{self, AccountId, Auth, Code, Phase, Problem, ProbeCode, Protocol, Tenant, Timestamp, Verdict};
+use crate::model::{self, AccountId, Auth, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
 use crate::net::Network;
 use crate::store::{AccountRow, SecretError, Side, StoreError};
 
@@ -57,7 +57,11 @@ impl SignInError {
 
 /// The same as a failure of the dialogue that never began.
 pub fn no_password() -> mail::Error {
-    mail::Error::new(ProbeCode::AuthUnavailable, Phase::Auth, "no password is stored for these settings: give it with PUT")
+    mail::Error::new(
+        ProbeCode::AuthUnavailable,
+        Phase::Auth,
+        "no password is stored for these settings: give it with PUT",
+    )
 }
 
 /// A receiving client of either protocol.
@@ -69,26 +73,50 @@ pub enum Receiver {
 }
 
 /// Connects and signs in to a sending server.
-pub async fn open_smtp(network: &Network, server: &model::Server, credential: &Credential, deadline: Deadline) -> Result<smtp::Client<BoxedStream>, mail::Error> {
+pub async fn open_smtp(
+    network: &Network,
+    server: &model::Server,
+    credential: &Credential,
+    deadline: Deadline,
+) -> Result<smtp::Client<BoxedStream>, mail::Error> {
     let connection = connect(network, &place(server, Protocol::Smtp), deadline).await?;
     smtp::Client::open(connection, HELLO, credential, network.timeouts).await
 }
 
 /// Connects and signs in to a receiving server.
-pub async fn open_receiver(network: &Network, receive: &model::Receive, credential: &Credential, deadline: Deadline) -> Result<Receiver, mail::Error> {
+pub async fn open_receiver(
+    network: &Network,
+    receive: &model::Receive,
+    credential: &Credential,
+    deadline: Deadline,
+) -> Result<Receiver, mail::Error> {
     let connection = connect(network, &place(&receive.server, receive.protocol), deadline).await?;
     match receive.protocol {
         Protocol::Pop3 => Ok(Receiver::Pop3(pop3::login(connection.wire, &connection.greeting, credential).await?)),
-        Protocol::Imap | Protocol::Smtp => Ok(Receiver::Imap(imap::login(connection.wire, &connection.greeting, credential).await?)),
+        Protocol::Imap | Protocol::Smtp => {
+            Ok(Receiver::Imap(imap::login(connection.wire, &connection.greeting, credential).await?))
+        }
     }
 }
 
 fn place(server: &model::Server, protocol: Protocol) -> Server<'_> {
-    Server { protocol, host: &server.host, port: server.port, security: server.security, verify_certificate: server.verify_certificate }
+    Server {
+        protocol,
+        host: &server.host,
+        port: server.port,
+        security: server.security,
+        verify_certificate: server.verify_certificate,
+    }
 }
 
 /// Signs in to an account's sending server with the stored credential.
-pub async fn smtp(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: Deadline, now: Timestamp) -> Result<smtp::Client<BoxedStream>, SignInError> {
+pub async fn smtp(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<smtp::Client<BoxedStream>, SignInError> {
     let server = row.account.smtp.as_ref().ok_or(SignInError::NoPassword)?;
     let keyring = Keyring { tools, tenant, row, side: Side::Smtp, server, protocol: Protocol::Smtp, now };
     let credential = keyring.credential().await?;
@@ -102,9 +130,16 @@ pub async fn smtp(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: De
 }
 
 /// Signs in to an account's receiving server with the stored credential.
-pub async fn receiver(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: Deadline, now: Timestamp) -> Result<Receiver, SignInError> {
+pub async fn receiver(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Receiver, SignInError> {
     let receive = row.account.receive.as_ref().ok_or(SignInError::NoPassword)?;
-    let keyring = Keyring { tools, tenant, row, side: Side::Receive, server: &receive.server, protocol: receive.protocol, now };
+    let keyring =
+        Keyring { tools, tenant, row, side: Side::Receive, server: &receive.server, protocol: receive.protocol, now };
     let credential = keyring.credential().await?;
     match open_receiver(&tools.network, receive, &credential, deadline).await {
         Err(refused) if refused.is_auth_refusal() => {
@@ -130,7 +165,9 @@ impl Keyring<'_> {
     /// The credential, its secret from memory where it is young enough.
     async fn credential(&self) -> Result<Credential, SignInError> {
         match &self.server.auth {
-            Auth::Password { username, .. } => Ok(Credential::Password { username: username.clone(), password: self.secret(false).await? }),
+            Auth::Password { username, .. } => {
+                Ok(Credential::Password { username: username.clone(), password: self.secret(false).await? })
+            }
             Auth::None => Ok(Credential::None),
         }
     }

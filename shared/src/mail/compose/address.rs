@@ -28,18 +28,13 @@ pub fn addr_spec(address: &str) -> Result<AddrSpec, &'static str> {
     if address.chars().any(char::is_control) {
         return Err("an address must not contain control characters");
     }
-    let (local, domain) = address
-        .rsplit_once('@')
-        .ok_or("an address has the form local@domain")?;
+    let (local, domain) = address.rsplit_once('@').ok_or("an address has the form local@domain")?;
     check_local(local)?;
     let address = format!("{local}@{}", ascii_domain(domain)?);
     if address.len() > MAX_ADDRESS {
         return Err("an address must not be longer than 254 bytes");
     }
-    Ok(AddrSpec {
-        address,
-        smtputf8: !local.is_ascii(),
-    })
+    Ok(AddrSpec { address, smtputf8: !local.is_ascii() })
 }
 
 /// Local part: dot-atom or quoted-string (RFC 5322 §3.4.1). The 64 octets of RFC 5321 §4.5.3.1.1 are no limit here,
@@ -51,10 +46,7 @@ fn check_local(local: &str) -> Result<(), &'static str> {
             _ => Err("the quotes of the part before @ are not closed"),
         };
     }
-    if local
-        .split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
-    {
+    if local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext)) {
         Ok(())
     } else {
         Err("the part before @ has an empty piece or a character that needs quotes")
@@ -93,11 +85,7 @@ fn ascii_domain(domain: &str) -> Result<String, &'static str> {
     let ascii = idna::domain_to_ascii_cow(domain.as_bytes(), AsciiDenyList::STD3)
         .map_err(|_| "the part after @ is not a domain name")?;
     let good = ascii.len() <= MAX_DOMAIN && ascii.split('.').all(is_label);
-    if good {
-        Ok(ascii.into_owned())
-    } else {
-        Err("the part after @ is not a domain name")
-    }
+    if good { Ok(ascii.into_owned()) } else { Err("the part after @ is not a domain name") }
 }
 
 /// RFC 1123 §2.1.
@@ -114,25 +102,14 @@ fn is_address_literal(literal: &str) -> bool {
 }
 
 /// A checked mailbox, and whether it needs SMTPUTF8.
-pub(super) fn mailbox(
-    pointer: &str,
-    mailbox: &Mailbox,
-) -> Result<(Address<'static>, bool), ComposeError> {
+pub(super) fn mailbox(pointer: &str, mailbox: &Mailbox) -> Result<(Address<'static>, bool), ComposeError> {
     let name = mailbox.name.as_deref();
     if name.is_some_and(|name| name.chars().any(char::is_control)) {
         let detail = "remove line breaks and control characters from the name";
-        return Err(ComposeError::new(
-            format!("{pointer}/name"),
-            "invalid_address",
-            detail,
-        ));
+        return Err(ComposeError::new(format!("{pointer}/name"), "invalid_address", detail));
     }
-    let spec = addr_spec(&mailbox.address).map_err(|detail| {
-        ComposeError::new(format!("{pointer}/address"), "invalid_address", detail)
-    })?;
+    let spec = addr_spec(&mailbox.address)
+        .map_err(|detail| ComposeError::new(format!("{pointer}/address"), "invalid_address", detail))?;
     let name = name.map(str::trim).filter(|name| !name.is_empty());
-    Ok((
-        Address::new_address(name.map(str::to_owned), spec.address),
-        spec.smtputf8,
-    ))
+    Ok((Address::new_address(name.map(str::to_owned), spec.address), spec.smtputf8))
 }

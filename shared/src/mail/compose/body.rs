@@ -20,26 +20,15 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<MimePart<'static>, ComposeError>
     for (index, attachment) in draft.attachments.iter().enumerate() {
         let part = file(&format!("/attachments/{index}"), attachment)?;
         // A picture without HTML that names it would be lost in a related (RFC 2387 §1).
-        let is_picture =
-            attachment.disposition == Disposition::Inline && attachment.content_id.is_some();
-        if is_picture && draft.html.is_some() {
-            pictures.push(part)
-        } else {
-            files.push(part)
-        }
+        let is_picture = attachment.disposition == Disposition::Inline && attachment.content_id.is_some();
+        if is_picture && draft.html.is_some() { pictures.push(part) } else { files.push(part) }
     }
     let seed = Seed::new(draft);
     let text = draft.text.map(|text| readable("text/plain", text));
     let html = draft
         .html
         .map(|html| readable("text/html", html))
-        .map(|html| {
-            if pictures.is_empty() {
-                html
-            } else {
-                seed.related(html, pictures)
-            }
-        });
+        .map(|html| if pictures.is_empty() { html } else { seed.related(html, pictures) });
     let main = match (text, html) {
         // RFC 2046 §5.1.4: the best rendering comes last.
         (Some(text), Some(html)) => seed.multipart("multipart/alternative", vec![text, html]),
@@ -61,27 +50,15 @@ struct Seed<'a> {
 
 impl<'a> Seed<'a> {
     fn new(draft: &'a Draft<'a>) -> Self {
-        let mut seed = Self {
-            message_id: draft.message_id,
-            salt: 0,
-        };
+        let mut seed = Self { message_id: draft.message_id, salt: 0 };
         // Only what may go out as it is can hold a boundary: base64 has no underscore, and quoted-printable encodes "=".
-        let texts = [draft.text, draft.html]
-            .into_iter()
-            .flatten()
-            .map(str::as_bytes);
+        let texts = [draft.text, draft.html].into_iter().flatten().map(str::as_bytes);
         let messages = draft.attachments.iter().map(|a| a.content.as_ref());
         let plain: Vec<&[u8]> = texts.chain(messages).collect();
-        let kinds = [
-            "multipart/mixed",
-            "multipart/alternative",
-            "multipart/related",
-        ];
+        let kinds = ["multipart/mixed", "multipart/alternative", "multipart/related"];
         while kinds.iter().any(|kind| {
             let boundary = seed.boundary(kind);
-            plain
-                .iter()
-                .any(|text| memchr::memmem::find(text, boundary.as_bytes()).is_some())
+            plain.iter().any(|text| memchr::memmem::find(text, boundary.as_bytes()).is_some())
         }) {
             seed.salt += 1;
         }
@@ -91,33 +68,21 @@ impl<'a> Seed<'a> {
     /// Each kind occurs once in a message, so that the kind is the part's path. `=_` can stand in no encoded body
     /// (RFC 2045 §6.7).
     fn boundary(&self, kind: &str) -> String {
-        let hash = digest(
-            &SHA256,
-            format!("{} {kind} {}", self.message_id, self.salt).as_bytes(),
-        );
+        let hash = digest(&SHA256, format!("{} {kind} {}", self.message_id, self.salt).as_bytes());
         let mut boundary = hex::encode(hash);
         boundary.truncate(32);
         format!("=_{boundary}")
     }
 
     fn multipart(&self, kind: &'static str, parts: Vec<MimePart<'static>>) -> MimePart<'static> {
-        MimePart::new(
-            ContentType::new(kind).attribute("boundary", self.boundary(kind)),
-            parts,
-        )
+        MimePart::new(ContentType::new(kind).attribute("boundary", self.boundary(kind)), parts)
     }
 
     /// RFC 2387 §3.1: the type of the root has to be named.
-    fn related(
-        &self,
-        html: MimePart<'static>,
-        mut pictures: Vec<MimePart<'static>>,
-    ) -> MimePart<'static> {
+    fn related(&self, html: MimePart<'static>, mut pictures: Vec<MimePart<'static>>) -> MimePart<'static> {
         let kind = "multipart/related";
         pictures.insert(0, html);
-        let header = ContentType::new(kind)
-            .attribute("type", "text/html")
-            .attribute("boundary", self.boundary(kind));
+        let header = ContentType::new(kind).attribute("type", "text/html").attribute("boundary", self.boundary(kind));
         MimePart::new(header, pictures)
     }
 }
@@ -127,10 +92,7 @@ fn readable(kind: &'static str, text: &str) -> MimePart<'static> {
     let content_type = ContentType::new(kind).attribute("charset", "utf-8");
     let text = crlf(text);
     // The builder would write a NUL or an escape in a short line as it is (RFC 5322 §3.5 allows no NUL).
-    if text
-        .bytes()
-        .any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r' | b'\n'))
-    {
+    if text.bytes().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r' | b'\n')) {
         return encoded(content_type, text.as_bytes());
     }
     MimePart::new(content_type, BodyPart::Text(Cow::Owned(text)))
@@ -175,23 +137,12 @@ fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeEr
     let name = file.filename.as_str();
     if name.len() > MAX_FILENAME || name.chars().any(char::is_control) {
         let detail = "a file name has at most 255 bytes and no line breaks or control characters";
-        return Err(ComposeError::new(
-            format!("{pointer}/filename"),
-            "invalid_attachment",
-            detail,
-        ));
+        return Err(ComposeError::new(format!("{pointer}/filename"), "invalid_attachment", detail));
     }
-    let content_id = file
-        .content_id
-        .as_deref()
-        .map(|id| id.trim_start_matches('<').trim_end_matches('>'));
+    let content_id = file.content_id.as_deref().map(|id| id.trim_start_matches('<').trim_end_matches('>'));
     if content_id.is_some_and(|id| !is_bare_id(id)) {
         let detail = "a content id is printable ASCII without blanks and angle brackets";
-        return Err(ComposeError::new(
-            format!("{pointer}/contentId"),
-            "invalid_attachment",
-            detail,
-        ));
+        return Err(ComposeError::new(format!("{pointer}/contentId"), "invalid_attachment", detail));
     }
     let disposition = ContentType::new(match file.disposition {
         Disposition::Attachment => "attachment",
@@ -201,10 +152,7 @@ fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeEr
         (content_type, disposition)
     } else {
         // RFC 2231 §3 and §4 in Content-Disposition; a plain name for older readers.
-        (
-            content_type.attribute("name", plain_name(name)),
-            disposition.attribute("filename", name.to_owned()),
-        )
+        (content_type.attribute("name", plain_name(name)), disposition.attribute("filename", name.to_owned()))
     };
     let part = file_part(content_type, &file.content).header("Content-Disposition", disposition);
     Ok(match content_id {
@@ -215,19 +163,10 @@ fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeEr
 
 fn file_type(pointer: &str, file: &Attachment) -> Result<ContentType<'static>, ComposeError> {
     let given = file.content_type.as_str();
-    let given = if given.is_empty() {
-        by_extension(&file.filename)
-    } else {
-        given
-    };
+    let given = if given.is_empty() { by_extension(&file.filename) } else { given };
     parse(given).ok_or_else(|| {
-        let detail =
-            "give a media type such as application/pdf; multipart types cannot be attached";
-        ComposeError::new(
-            format!("{pointer}/contentType"),
-            "invalid_content_type",
-            detail,
-        )
+        let detail = "give a media type such as application/pdf; multipart types cannot be attached";
+        ComposeError::new(format!("{pointer}/contentType"), "invalid_content_type", detail)
     })
 }
 
@@ -237,11 +176,7 @@ fn file_part(mut content_type: ContentType<'static>, content: &[u8]) -> MimePart
     if !content_type.c_type.starts_with("message/") {
         return encoded(content_type, content);
     }
-    match std::str::from_utf8(content)
-        .ok()
-        .map(crlf)
-        .filter(|text| is_7bit(text))
-    {
+    match std::str::from_utf8(content).ok().map(crlf).filter(|text| is_7bit(text)) {
         Some(text) => {
             let body = BodyPart::Binary(Cow::Owned(text.into_bytes()));
             MimePart::new(content_type, body).transfer_encoding("7bit")

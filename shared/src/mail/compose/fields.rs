@@ -59,12 +59,7 @@ impl Fields {
         Ok(())
     }
 
-    fn mailboxes(
-        &mut self,
-        name: &str,
-        pointer: &str,
-        values: &[Mailbox],
-    ) -> Result<(), ComposeError> {
+    fn mailboxes(&mut self, name: &str, pointer: &str, values: &[Mailbox]) -> Result<(), ComposeError> {
         let mut list = Vec::with_capacity(values.len());
         for (index, value) in values.iter().enumerate() {
             let (address, smtputf8) = mailbox(&format!("{pointer}/{index}"), value)?;
@@ -91,10 +86,7 @@ impl Fields {
 
 /// All fields but those of MIME.
 pub(super) fn fields(draft: &Draft<'_>) -> Result<Fields, ComposeError> {
-    let mut fields = Fields {
-        list: Vec::new(),
-        smtputf8: false,
-    };
+    let mut fields = Fields { list: Vec::new(), smtputf8: false };
     fields.push("Date", Date::new(draft.date.unix_timestamp()));
     fields.mailbox("From", "/from", draft.from)?;
     if let Some(sender) = draft.sender {
@@ -107,10 +99,7 @@ pub(super) fn fields(draft: &Draft<'_>) -> Result<Fields, ComposeError> {
         // All recipients are blind; an empty group says so (RFC 5322 §3.4, §3.6.3).
         fields.push("To", Raw::new("undisclosed-recipients:;"));
     }
-    fields.push(
-        "Message-ID",
-        MessageId::new(message_id("/messageId", draft.message_id)?),
-    );
+    fields.push("Message-ID", MessageId::new(message_id("/messageId", draft.message_id)?));
     fields.ids("In-Reply-To", "/inReplyTo", draft.in_reply_to)?;
     fields.ids("References", "/references", draft.references)?;
     check_value("/subject", "invalid_subject", draft.subject)?;
@@ -123,10 +112,7 @@ pub(super) fn fields(draft: &Draft<'_>) -> Result<Fields, ComposeError> {
     for (index, (name, values)) in draft.headers.iter().enumerate() {
         check_name(draft, &format!("/headers/{index}/name"), name)?;
         for (place, value) in values.iter().enumerate() {
-            fields.push(
-                name,
-                custom_value(&format!("/headers/{index}/values/{place}"), value)?,
-            );
+            fields.push(name, custom_value(&format!("/headers/{index}/values/{place}"), value)?);
         }
     }
     Ok(fields)
@@ -143,23 +129,12 @@ fn priority_words(priority: Priority) -> (&'static str, &'static str) {
 /// A field name is made of ftext: printable ASCII without the colon (RFC 5322 §3.6.8).
 fn check_name(draft: &Draft<'_>, pointer: &str, name: &str) -> Result<(), ComposeError> {
     let refuse = |detail: &str| Err(ComposeError::new(pointer, "invalid_header", detail));
-    if name.is_empty()
-        || name.len() > MAX_NAME
-        || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
-    {
-        return refuse(
-            "a header name has 1 to 76 printable ASCII characters and neither colon nor blank",
-        );
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
+        return refuse("a header name has 1 to 76 printable ASCII characters and neither colon nor blank");
     }
     let lower = name.to_ascii_lowercase();
-    if RESERVED.contains(&lower.as_str())
-        || RESERVED_FAMILIES
-            .iter()
-            .any(|family| lower.starts_with(family))
-    {
-        return refuse(
-            "this header is written by the service or by mail servers; use the field of the request",
-        );
+    if RESERVED.contains(&lower.as_str()) || RESERVED_FAMILIES.iter().any(|family| lower.starts_with(family)) {
+        return refuse("this header is written by the service or by mail servers; use the field of the request");
     }
     // At most one of each (RFC 5322 §3.6).
     let taken = match lower.as_str() {
@@ -167,28 +142,16 @@ fn check_name(draft: &Draft<'_>, pointer: &str, name: &str) -> Result<(), Compos
         "references" => !draft.references.is_empty(),
         _ => false,
     };
-    if taken {
-        refuse("this header is already set by the message that is answered")
-    } else {
-        Ok(())
-    }
+    if taken { refuse("this header is already set by the message that is answered") } else { Ok(()) }
 }
 
 /// No CR, LF, NUL or other control character in any value: what would split a field is refused, not repaired.
 fn check_value(pointer: &str, code: &'static str, value: &str) -> Result<(), ComposeError> {
     if value.chars().any(char::is_control) {
-        return Err(ComposeError::new(
-            pointer,
-            code,
-            "remove line breaks, tabs and control characters",
-        ));
+        return Err(ComposeError::new(pointer, code, "remove line breaks, tabs and control characters"));
     }
     if value.len() > MAX_VALUE {
-        return Err(ComposeError::new(
-            pointer,
-            code,
-            "shorten the value to 8,192 bytes",
-        ));
+        return Err(ComposeError::new(pointer, code, "shorten the value to 8,192 bytes"));
     }
     Ok(())
 }
@@ -219,22 +182,15 @@ fn custom_value(pointer: &str, value: &str) -> Result<HeaderType<'static>, Compo
 /// Without its angle brackets. Looser than RFC 5322 §3.6.4, because the ids of strangers have to be quoted as they
 /// are, but nothing that could end the field.
 fn message_id(pointer: &str, id: &str) -> Result<String, ComposeError> {
-    let bare = id
-        .strip_prefix('<')
-        .and_then(|id| id.strip_suffix('>'))
-        .unwrap_or(id);
+    let bare = id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id);
     if is_bare_id(bare) {
         return Ok(bare.to_owned());
     }
-    let detail =
-        "a message id has the form <left@right>, printable ASCII, no blank, at most 900 characters";
+    let detail = "a message id has the form <left@right>, printable ASCII, no blank, at most 900 characters";
     Err(ComposeError::new(pointer, "invalid_message_id", detail))
 }
 
 /// What may stand between the angle brackets of an id that we write, be it of a message or of a part.
 pub(in crate::mail) fn is_bare_id(id: &str) -> bool {
-    (1..=MAX_ID).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>')
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>')
 }

@@ -15,9 +15,9 @@ mod tests;
 pub use address::{AddrSpec, addr_spec};
 pub(in crate::mail) use fields::is_bare_id;
 
-use bytes::Bytes;
 use crate::model::Address as Mailbox;
 use crate::model::send::{Disposition, Priority};
+use bytes::Bytes;
 use mail_builder::MessageBuilder;
 use time::OffsetDateTime;
 
@@ -97,11 +97,7 @@ pub struct ComposeError {
 
 impl ComposeError {
     fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            code,
-            detail: detail.into(),
-        }
+        Self { pointer: pointer.into(), code, detail: detail.into() }
     }
 }
 
@@ -126,27 +122,18 @@ pub fn compose(draft: &Draft<'_>) -> Result<Composed, ComposeError> {
     }
     check_wire(&bytes)?;
     let needs_8bit = !bytes.is_ascii();
-    Ok(Composed {
-        bytes,
-        needs_8bit,
-        needs_smtputf8: fields.smtputf8,
-    })
+    Ok(Composed { bytes, needs_8bit, needs_smtputf8: fields.smtputf8 })
 }
 
 /// The net under all checks before: no byte sequence leaves that a server could read as another message
 /// (RFC 5321 §2.3.8 forbids bare CR and LF, RFC 5322 §2.1.1 long lines).
 fn check_wire(bytes: &[u8]) -> Result<(), ComposeError> {
     let clean = bytes.split_inclusive(|&b| b == b'\n').all(|line| {
-        line.strip_suffix(b"\r\n").is_some_and(|text| {
-            text.len() <= MAX_LINE && !text.iter().any(|b| matches!(b, 0 | b'\r' | b'\n'))
-        })
+        line.strip_suffix(b"\r\n")
+            .is_some_and(|text| text.len() <= MAX_LINE && !text.iter().any(|b| matches!(b, 0 | b'\r' | b'\n')))
     });
     if clean {
         return Ok(());
     }
-    Err(ComposeError::new(
-        "",
-        "invalid_header",
-        "some value cannot be written in lines of 998 bytes; shorten it",
-    ))
+    Err(ComposeError::new("", "invalid_header", "some value cannot be written in lines of 998 bytes; shorten it"))
 }

@@ -45,9 +45,9 @@ impl Encoding {
     /// Whether the body keeps to its encoding.
     pub(super) fn is_clean(self, body: &[u8]) -> bool {
         match self {
-            Self::Base64 => body
-                .iter()
-                .all(|&b| sextet(b).is_some() || matches!(b, b'=' | b'\r' | b'\n' | b' ' | b'\t')),
+            Self::Base64 => {
+                body.iter().all(|&b| sextet(b).is_some() || matches!(b, b'=' | b'\r' | b'\n' | b' ' | b'\t'))
+            }
             _ => true,
         }
     }
@@ -56,10 +56,7 @@ impl Encoding {
 /// Base64 of mail: line ends anywhere (RFC 2045 §6.8). The quick way takes well-formed bodies at some GB/s.
 fn base64(body: &[u8]) -> Vec<u8> {
     let mut stripped = without_line_ends(body);
-    match base64_simd::STANDARD
-        .decode_inplace(&mut stripped)
-        .map(|decoded| decoded.len())
-    {
+    match base64_simd::STANDARD.decode_inplace(&mut stripped).map(|decoded| decoded.len()) {
         Ok(len) => {
             stripped.truncate(len);
             stripped
@@ -129,9 +126,7 @@ fn quoted_printable(body: &[u8]) -> Vec<u8> {
         // Rule 3: white space at the end of a line was added on the way.
         let text = text.trim_ascii_end();
         // Rule 5: a last "=" is a soft line break.
-        let (text, end) = text
-            .strip_suffix(b"=")
-            .map_or((text, end), |soft| (soft, &b""[..]));
+        let (text, end) = text.strip_suffix(b"=").map_or((text, end), |soft| (soft, &b""[..]));
         unescape_line(text, &mut result);
         result.extend_from_slice(end);
     }
@@ -142,10 +137,7 @@ fn unescape_line(mut text: &[u8], result: &mut Vec<u8>) {
     while let Some(at) = memchr::memchr(b'=', text) {
         let (head, tail) = text.split_at(at);
         result.extend_from_slice(head);
-        let byte = tail
-            .get(1)
-            .zip(tail.get(2))
-            .and_then(|(&high, &low)| Some(nibble(high)? << 4 | nibble(low)?));
+        let byte = tail.get(1).zip(tail.get(2)).and_then(|(&high, &low)| Some(nibble(high)? << 4 | nibble(low)?));
         let (written, used) = byte.map_or((b'=', 1), |byte| (byte, 3));
         result.push(written);
         text = tail.get(used..).unwrap_or_default();
@@ -178,9 +170,7 @@ pub(super) fn to_utf8(bytes: &[u8], label: Option<&str>) -> (String, Charset) {
         // Not known to the tables; the rest of the names are IANA's and their usual misspellings.
         "unicode-1-1-utf-7" => labelled(bytes, "utf-7"),
         // RFC 2046 §4.1.2: US-ASCII is the default, and a lie where a byte is above 127.
-        "" | "us-ascii" | "ascii" | "unknown-8bit" | "x-unknown" | "binary" | "8bit" | "7bit" => {
-            guess(bytes)
-        }
+        "" | "us-ascii" | "ascii" | "unknown-8bit" | "x-unknown" | "binary" | "8bit" | "7bit" => guess(bytes),
         label => labelled(bytes, label),
     };
     match text.strip_prefix('\u{feff}') {
@@ -195,16 +185,8 @@ fn labelled(bytes: &[u8], label: &str) -> (String, Charset) {
         return (text, Charset::Guessed);
     };
     let text = decoder(bytes);
-    let broken =
-        text.contains('\u{fffd}') && memchr::memmem::find(bytes, "\u{fffd}".as_bytes()).is_none();
-    (
-        text,
-        if broken {
-            Charset::Broken
-        } else {
-            Charset::Known
-        },
-    )
+    let broken = text.contains('\u{fffd}') && memchr::memmem::find(bytes, "\u{fffd}".as_bytes()).is_none();
+    (text, if broken { Charset::Broken } else { Charset::Known })
 }
 
 /// RFC 3629 §3: what is no UTF-8 is shown as such.
@@ -216,17 +198,10 @@ fn utf8(bytes: &[u8]) -> (String, Charset) {
 }
 
 fn guess(bytes: &[u8]) -> (String, Charset) {
-    let charset = if bytes.is_ascii() {
-        Charset::Known
-    } else {
-        Charset::Guessed
-    };
+    let charset = if bytes.is_ascii() { Charset::Known } else { Charset::Guessed };
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => WINDOWS_1252
-            .decode_without_bom_handling(bytes)
-            .0
-            .into_owned(),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     };
     (text, charset)
 }

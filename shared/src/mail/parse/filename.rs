@@ -10,8 +10,8 @@ const MAX_EXTENSION: usize = 20;
 
 /// Names of devices on Windows, with any extension.
 const DEVICES: [&str; 24] = [
-    "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7",
-    "com8", "com9", "lpt0", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+    "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt0",
+    "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
 /// Extensions whose files run code when opened, scripts in the browser and macros included.
@@ -118,28 +118,13 @@ const DANGEROUS_TYPES: [&str; 15] = [
 pub(super) fn clean(name: &str) -> Option<String> {
     let name = ComposingNormalizerBorrowed::new_nfc().normalize(name);
     let last = name.rsplit(['/', '\\']).find(|piece| !is_dots(piece))?;
-    let kept: String = last
-        .chars()
-        .filter(|&c| !c.is_control() && !is_invisible(c))
-        .map(printable)
-        .collect();
-    let kept = kept
-        .trim_start()
-        .trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    let kept: String = last.chars().filter(|&c| !c.is_control() && !is_invisible(c)).map(printable).collect();
+    let kept = kept.trim_start().trim_end_matches(|c: char| c == '.' || c.is_whitespace());
     if kept.is_empty() {
         return None;
     }
-    let stem = kept
-        .split('.')
-        .next()
-        .unwrap_or(kept)
-        .trim_end()
-        .to_ascii_lowercase();
-    let prefix = if DEVICES.contains(&stem.as_str()) {
-        "_"
-    } else {
-        ""
-    };
+    let stem = kept.split('.').next().unwrap_or(kept).trim_end().to_ascii_lowercase();
+    let prefix = if DEVICES.contains(&stem.as_str()) { "_" } else { "" };
     Some(cut(&format!("{prefix}{kept}")))
 }
 
@@ -161,31 +146,18 @@ fn cut(name: &str) -> String {
         return name.to_owned();
     }
     let (stem, extension) = match name.rsplit_once('.') {
-        Some((stem, extension)) if extension.len() <= MAX_EXTENSION => {
-            (stem, format!(".{extension}"))
-        }
+        Some((stem, extension)) if extension.len() <= MAX_EXTENSION => (stem, format!(".{extension}")),
         _ => (name, String::new()),
     };
-    format!(
-        "{}{extension}",
-        super::cut(stem, MAX_BYTES - extension.len())
-    )
+    format!("{}{extension}", super::cut(stem, MAX_BYTES - extension.len()))
 }
 
 /// Whether a file can be offered without a warning. `raw` is the name as it came, `start` the first decoded bytes.
 pub(super) fn is_safe(raw: &str, content_type: &str, start: &[u8]) -> bool {
-    let hides = raw
-        .chars()
-        .any(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\0'));
+    let hides = raw.chars().any(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\0'));
     // The last two, so that a file with two extensions is judged by both.
     let lower = raw.to_lowercase();
-    let mut extensions = lower
-        .split('.')
-        .skip(1)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-        .take(2);
+    let mut extensions = lower.split('.').skip(1).collect::<Vec<_>>().into_iter().rev().take(2);
     let dangerous = extensions.any(|extension| DANGEROUS.contains(&extension.trim()));
     !(hides
         || dangerous
@@ -197,7 +169,6 @@ pub(super) fn is_safe(raw: &str, content_type: &str, start: &[u8]) -> bool {
 /// Programs for Windows, and archives with a password, which no scanner can look into.
 fn runs(start: &[u8]) -> bool {
     const ENCRYPTED: u8 = 1;
-    let locked_zip = start.starts_with(b"PK\x03\x04")
-        && start.get(6).is_some_and(|flags| flags & ENCRYPTED != 0);
+    let locked_zip = start.starts_with(b"PK\x03\x04") && start.get(6).is_some_and(|flags| flags & ENCRYPTED != 0);
     start.starts_with(b"MZ") || locked_zip
 }

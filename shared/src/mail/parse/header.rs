@@ -35,11 +35,8 @@ static FIELDS: LazyLock<MessageParser> = LazyLock::new(|| {
         .header_text(HeaderName::ListId)
 });
 /// The map must not be empty, or the default for all fields is not used.
-static DECODED: LazyLock<MessageParser> = LazyLock::new(|| {
-    MessageParser::new()
-        .header_text(HeaderName::Subject)
-        .default_header_text()
-});
+static DECODED: LazyLock<MessageParser> =
+    LazyLock::new(|| MessageParser::new().header_text(HeaderName::Subject).default_header_text());
 static PART: LazyLock<MessageParser> = LazyLock::new(|| MessageParser::new().with_mime_headers());
 
 /// A header in UTF-8: lines that are not are read in the charset that the
@@ -48,17 +45,10 @@ fn block(header: &[u8]) -> Cow<'_, [u8]> {
     let header = header.get(..MAX_BLOCK).unwrap_or(header);
     if !is_raw_8bit(header) {
         // The parser loses a last line that has no end.
-        return if header.ends_with(b"\n") {
-            header.into()
-        } else {
-            [header, b"\n"].concat().into()
-        };
+        return if header.ends_with(b"\n") { header.into() } else { [header, b"\n"].concat().into() };
     }
     let message = PART.parse_headers(header);
-    let label = message
-        .as_ref()
-        .and_then(|m| m.content_type())
-        .and_then(|ct| ct.attribute("charset"));
+    let label = message.as_ref().and_then(|m| m.content_type()).and_then(|ct| ct.attribute("charset"));
     let mut result = Vec::with_capacity(header.len() * 2);
     for line in header.split_inclusive(|&b| b == b'\n') {
         match std::str::from_utf8(line) {
@@ -102,24 +92,15 @@ pub(super) fn part_header(header: &[u8]) -> PartHeader {
     let message = PART.parse_headers(block.as_ref()).unwrap_or_default();
     let root = message.parts.first();
     let content_type = root.and_then(|p| p.content_type());
-    let word = root
-        .and_then(|p| p.content_transfer_encoding())
-        .unwrap_or_default();
+    let word = root.and_then(|p| p.content_transfer_encoding()).unwrap_or_default();
     let (encoding, encoding_known) = Encoding::from_word(word);
     PartHeader {
         content_type: content_type.map(|ct| media_type(ct.ctype(), ct.subtype())),
-        charset: content_type
-            .and_then(|ct| ct.attribute("charset"))
-            .map(str::to_owned),
+        charset: content_type.and_then(|ct| ct.attribute("charset")).map(str::to_owned),
         filename: root.and_then(|p| p.attachment_name()).map(str::to_owned),
         // RFC 2183 §2.8: an unknown word means attachment.
-        inline: root
-            .and_then(|p| p.content_disposition())
-            .map(|cd| cd.is_inline()),
-        content_id: root
-            .and_then(|p| p.content_id())
-            .map(|id| tidy(id, MAX_NAME))
-            .filter(|id| !id.is_empty()),
+        inline: root.and_then(|p| p.content_disposition()).map(|cd| cd.is_inline()),
+        content_id: root.and_then(|p| p.content_id()).map(|id| tidy(id, MAX_NAME)).filter(|id| !id.is_empty()),
         encoding,
         encoding_known,
     }
@@ -134,10 +115,7 @@ fn media_type(kind: &str, subtype: Option<&str>) -> String {
 pub(super) fn fill(header: &[u8], parsed: &mut Parsed) {
     let block = block(header);
     if is_raw_8bit(header) {
-        parsed.defect(
-            "raw_8bit_header",
-            "a header field has bytes that are not UTF-8",
-        );
+        parsed.defect("raw_8bit_header", "a header field has bytes that are not UTF-8");
     }
     let Some(message) = FIELDS.parse_headers(block.as_ref()) else {
         return;
@@ -155,19 +133,12 @@ pub(super) fn fill(header: &[u8], parsed: &mut Parsed) {
 
 /// The first of a field that may occur once (RFC 5322 §3.6): what most readers show.
 fn first<'m>(message: &'m Message<'_>, name: &HeaderName<'_>) -> Option<&'m HeaderValue<'m>> {
-    message
-        .headers()
-        .iter()
-        .find(|header| header.name == *name)
-        .map(|header| &header.value)
+    message.headers().iter().find(|header| header.name == *name).map(|header| &header.value)
 }
 
 /// RFC 2919 §3: the id stands between angle brackets, behind a description.
 fn list_id(value: &str) -> String {
-    let id = value
-        .rsplit_once('<')
-        .and_then(|(_, rest)| rest.split('>').next())
-        .unwrap_or(value);
+    let id = value.rsplit_once('<').and_then(|(_, rest)| rest.split('>').next()).unwrap_or(value);
     tidy(id, 255)
 }
 
@@ -177,24 +148,16 @@ fn fill_date(message: &Message<'_>, parsed: &mut Parsed) {
     };
     // RFC 5322 §3.3
     let date = value.as_datetime().filter(|date| date.is_valid());
-    parsed.date =
-        date.and_then(|date| OffsetDateTime::from_unix_timestamp(date.to_timestamp()).ok());
+    parsed.date = date.and_then(|date| OffsetDateTime::from_unix_timestamp(date.to_timestamp()).ok());
     if parsed.date.is_none() {
         parsed.defect("invalid_date", "the Date field is no date");
     }
 }
 
 fn fill_addresses(message: &Message<'_>, parsed: &mut Parsed) {
-    let mut budget = Budget {
-        count: MAX_ADDRESSES,
-        bytes: ADDRESS_BUDGET,
-        dropped: 0,
-    };
+    let mut budget = Budget { count: MAX_ADDRESSES, bytes: ADDRESS_BUDGET, dropped: 0 };
     let mut take = |name: HeaderName<'_>| {
-        let values = message
-            .headers()
-            .iter()
-            .filter(|header| header.name == name);
+        let values = message.headers().iter().filter(|header| header.name == name);
         let lists = values.filter_map(|header| match &header.value {
             HeaderValue::Address(list) => Some(list),
             _ => None,
@@ -228,16 +191,9 @@ impl Budget {
     /// Groups (RFC 5322 §3.4) give their members.
     fn add(&mut self, list: &Address<'_>, result: &mut Vec<Mailbox>) {
         for addr in list.iter() {
-            let name = addr
-                .name()
-                .map(display_name)
-                .filter(|name| !name.is_empty());
-            let mailbox = Mailbox {
-                name,
-                address: tidy(addr.address().unwrap_or_default(), MAX_ADDRESS),
-            };
-            let cost =
-                ADDRESS_COST + mailbox.address.len() + mailbox.name.as_ref().map_or(0, String::len);
+            let name = addr.name().map(display_name).filter(|name| !name.is_empty());
+            let mailbox = Mailbox { name, address: tidy(addr.address().unwrap_or_default(), MAX_ADDRESS) };
+            let cost = ADDRESS_COST + mailbox.address.len() + mailbox.name.as_ref().map_or(0, String::len);
             if mailbox.address.is_empty() && mailbox.name.is_none() {
                 continue;
             }
@@ -254,10 +210,8 @@ impl Budget {
 
 /// Without direction overrides, which make one name look like another.
 fn display_name(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-        .collect();
+    let plain: String =
+        name.chars().filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')).collect();
     tidy(&plain, MAX_NAME)
 }
 
@@ -272,11 +226,7 @@ fn fill_ids(message: &Message<'_>, parsed: &mut Parsed) {
             _ => Vec::new(),
         };
         for id in listed {
-            if is_bare_id(id) {
-                ids.push(format!("<{id}>"))
-            } else {
-                bad += 1
-            }
+            if is_bare_id(id) { ids.push(format!("<{id}>")) } else { bad += 1 }
         }
         ids
     };
@@ -284,10 +234,7 @@ fn fill_ids(message: &Message<'_>, parsed: &mut Parsed) {
     parsed.in_reply_to = newest(take(HeaderName::InReplyTo));
     parsed.references = newest(take(HeaderName::References));
     if bad > 0 {
-        parsed.defect(
-            "invalid_message_id",
-            format!("{bad} message ids are left out"),
-        );
+        parsed.defect("invalid_message_id", format!("{bad} message ids are left out"));
     }
 }
 
@@ -320,16 +267,9 @@ fn find_duplicates(message: &Message<'_>, parsed: &mut Parsed) {
         HeaderName::References,
     ];
     for name in single {
-        let count = message
-            .headers()
-            .iter()
-            .filter(|header| header.name == name)
-            .count();
+        let count = message.headers().iter().filter(|header| header.name == name).count();
         if count > 1 {
-            parsed.defect(
-                "duplicate_field",
-                format!("{} stands {count} times", name.as_str()),
-            );
+            parsed.defect("duplicate_field", format!("{} stands {count} times", name.as_str()));
         }
     }
 }
@@ -343,17 +283,9 @@ pub(super) fn list(header: &[u8]) -> Vec<(String, String)> {
     let field = |header: &mail_parser::Header<'_>| {
         let range = header.offset_field as usize..header.offset_start as usize;
         let name = String::from_utf8_lossy(block.get(range).unwrap_or_default());
-        (
-            tidy(name.trim_end_matches(':'), 255),
-            tidy(header.value.as_text().unwrap_or_default(), MAX_VALUE),
-        )
+        (tidy(name.trim_end_matches(':'), 255), tidy(header.value.as_text().unwrap_or_default(), MAX_VALUE))
     };
-    message
-        .headers()
-        .iter()
-        .take(MAX_FIELDS)
-        .map(field)
-        .collect()
+    message.headers().iter().take(MAX_FIELDS).map(field).collect()
 }
 
 /// Without control characters and outer white space, at most `max` bytes.

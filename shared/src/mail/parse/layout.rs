@@ -10,10 +10,7 @@ use std::sync::LazyLock;
 
 /// `new().with_mime_headers()` first: on `default()` a single `ignore_header` turns all MIME headers off.
 static STRUCTURE: LazyLock<MessageParser> = LazyLock::new(|| {
-    MessageParser::new()
-        .with_mime_headers()
-        .ignore_header(HeaderName::ContentTransferEncoding)
-        .default_header_ignore()
+    MessageParser::new().with_mime_headers().ignore_header(HeaderName::ContentTransferEncoding).default_header_ignore()
 });
 
 /// A boundary that never comes is sought up to the end of the message. Beyond this number, or this many bytes in all
@@ -59,11 +56,7 @@ pub(super) fn layout(raw: &[u8]) -> Layout {
     if u32::try_from(raw.len()).is_err() || has_too_many_boundaries(raw) {
         return single(raw, "too_many_parts", "the message is read as one text");
     }
-    match guard(|| {
-        STRUCTURE
-            .parse(raw)
-            .map(|message| from_message(raw, message))
-    }) {
+    match guard(|| STRUCTURE.parse(raw).map(|message| from_message(raw, message))) {
         Some(Some(layout)) => layout,
         Some(None) => single(raw, "no_header", "no header field was found"),
         None => single(raw, "unreadable", "the MIME structure could not be read"),
@@ -74,33 +67,18 @@ pub(super) fn layout(raw: &[u8]) -> Layout {
 fn has_too_many_boundaries(raw: &[u8]) -> bool {
     const REST: &[u8] = b"boundar";
     let ends_word = |&at: &usize| {
-        at.checked_sub(REST.len())
-            .and_then(|start| raw.get(start..at))
-            .is_some_and(|w| w.eq_ignore_ascii_case(REST))
+        at.checked_sub(REST.len()).and_then(|start| raw.get(start..at)).is_some_and(|w| w.eq_ignore_ascii_case(REST))
     };
     let limit = MAX_BOUNDARIES.min(MAX_SOUGHT / raw.len().max(1));
-    memchr::memchr2_iter(b'y', b'Y', raw)
-        .filter(ends_word)
-        .nth(limit)
-        .is_some()
+    memchr::memchr2_iter(b'y', b'Y', raw).filter(ends_word).nth(limit).is_some()
 }
 
 /// Header up to the first empty line (RFC 5322 §2.1), all the rest one text.
 fn single(raw: &[u8], code: &'static str, detail: &str) -> Layout {
     let is_header = code != "no_header";
     let end = if is_header { header_end(raw) } else { 0 };
-    let body = Part {
-        number: 0,
-        kind: Kind::Text,
-        header: 0..0,
-        body: end..raw.len(),
-    };
-    Layout {
-        header: 0..end,
-        text: vec![body],
-        defects: vec![Defect::new(code, detail)],
-        ..Layout::default()
-    }
+    let body = Part { number: 0, kind: Kind::Text, header: 0..0, body: end..raw.len() };
+    Layout { header: 0..end, text: vec![body], defects: vec![Defect::new(code, detail)], ..Layout::default() }
 }
 
 fn header_end(raw: &[u8]) -> usize {
@@ -116,10 +94,7 @@ fn from_message(raw: &[u8], message: Message<'_>) -> Layout {
     }
     let depths = depths(&message);
     if message.parts.len() > MAX_PARTS {
-        let detail = format!(
-            "{} parts, the first {MAX_PARTS} are read",
-            message.parts.len()
-        );
+        let detail = format!("{} parts, the first {MAX_PARTS} are read", message.parts.len());
         layout.defects.push(Defect::new("too_many_parts", detail));
     }
     if depths.iter().any(|&depth| depth > MAX_DEPTH) {
@@ -127,26 +102,11 @@ fn from_message(raw: &[u8], message: Message<'_>) -> Layout {
         layout.defects.push(Defect::new("too_deep", detail));
     }
     let leaf = |&id: &u32| {
-        let within =
-            (id as usize) < MAX_PARTS && depths.get(id as usize).is_some_and(|&d| d <= MAX_DEPTH);
-        if within {
-            leaf(raw, &message, id)
-        } else {
-            None
-        }
+        let within = (id as usize) < MAX_PARTS && depths.get(id as usize).is_some_and(|&d| d <= MAX_DEPTH);
+        if within { leaf(raw, &message, id) } else { None }
     };
-    layout.text = message
-        .text_body
-        .iter()
-        .filter_map(leaf)
-        .filter(is_readable)
-        .collect();
-    layout.html = message
-        .html_body
-        .iter()
-        .filter_map(leaf)
-        .filter(is_readable)
-        .collect();
+    layout.text = message.text_body.iter().filter_map(leaf).filter(is_readable).collect();
+    layout.html = message.html_body.iter().filter_map(leaf).filter(is_readable).collect();
     layout.files = message.attachments.iter().filter_map(leaf).collect();
     layout.files.sort_by_key(|part| part.number);
     layout.files.dedup_by_key(|part| part.number);
@@ -169,18 +129,9 @@ fn leaf(raw: &[u8], message: &Message<'_>, id: u32) -> Option<Part> {
         PartType::Binary(_) | PartType::InlineBinary(_) => Kind::Other,
         PartType::Multipart(_) => return None,
     };
-    let (start, body, end) = (
-        part.offset_header as usize,
-        part.offset_body as usize,
-        part.offset_end as usize,
-    );
+    let (start, body, end) = (part.offset_header as usize, part.offset_body as usize, part.offset_end as usize);
     let end = end.clamp(body, raw.len().max(body));
-    Some(Part {
-        number: id,
-        kind,
-        header: start..body,
-        body: body..end,
-    })
+    Some(Part { number: id, kind, header: start..body, body: body..end })
 }
 
 /// Parents stand before their children, so one pass is enough.
@@ -192,10 +143,7 @@ fn depths(message: &Message<'_>) -> Vec<u32> {
         };
         let depth = depths.get(parent).copied().unwrap_or_default() + 1;
         for &child in children {
-            if let Some(slot) = depths
-                .get_mut(child as usize)
-                .filter(|_| child as usize > parent)
-            {
+            if let Some(slot) = depths.get_mut(child as usize).filter(|_| child as usize > parent) {
                 *slot = depth;
             }
         }
@@ -207,19 +155,13 @@ fn depths(message: &Message<'_>) -> Vec<u32> {
 /// else to read, it is read as text.
 fn adopt_broken_multipart(layout: &mut Layout, message: &Message<'_>) {
     let is_broken = |part: &Part| {
-        let content_type = message
-            .parts
-            .get(part.number as usize)
-            .and_then(|p| p.content_type());
+        let content_type = message.parts.get(part.number as usize).and_then(|p| p.content_type());
         content_type.is_some_and(|ct| ct.ctype().eq_ignore_ascii_case("multipart"))
     };
     let Some(at) = layout.files.iter().position(is_broken) else {
         return;
     };
-    layout.defects.push(Defect::new(
-        "missing_boundary",
-        "a multipart has no boundary, or its boundary never comes",
-    ));
+    layout.defects.push(Defect::new("missing_boundary", "a multipart has no boundary, or its boundary never comes"));
     if layout.text.is_empty() {
         let part = layout.files.remove(at);
         layout.text.push(part);
@@ -228,21 +170,14 @@ fn adopt_broken_multipart(layout: &mut Layout, message: &Message<'_>) {
 
 /// RFC 2046 §5.1.1: the last boundary has two hyphens more. Without them the message was probably cut.
 fn find_unclosed(raw: &[u8], message: &Message<'_>, defects: &mut Vec<Defect>) {
-    let Some(root) = message
-        .parts
-        .first()
-        .filter(|root| matches!(root.body, PartType::Multipart(_)))
-    else {
+    let Some(root) = message.parts.first().filter(|root| matches!(root.body, PartType::Multipart(_))) else {
         return;
     };
     let Some(boundary) = root.content_type().and_then(|ct| ct.attribute("boundary")) else {
         return;
     };
     if memchr::memmem::rfind(raw, format!("--{boundary}--").as_bytes()).is_none() {
-        defects.push(Defect::new(
-            "unclosed_multipart",
-            "the last boundary is missing; the message may be cut off",
-        ));
+        defects.push(Defect::new("unclosed_multipart", "the last boundary is missing; the message may be cut off"));
     }
 }
 

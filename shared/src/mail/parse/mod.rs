@@ -108,20 +108,13 @@ pub struct Parsed {
 
 impl Defect {
     fn new(code: &str, detail: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            detail: detail.into(),
-        }
+        Self { code: code.to_owned(), detail: detail.into() }
     }
 }
 
 impl Parsed {
     fn defect(&mut self, code: &str, detail: impl Into<String>) {
-        if self.defects.len() < MAX_DEFECTS
-            && !self
-                .defects
-                .iter()
-                .any(|d| d.code == code && code != "duplicate_field")
+        if self.defects.len() < MAX_DEFECTS && !self.defects.iter().any(|d| d.code == code && code != "duplicate_field")
         {
             self.defects.push(Defect::new(code, detail));
         }
@@ -158,11 +151,7 @@ fn read(raw: &[u8]) -> Parsed {
         let head = part_header(slice(raw, &part.header));
         check_encoding(&head, slice(raw, &part.body), &mut parsed);
         let info = part_info(raw, part, &head);
-        let texts = [
-            info.filename.as_ref(),
-            Some(&info.content_type),
-            info.content_id.as_ref(),
-        ];
+        let texts = [info.filename.as_ref(), Some(&info.content_type), info.content_id.as_ref()];
         let cost = FILE_COST + texts.into_iter().flatten().map(String::len).sum::<usize>();
         if parsed.attachments.len() == MAX_FILES || cost > room {
             parsed.defect("cut", "not all attachments are listed");
@@ -186,29 +175,17 @@ fn check_body(raw: &[u8], part: &Part, parsed: &mut Parsed) {
     check_encoding(&head, body, parsed);
     match to_utf8(&head.encoding.decode(body), head.charset.as_deref()).1 {
         Charset::Known => {}
-        Charset::Guessed => parsed.defect(
-            "unknown_charset",
-            "the charset is missing or unknown; it was guessed",
-        ),
-        Charset::Broken => parsed.defect(
-            "broken_charset",
-            "some bytes do not fit the charset that is named",
-        ),
+        Charset::Guessed => parsed.defect("unknown_charset", "the charset is missing or unknown; it was guessed"),
+        Charset::Broken => parsed.defect("broken_charset", "some bytes do not fit the charset that is named"),
     }
 }
 
 fn check_encoding(head: &PartHeader, body: &[u8], parsed: &mut Parsed) {
     if !head.encoding_known {
-        parsed.defect(
-            "unknown_encoding",
-            "a Content-Transfer-Encoding is unknown; the bytes are taken as they are",
-        );
+        parsed.defect("unknown_encoding", "a Content-Transfer-Encoding is unknown; the bytes are taken as they are");
     }
     if !head.encoding.is_clean(body) {
-        parsed.defect(
-            "broken_base64",
-            "a base64 body has characters that are none; they are skipped",
-        );
+        parsed.defect("broken_base64", "a base64 body has characters that are none; they are skipped");
     }
 }
 
@@ -224,23 +201,13 @@ fn preview(raw: &[u8], layout: &Layout) -> String {
     let mut chars = 0;
     for part in &layout.text {
         let text = part_text(raw, part, PREVIEW_BYTES);
-        let text = if part.kind == Kind::Html {
-            html_to_text(&text)
-        } else {
-            text
-        };
-        for word in text
-            .split(|c: char| c.is_whitespace() || c.is_control())
-            .filter(|word| !word.is_empty())
-        {
+        let text = if part.kind == Kind::Html { html_to_text(&text) } else { text };
+        for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
             if !preview.is_empty() {
                 preview.push(' ');
                 chars += 1;
             }
-            let kept: String = word
-                .chars()
-                .take(PREVIEW_CHARS.saturating_sub(chars))
-                .collect();
+            let kept: String = word.chars().take(PREVIEW_CHARS.saturating_sub(chars)).collect();
             chars += kept.chars().count();
             preview.push_str(&kept);
             if chars >= PREVIEW_CHARS {
@@ -264,11 +231,7 @@ pub fn text(raw: &[u8]) -> Option<String> {
 
 fn plain(raw: &[u8], part: &Part) -> String {
     let text = part_text(raw, part, usize::MAX);
-    let text = if part.kind == Kind::Html {
-        html_to_text(&text)
-    } else {
-        text
-    };
+    let text = if part.kind == Kind::Html { html_to_text(&text) } else { text };
     let text = text.replace("\r\n", "\n");
     text.trim_end_matches('\n').to_owned()
 }
@@ -283,11 +246,7 @@ pub fn html(raw: &[u8]) -> Option<String> {
         }
         let part = |part: &Part| {
             let text = part_text(raw, part, usize::MAX);
-            if part.kind == Kind::Html {
-                text
-            } else {
-                text_to_html(&text)
-            }
+            if part.kind == Kind::Html { text } else { text_to_html(&text) }
         };
         Some(layout.html.iter().map(part).collect::<Vec<_>>().join("\n"))
     })?
@@ -300,29 +259,17 @@ pub fn headers(raw: &[u8]) -> Vec<(String, String)> {
 
 /// One attachment by its number, decoded.
 pub fn attachment(raw: &[u8], part: u32) -> Option<(PartInfo, Vec<u8>)> {
-    guard(|| {
-        layout(raw)
-            .files
-            .iter()
-            .find(|found| found.number == part)
-            .map(|found| file(raw, found))
-    })?
+    guard(|| layout(raw).files.iter().find(|found| found.number == part).map(|found| file(raw, found)))?
 }
 
 /// All attachments, each decoded when it is asked for: memory holds one at a time.
 pub fn files(raw: &[u8]) -> impl Iterator<Item = (PartInfo, Vec<u8>)> {
-    layout(raw)
-        .files
-        .into_iter()
-        .filter_map(move |part| guard(|| file(raw, &part)))
+    layout(raw).files.into_iter().filter_map(move |part| guard(|| file(raw, &part)))
 }
 
 fn file(raw: &[u8], part: &Part) -> (PartInfo, Vec<u8>) {
     let head = part_header(slice(raw, &part.header));
-    (
-        part_info(raw, part, &head),
-        head.encoding.decode(slice(raw, &part.body)),
-    )
+    (part_info(raw, part, &head), head.encoding.decode(slice(raw, &part.body)))
 }
 
 /// First bytes that tell what a file is; enough encoded ones for eight decoded ones and some line ends.
@@ -330,27 +277,17 @@ const START: usize = 64;
 
 fn part_info(raw: &[u8], part: &Part, head: &PartHeader) -> PartInfo {
     let body = slice(raw, &part.body);
-    let content_type = head
-        .content_type
-        .clone()
-        .unwrap_or_else(|| default_type(part.kind).to_owned());
+    let content_type = head.content_type.clone().unwrap_or_else(|| default_type(part.kind).to_owned());
     let given = head.filename.as_deref().unwrap_or_default();
-    let filename = filename::clean(given)
-        .or_else(|| (part.kind == Kind::Message).then(|| "message.eml".to_owned()));
+    let filename = filename::clean(given).or_else(|| (part.kind == Kind::Message).then(|| "message.eml".to_owned()));
     let start = head.encoding.decode(body.get(..START).unwrap_or(body));
     // RFC 2183 §2: without Content-Disposition it is the reader's choice; a picture with an id is for the HTML.
-    let inline = head
-        .inline
-        .unwrap_or(head.content_id.is_some() && content_type.starts_with("image/"));
+    let inline = head.inline.unwrap_or(head.content_id.is_some() && content_type.starts_with("image/"));
     PartInfo {
         part: part.number,
         filename,
         size: head.encoding.decoded_len(body),
-        disposition: if inline {
-            Disposition::Inline
-        } else {
-            Disposition::Attachment
-        },
+        disposition: if inline { Disposition::Inline } else { Disposition::Attachment },
         content_id: head.content_id.clone(),
         safe: filename::is_safe(given, &content_type, &start),
         content_type,

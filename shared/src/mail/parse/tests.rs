@@ -18,12 +18,8 @@ struct Expected {
 
 fn corpus() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mail/parse/golden");
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut messages: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|e| e == "eml"))
-        .collect();
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut messages: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "eml")).collect();
     messages.sort();
     messages
 }
@@ -38,12 +34,7 @@ fn row(raw: &[u8]) -> Value {
             file.as_object_mut().unwrap().remove("size");
         }
     }
-    let codes: Vec<Value> = object["defects"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|defect| defect["code"].clone())
-        .collect();
+    let codes: Vec<Value> = object["defects"].as_array().unwrap().iter().map(|defect| defect["code"].clone()).collect();
     object.insert("defects".into(), codes.into());
     without_empty(object)
 }
@@ -73,33 +64,21 @@ fn with_line_ends(raw: &[u8], end: &[u8]) -> Vec<u8> {
 /// Compares one message with what was written down, and says where they differ.
 fn differences(path: &Path, end: &[u8]) -> Vec<String> {
     let raw = with_line_ends(&std::fs::read(path).unwrap(), end);
-    let expected: Expected =
-        serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
+    let expected: Expected = serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
     let mut found = Vec::new();
     let mut compare = |what: &str, left: Value, right: Value| {
         if left != right {
-            found.push(format!(
-                "{} with {end:?}, {what}:\n  read    {left}\n  written {right}",
-                path.display()
-            ));
+            found.push(format!("{} with {end:?}, {what}:\n  read    {left}\n  written {right}", path.display()));
         }
     };
     compare("row", row(&raw), expected.parsed);
     if expected.text.is_some() {
         compare("text", json!(text(&raw)), json!(expected.text));
     }
-    compare(
-        "html",
-        json!(html(&raw).map(|html| html.trim_end().to_owned())),
-        json!(expected.html),
-    );
+    compare("html", json!(html(&raw).map(|html| html.trim_end().to_owned())), json!(expected.html));
     for (part, content) in expected.files {
         let (info, bytes) = attachment(&raw, part).unwrap();
-        compare(
-            "file",
-            json!([info.part, info.size, hex::encode(&bytes)]),
-            json!([part, bytes.len(), content]),
-        );
+        compare("file", json!([info.part, info.size, hex::encode(&bytes)]), json!([part, bytes.len(), content]));
     }
     found
 }
@@ -108,58 +87,35 @@ fn differences(path: &Path, end: &[u8]) -> Vec<String> {
 fn every_message_of_the_corpus_reads_as_written_down() {
     let messages = corpus();
     let ends = [&b"\n"[..], b"\r\n"];
-    let found: Vec<String> = messages
-        .iter()
-        .flat_map(|path| ends.iter().flat_map(|end| differences(path, end)))
-        .collect();
+    let found: Vec<String> =
+        messages.iter().flat_map(|path| ends.iter().flat_map(|end| differences(path, end))).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
-    let malformed = messages
-        .iter()
-        .filter(|path| {
-            path.file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with("bad-")
-        })
-        .count();
+    let malformed =
+        messages.iter().filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("bad-")).count();
     assert!(messages.len() >= 30, "only {} messages", messages.len());
-    assert!(
-        malformed * 3 >= messages.len(),
-        "only {malformed} of {} are malformed",
-        messages.len()
-    );
+    assert!(malformed * 3 >= messages.len(), "only {malformed} of {} are malformed", messages.len());
 }
 
 #[test]
 fn files_are_the_attachments_of_the_row() {
     for path in corpus() {
         let raw = std::fs::read(&path).unwrap();
-        let (infos, sizes): (Vec<PartInfo>, Vec<u64>) = files(&raw)
-            .map(|(info, bytes)| (info, bytes.len() as u64))
-            .unzip();
+        let (infos, sizes): (Vec<PartInfo>, Vec<u64>) =
+            files(&raw).map(|(info, bytes)| (info, bytes.len() as u64)).unzip();
         assert_eq!(infos, parse(&raw).attachments, "{}", path.display());
-        assert_eq!(
-            infos.iter().map(|info| info.size).collect::<Vec<_>>(),
-            sizes,
-            "{}",
-            path.display()
-        );
+        assert_eq!(infos.iter().map(|info| info.size).collect::<Vec<_>>(), sizes, "{}", path.display());
         assert!(attachment(&raw, 4_000_000).is_none());
     }
 }
 
 #[test]
 fn headers_come_in_order_decoded_and_unfolded() {
-    let raw = b"received: one\r\nX-A: =?utf-8?Q?J=C3=BCrgen?=\r\nReceived: two\r\n folded\r\nX-A: \r\n\r\nX-B: body\r\n";
+    let raw =
+        b"received: one\r\nX-A: =?utf-8?Q?J=C3=BCrgen?=\r\nReceived: two\r\n folded\r\nX-A: \r\n\r\nX-B: body\r\n";
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
         headers(raw),
-        [
-            pair("received", "one"),
-            pair("X-A", "Jürgen"),
-            pair("Received", "two folded"),
-            pair("X-A", "")
-        ]
+        [pair("received", "one"), pair("X-A", "Jürgen"), pair("Received", "two folded"), pair("X-A", "")]
     );
 }
 
@@ -217,21 +173,12 @@ fn dangerous_files_are_marked() {
         ("a.docm", "", b"", false),
         ("a", "text/html", b"", false),
         ("a", "application/x-msdownload", b"", false),
-        (
-            "a",
-            "application/vnd.ms-excel.sheet.macroenabled.12",
-            b"",
-            false,
-        ),
+        ("a", "application/vnd.ms-excel.sheet.macroenabled.12", b"", false),
         ("gnp\u{202e}exe.pdf", "application/pdf", b"", false),
         ("a.pdf", "application/pdf", b"MZ\x90\0", false),
         ("a.zip", "application/zip", b"PK\x03\x04\x14\0\x01\0", false),
     ] {
-        assert_eq!(
-            is_safe(name, content_type, start),
-            safe,
-            "{name:?} {content_type}"
-        );
+        assert_eq!(is_safe(name, content_type, start), safe, "{name:?} {content_type}");
     }
 }
 
@@ -239,11 +186,7 @@ fn dangerous_files_are_marked() {
 #[test]
 fn a_row_stays_under_32_kilobytes() {
     let many = |item: &str, count: usize| item.repeat(count);
-    let address = format!(
-        "\"{}\" <{}@example.com>, ",
-        "ł".repeat(100),
-        "a".repeat(200)
-    );
+    let address = format!("\"{}\" <{}@example.com>, ", "ł".repeat(100), "a".repeat(200));
     let file = format!(
         "--m\r\nContent-Type: application/{}; name=\"{}.pdf\"\r\nContent-ID: <{}>\r\n\r\nx\r\n",
         "x".repeat(100),
@@ -289,18 +232,9 @@ fn noise() -> Vec<u8> {
 fn survives(shape: &[u8]) {
     let start = String::from_utf8_lossy(&shape[..60]).into_owned();
     let parsed = parse(shape);
-    assert!(
-        serde_json::to_vec(&parsed).unwrap().len() < 32 * 1024,
-        "{start}"
-    );
-    assert!(
-        text(shape).is_none_or(|text| text.len() <= 1024 * 1024),
-        "{start}"
-    );
-    assert!(
-        html(shape).is_none_or(|html| html.len() <= 8 * shape.len()),
-        "{start}"
-    );
+    assert!(serde_json::to_vec(&parsed).unwrap().len() < 32 * 1024, "{start}");
+    assert!(text(shape).is_none_or(|text| text.len() <= 1024 * 1024), "{start}");
+    assert!(html(shape).is_none_or(|html| html.len() <= 8 * shape.len()), "{start}");
     assert!(headers(shape).len() <= 500, "{start}");
     let decoded: usize = files(shape).map(|(_, bytes)| bytes.len()).sum();
     assert!(decoded <= 2 * shape.len(), "{start} grew to {decoded}");
@@ -314,10 +248,7 @@ fn hostile_headers_complete() {
         ("", "a:\n"),
         ("", "a: b\n"),
         ("", "From: a@b, \n "),
-        (
-            "",
-            "Received: from a by b; Tue, 3 Mar 2026 10:05:07 +0100\n",
-        ),
+        ("", "Received: from a by b; Tue, 3 Mar 2026 10:05:07 +0100\n"),
         ("To: ", "a@b, "),
         ("To: ", "("),
         ("To: ", "\""),
@@ -340,10 +271,7 @@ fn hostile_trees_complete() {
         (mixed, "--b\n\n"),
         (mixed, "--b\n\nx\n"),
         (mixed, "--b"),
-        (
-            mixed,
-            "--b\nContent-Type: multipart/mixed; boundary=never\n\n",
-        ),
+        (mixed, "--b\nContent-Type: multipart/mixed; boundary=never\n\n"),
         (mixed, "--b\nContent-Type: message/rfc822\n\n"),
         ("", "Content-Type: message/rfc822\n\n"),
         ("", "Content-Type: multipart/mixed; boundary=b\n\n--b\n"),
@@ -370,10 +298,7 @@ fn hostile_bodies_complete() {
         ("Content-Transfer-Encoding: quoted-printable\n\n", "="),
         ("Content-Transfer-Encoding: quoted-printable\n\n", "=\n"),
         ("Content-Type: text/plain; charset=utf-7\n\n", "+AAAA-"),
-        (
-            "Content-Type: text/plain; charset=iso-2022-jp\n\n",
-            "\u{1b}$B",
-        ),
+        ("Content-Type: text/plain; charset=iso-2022-jp\n\n", "\u{1b}$B"),
     ] {
         survives(&fill(start, item));
     }
@@ -387,26 +312,9 @@ fn a_hundred_thousand_messages_in_messages_do_not_end_the_stack() {
 
 #[test]
 fn too_many_and_too_deep_parts_are_left_out() {
-    let flat = format!(
-        "Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n",
-        "--b\n\nx\n".repeat(20_000)
-    );
-    assert!(
-        parse(flat.as_bytes())
-            .defects
-            .iter()
-            .any(|defect| defect.code == "too_many_parts")
-    );
-    let deep: String = (0..200)
-        .map(|i| format!("Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n"))
-        .collect();
+    let flat = format!("Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n", "--b\n\nx\n".repeat(20_000));
+    assert!(parse(flat.as_bytes()).defects.iter().any(|defect| defect.code == "too_many_parts"));
+    let deep: String = (0..200).map(|i| format!("Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n")).collect();
     let parsed = parse(format!("{deep}Content-Type: text/plain\n\nx\n").as_bytes());
-    assert!(
-        parsed
-            .defects
-            .iter()
-            .any(|defect| defect.code == "too_deep"),
-        "{:?}",
-        parsed.defects
-    );
+    assert!(parsed.defects.iter().any(|defect| defect.code == "too_deep"), "{:?}", parsed.defects);
 }

@@ -78,18 +78,13 @@ pub fn is_too_large(source: &str) -> bool {
 pub fn html(source: &str, cid: impl Fn(&str) -> Option<String>) -> String {
     if is_too_large(source) {
         let text = html_to_text(source);
-        let text = text
-            .get(..text.floor_char_boundary(MAX_HTML))
-            .unwrap_or_default();
+        let text = text.get(..text.floor_char_boundary(MAX_HTML)).unwrap_or_default();
         return format!("<pre>{}</pre>", ammonia::clean_text(text));
     }
     let source = normalise(source);
     // Looked up beforehand, so that the caller's function need not outlive the call.
-    let pictures: HashMap<String, String> = source
-        .split('"')
-        .filter_map(content_id)
-        .filter_map(|id| cid(&id).map(|url| (id, url)))
-        .collect();
+    let pictures: HashMap<String, String> =
+        source.split('"').filter_map(content_id).filter_map(|id| cid(&id).map(|url| (id, url))).collect();
     let mut builder = Builder::default();
     builder
         .add_tags(["center", "font"])
@@ -109,19 +104,11 @@ pub fn html(source: &str, cid: impl Fn(&str) -> Option<String>) -> String {
 fn content_id(url: &str) -> Option<String> {
     let (scheme, id) = url.trim().split_at_checked(4)?;
     let is_cid = scheme.eq_ignore_ascii_case("cid:");
-    is_cid.then(|| {
-        percent_decode_str(&id.replace("&amp;", "&"))
-            .decode_utf8_lossy()
-            .into_owned()
-    })
+    is_cid.then(|| percent_decode_str(&id.replace("&amp;", "&")).decode_utf8_lossy().into_owned())
 }
 
 /// The last word on an attribute: nothing that a browser would fetch by itself stays.
-fn filter<'v>(
-    attribute: &str,
-    value: &'v str,
-    pictures: &HashMap<String, String>,
-) -> Option<Cow<'v, str>> {
+fn filter<'v>(attribute: &str, value: &'v str, pictures: &HashMap<String, String>) -> Option<Cow<'v, str>> {
     match (attribute, content_id(value)) {
         ("src", Some(id)) => pictures.get(&id).cloned().map(Cow::Owned),
         // Without a base, only a whole URL means something (RFC 3986 §5.1); `//host` is a relative one.
@@ -135,10 +122,6 @@ fn filter<'v>(
 /// No function but colours, no escape that could spell one.
 fn is_plain_style(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    let colours = lower
-        .replace("rgba(", "")
-        .replace("rgb(", "")
-        .replace("hsl(", "")
-        .replace("hsla(", "");
+    let colours = lower.replace("rgba(", "").replace("rgb(", "").replace("hsl(", "").replace("hsla(", "");
     !colours.contains(['(', '\\', '@', '<'])
 }

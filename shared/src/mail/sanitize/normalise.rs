@@ -16,8 +16,8 @@ const MAX_TEXT: usize = 4 * 1024;
 
 /// Elements without content.
 const VOID: [&str; 17] = [
-    "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input",
-    "keygen", "link", "meta", "param", "source", "wbr",
+    "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link",
+    "meta", "param", "source", "wbr",
 ];
 /// Elements that go with all they hold.
 const DROPPED: [&str; 18] = [
@@ -41,16 +41,11 @@ const DROPPED: [&str; 18] = [
     "xmp",
 ];
 /// Elements that make up a table; an end tag of another kind does not reach beyond its cell.
-const TABLE: [&str; 8] = [
-    "table", "tbody", "thead", "tfoot", "tr", "td", "th", "caption",
-];
+const TABLE: [&str; 8] = ["table", "tbody", "thead", "tfoot", "tr", "td", "th", "caption"];
 
 /// Rewrites `source`.
 pub(super) fn normalise(source: &str) -> String {
-    let mut writer = Writer {
-        out: String::with_capacity(source.len()),
-        open: Vec::new(),
-    };
+    let mut writer = Writer { out: String::with_capacity(source.len()), open: Vec::new() };
     let mut rest = source;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
         let (text, markup) = rest.split_at(at);
@@ -110,22 +105,15 @@ impl Writer {
         }
         self.imply_ends(name);
         let is_void = VOID.contains(&name);
-        if !name.bytes().all(|b| b.is_ascii_alphanumeric())
-            || (!is_void && self.open.len() >= MAX_DEPTH)
-        {
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric()) || (!is_void && self.open.len() >= MAX_DEPTH) {
             return tag.rest;
         }
         self.out.push('<');
         self.out.push_str(name);
         for (index, (attribute, value)) in tag.attributes.iter().enumerate() {
-            let repeated = tag
-                .attributes
-                .iter()
-                .take(index)
-                .any(|(earlier, _)| earlier.eq_ignore_ascii_case(attribute));
-            let plain = attribute
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            let repeated =
+                tag.attributes.iter().take(index).any(|(earlier, _)| earlier.eq_ignore_ascii_case(attribute));
+            let plain = attribute.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
             if plain && !repeated && value.len() <= MAX_VALUE {
                 let value = value.replace('"', "&quot;").replace('<', "&lt;");
                 self.out.push_str(&format!(" {attribute}=\"{value}\""));
@@ -141,9 +129,8 @@ impl Writer {
     /// Ends an element and what is still open in it; an end tag without a start is dropped.
     fn end(&mut self, name: &str) {
         let in_table = TABLE.contains(&name);
-        let is_border = |open: &str| {
-            !in_table && TABLE.contains(&open) || in_table && name != "table" && open == "table"
-        };
+        let is_border =
+            |open: &str| !in_table && TABLE.contains(&open) || in_table && name != "table" && open == "table";
         for (index, open) in self.open.iter().enumerate().rev() {
             if open == name {
                 return self.close_to(index);
@@ -162,11 +149,8 @@ impl Writer {
             "td" | "th" => (&["td", "th"], &["tr", "table"]),
             "tr" => (&["tr"], &["table"]),
             "tbody" | "thead" | "tfoot" => (&["tbody", "thead", "tfoot"], &["table"]),
-            "p" | "div" | "table" | "ul" | "ol" | "dl" | "pre" | "blockquote" | "hr" | "center"
-            | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => (
-                &["p"],
-                &["td", "th", "table", "div", "li", "blockquote", "center"],
-            ),
+            "p" | "div" | "table" | "ul" | "ol" | "dl" | "pre" | "blockquote" | "hr" | "center" | "h1" | "h2"
+            | "h3" | "h4" | "h5" | "h6" => (&["p"], &["td", "th", "table", "div", "li", "blockquote", "center"]),
             _ => return,
         };
         for (index, open) in self.open.iter().enumerate().rev() {
@@ -196,10 +180,7 @@ fn after<'s>(text: &'s str, end: &str) -> &'s str {
 fn after_element<'s>(text: &'s str, name: &str) -> &'s str {
     for at in memchr::memmem::find_iter(text.as_bytes(), b"</") {
         let inner = text.get(at + 2..).unwrap_or_default();
-        if inner
-            .get(..name.len())
-            .is_some_and(|found| found.eq_ignore_ascii_case(name))
-        {
+        if inner.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)) {
             return after(inner, ">");
         }
     }
@@ -220,19 +201,11 @@ impl<'s> Tag<'s> {
         loop {
             rest = rest.trim_start_matches(|c| is_space(c) || c == '/');
             if let Some(behind) = rest.strip_prefix('>') {
-                return Self {
-                    name: name.to_ascii_lowercase(),
-                    attributes,
-                    rest: behind,
-                };
+                return Self { name: name.to_ascii_lowercase(), attributes, rest: behind };
             }
             if rest.is_empty() {
                 // A tag that the end cuts off is none.
-                return Self {
-                    name: String::from("-"),
-                    attributes: Vec::new(),
-                    rest,
-                };
+                return Self { name: String::from("-"), attributes: Vec::new(), rest };
             }
             let (attribute, value, behind) = attribute(rest);
             if attributes.len() < MAX_ATTRIBUTES {
@@ -247,10 +220,7 @@ fn attribute(text: &str) -> (&str, &str, &str) {
     // A first "=" belongs to the name.
     let skip = text.chars().next().map_or(0, char::len_utf8);
     let end = text.get(skip..).unwrap_or_default();
-    let length = skip
-        + split_where(end, |c| is_space(c) || matches!(c, '/' | '>' | '='))
-            .0
-            .len();
+    let length = skip + split_where(end, |c| is_space(c) || matches!(c, '/' | '>' | '=')).0.len();
     let (name, behind) = text.split_at(length);
     let Some(value) = behind.trim_start_matches(is_space).strip_prefix('=') else {
         return (name, "", behind);
@@ -258,11 +228,7 @@ fn attribute(text: &str) -> (&str, &str, &str) {
     let value = value.trim_start_matches(is_space);
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => {
-            let (value, rest) = value
-                .get(1..)
-                .unwrap_or_default()
-                .split_once(quote)
-                .unwrap_or_default();
+            let (value, rest) = value.get(1..).unwrap_or_default().split_once(quote).unwrap_or_default();
             (name, value, rest)
         }
         _ => {

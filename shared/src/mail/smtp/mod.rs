@@ -86,7 +86,8 @@ impl<S: Stream> Client<S> {
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let secrets = auth::secrets(credential);
-        let mut client = Self { wire, capabilities: Capabilities::default(), timeouts, signed_in: None, secrets, broken: false };
+        let mut client =
+            Self { wire, capabilities: Capabilities::default(), timeouts, signed_in: None, secrets, broken: false };
         client.wire.set_patience(timeouts.reply);
         client.capabilities = client.hello(hello).await?;
         client.sign_in(credential).await?;

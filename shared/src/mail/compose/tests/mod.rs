@@ -1,17 +1,12 @@
 mod hostile;
 
-use super::{
-    Attachment, ComposeError, Composed, Disposition, Draft, Mailbox, Priority, addr_spec, compose,
-};
+use super::{Attachment, ComposeError, Composed, Disposition, Draft, Mailbox, Priority, addr_spec, compose};
 use bytes::Bytes;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
 fn mailbox(name: &str, address: &str) -> Mailbox {
-    Mailbox {
-        name: (!name.is_empty()).then(|| name.to_owned()),
-        address: address.to_owned(),
-    }
+    Mailbox { name: (!name.is_empty()).then(|| name.to_owned()), address: address.to_owned() }
 }
 
 /// A draft with nothing in it but what must be there.
@@ -48,25 +43,15 @@ fn attachment(filename: &str, content_type: &str, content: &[u8]) -> Attachment 
 #[track_caller]
 fn check(draft: &Draft<'_>, expected: &[u8]) {
     let composed = compose(draft).unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&composed.bytes),
-        String::from_utf8_lossy(expected)
-    );
-    assert_eq!(
-        compose(draft).unwrap().bytes,
-        composed.bytes,
-        "the same draft, other bytes"
-    );
+    assert_eq!(String::from_utf8_lossy(&composed.bytes), String::from_utf8_lossy(expected));
+    assert_eq!(compose(draft).unwrap().bytes, composed.bytes, "the same draft, other bytes");
     assert!(!composed.needs_8bit && !composed.needs_smtputf8);
 }
 
 #[test]
 fn a_text_in_polish() {
     let from = mailbox("E-Invoice", "invoice@example.com");
-    let to = [
-        mailbox("", "a@example.org"),
-        mailbox("Kowalski, Jan", "jan@example.org"),
-    ];
+    let to = [mailbox("", "a@example.org"), mailbox("Kowalski, Jan", "jan@example.org")];
     let draft = Draft {
         to: &to,
         subject: "Faktura za usługi",
@@ -87,10 +72,7 @@ fn everything_at_once() {
         ..attachment("logo.png", "image/png", b"\x89PNG")
     };
     let headers = [
-        (
-            "X-Ticket".to_owned(),
-            vec!["42".to_owned(), "43".to_owned()],
-        ),
+        ("X-Ticket".to_owned(), vec!["42".to_owned(), "43".to_owned()]),
         ("X-Owner".to_owned(), vec!["Jürgen".to_owned()]),
     ];
     let draft = Draft {
@@ -103,10 +85,7 @@ fn everything_at_once() {
         html: Some("<p>Hello <img src=\"cid:logo\"></p>"),
         headers: &headers,
         priority: Some(Priority::High),
-        attachments: &[
-            picture,
-            attachment("Jahresabschluß 2024.pdf", "", b"%PDF-1.4\n"),
-        ],
+        attachments: &[picture, attachment("Jahresabschluß 2024.pdf", "", b"%PDF-1.4\n")],
         date: datetime!(2026-03-03 09:05:07 UTC),
         in_reply_to: &["<x@example.org>".to_owned()],
         references: &["<w@example.org>".to_owned(), "x@example.org".to_owned()],
@@ -118,25 +97,14 @@ fn everything_at_once() {
 #[test]
 fn only_blind_recipients_and_a_long_subject() {
     let from = mailbox("", "a@example.com");
-    let subject =
-        "aaaaaaaaa bbbbbbbbb ccccccccc ddddddddd eeeeeeeee fffffffff ggggggggg hhhhhhhhh iiiiiiiii";
-    check(
-        &Draft {
-            subject,
-            ..empty(&from, "3@example.com")
-        },
-        include_bytes!("../golden/blind.eml"),
-    );
+    let subject = "aaaaaaaaa bbbbbbbbb ccccccccc ddddddddd eeeeeeeee fffffffff ggggggggg hhhhhhhhh iiiiiiiii";
+    check(&Draft { subject, ..empty(&from, "3@example.com") }, include_bytes!("../golden/blind.eml"));
 }
 
 /// What is refused: pointer and code.
 #[track_caller]
 fn refused(draft: &Draft<'_>) -> (String, &'static str) {
-    let ComposeError {
-        pointer,
-        code,
-        detail,
-    } = compose(draft).unwrap_err();
+    let ComposeError { pointer, code, detail } = compose(draft).unwrap_err();
     assert!(!detail.is_empty());
     (pointer, code)
 }
@@ -191,81 +159,41 @@ fn addresses_are_checked_and_domains_become_ascii() {
 #[test]
 fn a_local_part_beyond_ascii_needs_smtputf8() {
     let from = mailbox("", "jürgen@bücher.example");
-    let Composed {
-        bytes,
-        needs_8bit,
-        needs_smtputf8,
-    } = compose(&empty(&from, "1@example.com")).unwrap();
+    let Composed { bytes, needs_8bit, needs_smtputf8 } = compose(&empty(&from, "1@example.com")).unwrap();
     assert!(needs_8bit && needs_smtputf8);
-    assert!(
-        memchr::memmem::find(
-            &bytes,
-            "From: <jürgen@xn--bcher-kva.example>\r\n".as_bytes()
-        )
-        .is_some()
-    );
+    assert!(memchr::memmem::find(&bytes, "From: <jürgen@xn--bcher-kva.example>\r\n".as_bytes()).is_some());
 }
 
 #[test]
 fn an_attached_message_is_not_encoded_unless_it_must() {
     let from = mailbox("", "a@example.com");
     let plain = [attachment("a.eml", "message/rfc822", b"Subject: x\n\ny\n")];
-    let bytes = compose(&Draft {
-        attachments: &plain,
-        ..empty(&from, "1@example.com")
-    })
-    .unwrap()
-    .bytes;
+    let bytes = compose(&Draft { attachments: &plain, ..empty(&from, "1@example.com") }).unwrap().bytes;
     let text = String::from_utf8(bytes).unwrap();
     assert!(
-        text.contains(
-            "Content-Type: message/rfc822; name=\"a.eml\"\r\nContent-Transfer-Encoding: 7bit\r\n"
-        ),
+        text.contains("Content-Type: message/rfc822; name=\"a.eml\"\r\nContent-Transfer-Encoding: 7bit\r\n"),
         "{text}"
     );
     assert!(text.contains("\r\n\r\nSubject: x\r\n\r\ny\r\n"), "{text}");
-    let eight = [attachment(
-        "a.eml",
-        "message/rfc822",
-        "Subject: ł\n\ny\n".as_bytes(),
-    )];
-    let bytes = compose(&Draft {
-        attachments: &eight,
-        ..empty(&from, "1@example.com")
-    })
-    .unwrap()
-    .bytes;
+    let eight = [attachment("a.eml", "message/rfc822", "Subject: ł\n\ny\n".as_bytes())];
+    let bytes = compose(&Draft { attachments: &eight, ..empty(&from, "1@example.com") }).unwrap().bytes;
     let text = String::from_utf8(bytes).unwrap();
-    assert!(text.contains("Content-Type: application/octet-stream; name=\"a.eml\"\r\nContent-Transfer-Encoding: base64\r\n"), "{text}");
+    assert!(
+        text.contains(
+            "Content-Type: application/octet-stream; name=\"a.eml\"\r\nContent-Transfer-Encoding: base64\r\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_body_that_holds_the_boundary_gets_another() {
     let from = mailbox("", "a@example.com");
-    let draft = Draft {
-        text: Some("x"),
-        html: Some("x"),
-        ..empty(&from, "1@example.com")
-    };
+    let draft = Draft { text: Some("x"), html: Some("x"), ..empty(&from, "1@example.com") };
     let first = String::from_utf8(compose(&draft).unwrap().bytes).unwrap();
-    let boundary = first
-        .split("boundary=\"")
-        .nth(1)
-        .unwrap()
-        .split('"')
-        .next()
-        .unwrap()
-        .to_owned();
+    let boundary = first.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let attack = format!("--{boundary}--");
-    let second = String::from_utf8(
-        compose(&Draft {
-            text: Some(&attack),
-            ..draft
-        })
-        .unwrap()
-        .bytes,
-    )
-    .unwrap();
+    let second = String::from_utf8(compose(&Draft { text: Some(&attack), ..draft }).unwrap().bytes).unwrap();
     assert!(!second.contains(&format!("boundary=\"{boundary}\"")));
 }
 
@@ -274,36 +202,17 @@ fn content_types_are_checked() {
     let from = mailbox("", "a@example.com");
     for (given, written) in [
         ("", "application/octet-stream;"),
-        (
-            "text/csv; charset=utf-8; header=present",
-            "text/csv; charset=\"utf-8\"; header=\"present\";",
-        ),
+        ("text/csv; charset=utf-8; header=present", "text/csv; charset=\"utf-8\"; header=\"present\";"),
         ("IMAGE/PNG", "image/png;"),
     ] {
         let files = [attachment("a.unknown", given, b"x")];
-        let bytes = compose(&Draft {
-            attachments: &files,
-            ..empty(&from, "1@example.com")
-        })
-        .unwrap()
-        .bytes;
+        let bytes = compose(&Draft { attachments: &files, ..empty(&from, "1@example.com") }).unwrap().bytes;
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.contains(&format!("Content-Type: {written}")), "{text}");
     }
-    for bad in [
-        "pdf",
-        "a/b/c",
-        "multipart/mixed; boundary=x",
-        "application/",
-        "/pdf",
-        "a b/c",
-        "text/plän",
-    ] {
+    for bad in ["pdf", "a/b/c", "multipart/mixed; boundary=x", "application/", "/pdf", "a b/c", "text/plän"] {
         let files = [attachment("a", bad, b"x")];
-        let draft = Draft {
-            attachments: &files,
-            ..empty(&from, "1@example.com")
-        };
+        let draft = Draft { attachments: &files, ..empty(&from, "1@example.com") };
         assert_eq!(refused(&draft).0, "/attachments/0/contentType", "{bad}");
     }
 }
