@@ -42,6 +42,17 @@ pub enum Security {
     None,
 }
 
+impl Security {
+    /// Its name in JSON and keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Starttls => "starttls",
+            Self::None => "none",
+        }
+    }
+}
+
 /// When a copy of what was sent is put into the Sent folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -284,7 +295,7 @@ impl Server {
             protocol.name(),
             &self.host.to_ascii_lowercase(),
             &port,
-            &format!("{:?}", self.security),
+            self.security.name(),
             auth,
             if self.verify_certificate { "verify" } else { "any" },
         ];
