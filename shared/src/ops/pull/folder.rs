@@ -50,7 +50,8 @@ pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>, na
     let mut folder = Folder { name, source, ledger, uidvalidity: selected.uid_validity, last, suspect };
     let swept = if sweep { Some(folder.sweep(run, client, safe).await?) } else { None };
     folder.walk(run, client, safe).await?;
-    let advanced = folder.last > last;
+    // Also what an interrupted run had stored counts: its rows carry the number of this run.
+    let advanced = folder.last > safe;
     folder.complete(run, &status, swept, advanced).await
 }
 
