@@ -21,6 +21,14 @@ async fn main() -> Result<(), lambda_http::Error> {
                 let tools = tools.clone();
                 move |call| handler::validate(tools.clone(), call)
             }),
+            mount(&routes::DIAGNOSE_ACCOUNT, {
+                let tools = tools.clone();
+                move |call| handler::diagnose_stored(tools.clone(), call)
+            }),
+            mount(&routes::DIAGNOSE, {
+                let tools = tools.clone();
+                move |call| handler::diagnose_given(tools.clone(), call)
+            }),
         ],
     )
     .await

@@ -3,13 +3,17 @@
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
 //! - [`probe`]: does an account work?
+//! - [`diagnose`]: why does it not, and how is it mended?
 //! - [`test_email`]: does an account deliver?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`tokens`]: who calls?
+//! - [`guesses`]: how often may a given password be tried?
 //! - [`fortunes`]: what an account's status says after a success or a failure.
 
+pub mod diagnose;
 pub mod fortunes;
+pub mod guesses;
 pub mod probe;
 pub mod pull;
 pub mod schedule;

@@ -11,7 +11,7 @@ use crate::store::{AccountRow, SecretError, Side, StoreError};
 
 /// How we introduce ourselves to sending servers. A Lambda function has no name of its own; RFC 5321 §4.1.3 asks for
 /// an address literal then, and its public address is not known to it either.
-const HELLO: &str = "127.0.0.1";
+pub(super) const HELLO: &str = "127.0.0.1";
 
 /// Why nobody signed in.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,7 @@ pub async fn open_receiver(
     }
 }
 
-fn place(server: &model::Server, protocol: Protocol) -> Server<'_> {
+pub(super) fn place(server: &model::Server, protocol: Protocol) -> Server<'_> {
     Server {
         protocol,
         host: &server.host,
@@ -148,6 +148,17 @@ pub async fn receiver(
         }
         other => Ok(other?),
     }
+}
+
+/// The stored credential of one side, for whoever connects in a way of its own.
+pub(super) async fn stored_credential(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    (side, server, protocol): (Side, &model::Server, Protocol),
+    now: Timestamp,
+) -> Result<Credential, SignInError> {
+    Keyring { tools, tenant, row, side, server, protocol, now }.credential().await
 }
 
 /// One side of one account, and where its secret is.

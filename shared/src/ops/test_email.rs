@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Tools;
+use super::guesses;
 use super::probe::{credential, millis};
 use super::send::content;
 use super::sign_in::{self, SignInError};
@@ -74,6 +75,7 @@ async fn with_given(
     now: Timestamp,
 ) -> Result<Result<Client<BoxedStream>, SignInError>, Problem> {
     let (server, secrets) = checked(account, given, now)?;
+    let guessed = secrets.password.is_some();
     let secrets = secrets.or(stored(tools, tenant, account, &server, now).await?);
     let credential = match credential(&server.auth, &secrets) {
         Ok(credential) => credential,
@@ -82,7 +84,13 @@ async fn with_given(
             return Err(Problem::invalid(vec![FieldError::new("/smtp/auth/password", "missing", words)]));
         }
     };
-    Ok(sign_in::open_smtp(&tools.network, &server, &credential, deadline).await.map_err(SignInError::from))
+    if !guessed {
+        return Ok(sign_in::open_smtp(&tools.network, &server, &credential, deadline).await.map_err(SignInError::from));
+    }
+    let admitted = guesses::admit_smtp(tools, tenant, &server, now).await?;
+    let opened = sign_in::open_smtp(&tools.network, &server, &credential, deadline).await;
+    admitted.settle([opened.as_ref().is_err_and(Error::is_auth_refusal), false]).await?;
+    Ok(opened.map_err(SignInError::from))
 }
 
 /// The given side by the rules of an account's; without `auth` it signs in as the stored one does.

@@ -8,6 +8,7 @@
 //! | account | `T#<tenant>#A` | `<account>` | |
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due |
@@ -190,6 +191,12 @@ pub(super) fn tokens(tenant: &Tenant) -> String {
 
 pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
     key(tokens(tenant), hash)
+}
+
+/// What is refused is counted by server and user, whatever their letter case.
+pub(super) fn guesses(tenant: &Tenant, host: &str, username: &str) -> Key {
+    let id = MessageId::derived(&["guess", &host.to_lowercase(), &username.to_lowercase()]);
+    key(format!("T#{tenant}#G"), id.as_str())
 }
 
 /// Ledgers and lease of a mailbox; as an index key, its messages.

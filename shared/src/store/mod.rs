@@ -10,6 +10,7 @@ mod compact;
 mod cursor;
 mod error;
 mod files;
+pub mod guesses;
 pub mod keys;
 mod leases;
 mod ledgers;
@@ -31,6 +32,7 @@ pub use accounts::{AccountRow, Accounts, Expect};
 pub use cursor::Page;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
+pub use guesses::Guesses;
 pub use keys::{MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
@@ -66,6 +68,8 @@ pub struct Store {
     pub outbox: Outbox,
     /// Sources, attachments and large bodies.
     pub files: Files,
+    /// Refused sign-ins with given passwords.
+    pub guesses: Guesses,
     /// Passwords and their like.
     pub secrets: Secrets,
     /// Work for other functions.
@@ -87,6 +91,7 @@ impl Store {
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
+            guesses: Guesses::new(table.clone()),
             outbox: Outbox::new(table, files.clone()),
             files,
             secrets: Secrets::new(clients.secrets, settings.secret_cache_seconds),
