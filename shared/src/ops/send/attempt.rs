@@ -108,8 +108,9 @@ impl<'a> Courier<'a> {
             return Ok(Some(Early::Decided));
         };
         let settings = &self.tools.settings;
-        // Time to talk, and to write 50 MB over a slow line.
-        client.set_deadline(Deadline::after(settings.reply * 5));
+        // Time to talk, and to write 50 MB over a slow line. Whoever waits for the answer waits for no slow envelope.
+        let long = Deadline::after(settings.reply * 5);
+        client.set_deadline(begin_by.map_or(long, |by| by.min(long)));
         let places: Vec<usize> = (0..recipients.len()).filter(|place| is_pending(&recipients[*place])).collect();
         let addresses: Vec<String> = places.iter().map(|place| recipients[*place].address.clone()).collect();
         let failed = |recipients: &mut [Recipient], error: &mail::Error| {
@@ -117,6 +118,10 @@ impl<'a> Courier<'a> {
         };
         let envelope = match client.envelope(&row.from.address, &addresses, content.size(), content.eight_bit()).await {
             Ok(envelope) => envelope,
+            Err(error) if error.code == ProbeCode::Timeout && is_over(begin_by) => {
+                self.client = None;
+                return Ok(Some(Early::TooLate));
+            }
             Err(error) => {
                 failed(recipients, &error);
                 return Ok(Some(Early::Decided));
@@ -133,14 +138,15 @@ impl<'a> Courier<'a> {
                 Err(refusal) => refused(&mut recipients[place], refusal),
             }
         }
-        let Some(transaction) = envelope.transaction else {
+        let Some(mut transaction) = envelope.transaction else {
             return Ok(Some(Early::Decided));
         };
-        if begin_by.is_some_and(|by| by.left().is_zero()) {
+        if is_over(begin_by) {
             // Dropped before DATA: the server forgets it with the connection.
             self.client = None;
             return Ok(Some(Early::TooLate));
         }
+        transaction.set_deadline(long);
         let ready = match transaction.start().await {
             Ok(ready) => ready,
             Err(error) => {
@@ -184,7 +190,7 @@ impl<'a> Courier<'a> {
             SignInError::NoPassword => sign_in::no_password(),
             SignInError::Mail(error) => error,
         };
-        if error.code == ProbeCode::Timeout && begin_by.is_some_and(|by| by.left().is_zero()) {
+        if error.code == ProbeCode::Timeout && is_over(begin_by) {
             return self.write(row, postponed(row, now)).await;
         }
         fortunes::record(self.tools, self.tenant, self.account, Fortune::Failed(&error.verdict(0)), now).await?;
@@ -235,6 +241,11 @@ fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
         Data::NotHandedOver(error) => not_handed_over(recipient, error),
         Data::Unknown(error) => in_doubt(recipient, &error.detail, row.on_unknown),
     }
+}
+
+/// The caller's time is up; a worker has none to be up.
+fn is_over(begin_by: Option<Deadline>) -> bool {
+    begin_by.is_some_and(|by| by.left().is_zero())
 }
 
 fn pending(recipients: &mut [Recipient]) -> impl Iterator<Item = &mut Recipient> {
