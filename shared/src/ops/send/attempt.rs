@@ -1,5 +1,8 @@
 //! One attempt at one message; several messages of an account share a connection.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use super::content;
 use super::verdicts::{in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
 use crate::mail::smtp::{Client, Content, Outcome as Data};
@@ -55,6 +58,14 @@ impl<'a> Courier<'a> {
         row: OutgoingRow,
         begin_by: Option<Deadline>,
     ) -> Result<Attempt, StoreError> {
+        let (tools, tenant, claim) = (self.tools, self.tenant, row.clone());
+        tokio::select! {
+            done = self.carry(row, begin_by) => done,
+            never = hold(tools, tenant, &claim) => match never {},
+        }
+    }
+
+    async fn carry(&mut self, row: OutgoingRow, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
         let mut recipients = row.recipients.clone();
         let source = match content::source(&self.tools.store, self.tenant, &row).await {
             Ok(source) => source,
@@ -233,6 +244,21 @@ impl<'a> Courier<'a> {
     }
 }
 
+/// Holds the claim for as long as the dialogue before the message takes. A server may take longer to greet and to
+/// think about recipients than a claim lasts: without this, the next worker would take the message from every one
+/// before it, and none would ever hand it over.
+async fn hold(tools: &Tools, tenant: &Tenant, claim: &OutgoingRow) -> Infallible {
+    let lease = tools.settings.lease_seconds;
+    loop {
+        tokio::time::sleep(Duration::from_secs(lease.into()) / 2).await;
+        match tools.store.outbox.hold(tenant, claim, Timestamp::now().plus_seconds(lease.into())).await {
+            Ok(true) => {}
+            Ok(false) => return std::future::pending().await,
+            Err(error) => tracing::debug!(%error, id = %claim.id, "the claim was not held longer; tried again"),
+        }
+    }
+}
+
 /// The reply to the final dot, for one recipient that the server had accepted.
 fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
     match data {
@@ -252,6 +278,6 @@ fn pending(recipients: &mut [Recipient]) -> impl Iterator<Item = &mut Recipient>
     recipients.iter_mut().filter(|recipient| is_pending(recipient))
 }
 
-fn seconds(duration: std::time::Duration) -> i64 {
+fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
