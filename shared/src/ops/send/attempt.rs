@@ -28,6 +28,8 @@ pub(super) struct Courier<'a> {
     tenant: &'a Tenant,
     account: &'a AccountRow,
     client: Option<Client<BoxedStream>>,
+    /// The server's no to the credential: one is enough for all messages of the account.
+    refused: Option<mail::Error>,
 }
 
 /// How far an attempt came before the message could be handed over.
@@ -42,7 +44,7 @@ enum Early {
 
 impl<'a> Courier<'a> {
     pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow) -> Self {
-        Self { tools, tenant, account, client: None }
+        Self { tools, tenant, account, client: None, refused: None }
     }
 
     /// Says goodbye.
@@ -78,6 +80,10 @@ impl<'a> Courier<'a> {
                 return self.conclude(&row, recipients).await;
             }
         };
+        if let Some(error) = &self.refused {
+            pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, error));
+            return self.conclude(&row, recipients).await;
+        }
         if let Err(failure) = self.open(begin_by).await {
             return self.unconnected(&row, recipients, failure, begin_by).await;
         }
@@ -204,9 +210,18 @@ impl<'a> Courier<'a> {
         if error.code == ProbeCode::Timeout && is_over(begin_by) {
             return self.write(row, postponed(row, now)).await;
         }
-        fortunes::record(self.tools, self.tenant, self.account, Fortune::Failed(&error.verdict(0)), now).await?;
+        self.note(Fortune::Failed(&error.verdict(0)), now).await;
         pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
+        // A server locks whoever insists: fifty messages of a job must not be fifty refused logins.
+        self.refused = Some(error).filter(mail::Error::is_auth_refusal);
         self.conclude(row, recipients).await
+    }
+
+    /// How the account fares is for people to read: that it cannot be noted changes nothing for the message.
+    async fn note(&self, fortune: Fortune<'_>, now: Timestamp) {
+        if let Err(error) = fortunes::record(self.tools, self.tenant, self.account, fortune, now).await {
+            tracing::warn!(%error, "the account's status was not noted");
+        }
     }
 
     /// What was accepted cannot be composed any more: a file has gone, or our own storage is in trouble.
@@ -230,7 +245,7 @@ impl<'a> Courier<'a> {
         let sent = outcome.sent_at.is_some() && row.sent_at.is_none();
         let attempt = self.write(row, outcome).await?;
         if sent {
-            fortunes::record(self.tools, self.tenant, self.account, Fortune::Sent, now).await?;
+            self.note(Fortune::Sent, now).await;
         }
         Ok(attempt)
     }
