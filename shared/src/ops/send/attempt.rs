@@ -93,7 +93,7 @@ impl<'a> Courier<'a> {
             self.client = None;
         }
         match early {
-            Ok(Some(Early::TooLate | Early::Unmarked)) => self.write(&row, postponed(&row, Timestamp::now())).await,
+            Ok(Some(Early::TooLate | Early::Unmarked)) => self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await,
             Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
@@ -202,13 +202,13 @@ impl<'a> Courier<'a> {
         let error = match failure {
             SignInError::Store(error) => {
                 tracing::warn!(%error, id = %row.id, "the credential cannot be read now; tried again");
-                return self.write(row, postponed(row, now)).await;
+                return self.write(row, postponed(row, &self.tools.settings, now)).await;
             }
             SignInError::NoPassword => sign_in::no_password(),
             SignInError::Mail(error) => error,
         };
         if error.code == ProbeCode::Timeout && is_over(begin_by) {
-            return self.write(row, postponed(row, now)).await;
+            return self.write(row, postponed(row, &self.tools.settings, now)).await;
         }
         self.note(Fortune::Failed(&error.verdict(0)), now).await;
         pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
