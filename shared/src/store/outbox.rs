@@ -207,7 +207,8 @@ impl Outbox {
             (":sending", text(state_name(SendState::Sending))),
         ];
         let claimed = "#attempt = :attempt AND #state = :sending AND attribute_not_exists(#phase)";
-        let done = self.table.update(&keys::message(tenant, &row.id), "SET #due = :until", Some(claimed), values).await?;
+        let done =
+            self.table.update(&keys::message(tenant, &row.id), "SET #due = :until", Some(claimed), values).await?;
         Ok(matches!(done, Write::Done(_)))
     }
 

@@ -93,7 +93,9 @@ impl<'a> Courier<'a> {
             self.client = None;
         }
         match early {
-            Ok(Some(Early::TooLate | Early::Unmarked)) => self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await,
+            Ok(Some(Early::TooLate | Early::Unmarked)) => {
+                self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await
+            }
             Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
