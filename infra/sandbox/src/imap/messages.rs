@@ -227,7 +227,7 @@ impl Selected<'_> {
 }
 
 fn read_only() -> Outcome {
-    Outcome::new("NO [READ-ONLY] Examined only")
+    Outcome::new("NO Examined only")
 }
 
 /// UIDs as a set, runs as ranges.

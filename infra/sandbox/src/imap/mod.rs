@@ -100,7 +100,7 @@ impl Dialogue for Imap {
     }
 }
 
-/// Reads a command with its literals (RFC 3501 §4.3, RFC 7888 §4).
+/// Reads a command with its literals (RFC 3501 §4.3, RFC 7888 §3).
 async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
     let mut command = BytesMut::new();
     loop {

@@ -181,11 +181,11 @@ impl Pop3 {
 
     fn judge(&mut self, user: &str, password: &str) -> Answer {
         let Some(address) = self.core.store.login(user, password) else {
-            // RFC 3206 §4
+            // RFC 3206 §5
             return Answer::line("-ERR [AUTH] wrong user name or password");
         };
         let Some(maildrop) = Maildrop::open(Arc::clone(&self.core), address) else {
-            // RFC 2449 §8.1.1
+            // RFC 2449 §8.1.2
             return Answer::line("-ERR [IN-USE] another session has the mailbox");
         };
         let answer = Answer::line(format!("+OK {} messages", maildrop.count()));

@@ -91,7 +91,7 @@ impl Dialogue for Smtp {
             Moment::Sasl => self.sasl(input.bytes.trim_ascii_end()),
             Moment::Data => self.data(&input.bytes),
             // RFC 5321 §4.5.3.1.9
-            Moment::Broken => Answer::line("500 5.5.6 Line too long").then(Next::Close),
+            Moment::Broken => Answer::line("500 5.5.2 Line too long").then(Next::Close),
         }
     }
 
@@ -229,8 +229,8 @@ impl Smtp {
             return Answer::line("503 5.5.1 AUTH comes once, after EHLO and before MAIL");
         }
         if !self.core.may_log_in(self.tls) {
-            // RFC 4954 §6
-            return Answer::line("538 5.7.11 Encryption required for this login");
+            // RFC 3207 §4
+            return Answer::line("530 5.7.0 STARTTLS before a login");
         }
         let (mechanism, initial) = split(arguments);
         // A single = is an empty initial response (RFC 4954 §4).

@@ -75,7 +75,7 @@ pub(super) fn unstuff(wire: &Bytes) -> Bytes {
     plain.into()
 }
 
-/// What a client must not send (RFC 5321 §2.3.8, §4.1.1.4 and §4.5.3.1.6; NUL: RFC 5322 §2.2).
+/// What a client must not send (RFC 5321 §2.3.8, §4.1.1.4 and §4.5.3.1.6; NUL: RFC 5322 §2.1).
 pub(super) fn fault(message: &[u8]) -> Option<&'static str> {
     let mut start = 0;
     for at in memchr::memchr3_iter(b'\r', b'\n', 0, message) {
