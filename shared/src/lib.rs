@@ -1,5 +1,6 @@
 //! Halfpenny.
 
+pub mod events;
 pub mod http;
 pub mod logging;
 pub mod mail;

@@ -1,2 +1,34 @@
-//! config
-fn main() {}
+//! `config`: accounts and tokens; also what needs no token at all.
+
+mod accounts;
+mod tokens;
+
+use shared::http::{Reply, mount, open, openapi, routes, serve};
+use shared::model::views::Health;
+use shared::ops::Tools;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::logging::init();
+    let tools = Tools::from_env().await?;
+    let budget = tools.settings.http_budget;
+    macro_rules! with_tools {
+        ($handler:path) => {{
+            let tools = tools.clone();
+            move |call| $handler(tools.clone(), call)
+        }};
+    }
+    let mounts = vec![
+        open(&routes::HEALTH, || Reply::ok(&Health { status: "ok", version: env!("CARGO_PKG_VERSION") })),
+        open(&routes::OPENAPI, || Reply::ok(&openapi::document())),
+        open(&routes::DOCS, || Ok(Reply::bytes("text/html; charset=utf-8", openapi::page().into_bytes()))),
+        mount(&routes::ACCOUNTS_LIST, with_tools!(accounts::list)),
+        mount(&routes::ACCOUNT_PUT, with_tools!(accounts::put)),
+        mount(&routes::ACCOUNT_GET, with_tools!(accounts::get)),
+        mount(&routes::ACCOUNT_DELETE, with_tools!(accounts::delete)),
+        mount(&routes::TOKEN_CREATE, with_tools!(tokens::create)),
+        mount(&routes::TOKENS_LIST, with_tools!(tokens::list)),
+        mount(&routes::TOKEN_DELETE, with_tools!(tokens::delete)),
+    ];
+    serve(budget, mounts).await
+}

@@ -1,2 +1,32 @@
-//! messages
-fn main() {}
+//! `messages`: list and read stored mail.
+
+mod filter;
+mod handler;
+
+use shared::http::{mount, routes, serve};
+use shared::ops::Tools;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::logging::init();
+    let tools = Tools::from_env().await?;
+    let budget = tools.settings.http_budget;
+    serve(budget, vec![
+        mount(&routes::MESSAGES_LIST, {
+            let tools = tools.clone();
+            move |call| handler::list(tools.clone(), call)
+        }),
+        mount(&routes::MESSAGE_GET, {
+            let tools = tools.clone();
+            move |call| handler::get(tools.clone(), call)
+        }),
+        mount(&routes::MESSAGE_SOURCE, {
+            let tools = tools.clone();
+            move |call| handler::source(tools.clone(), call)
+        }),
+        mount(&routes::MESSAGE_ATTACHMENT, {
+            let tools = tools.clone();
+            move |call| handler::attachment(tools.clone(), call)
+        }),
+    ]).await
+}

@@ -1,2 +1,23 @@
-//! pull
-fn main() {}
+//! `pull`: pull mailboxes on demand.
+
+mod handler;
+
+use shared::http::{mount, routes, serve};
+use shared::ops::Tools;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::logging::init();
+    let tools = Tools::from_env().await?;
+    let budget = tools.settings.http_budget;
+    serve(budget, vec![
+        mount(&routes::PULL, {
+            let tools = tools.clone();
+            move |call| handler::pull(tools.clone(), call)
+        }),
+        mount(&routes::PULL_ALL, {
+            let tools = tools.clone();
+            move |call| handler::pull_all(tools.clone(), call)
+        }),
+    ]).await
+}

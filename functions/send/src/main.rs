@@ -1,2 +1,23 @@
-//! send
-fn main() {}
+//! `send`: accept mail and send it.
+
+mod handler;
+
+use shared::http::{mount, routes, serve};
+use shared::ops::Tools;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::logging::init();
+    let tools = Tools::from_env().await?;
+    let budget = tools.settings.http_budget;
+    serve(budget, vec![
+        mount(&routes::SEND, {
+            let tools = tools.clone();
+            move |call| handler::send(tools.clone(), call)
+        }),
+        mount(&routes::OUTBOX_GET, {
+            let tools = tools.clone();
+            move |call| handler::outgoing(tools.clone(), call)
+        }),
+    ]).await
+}

@@ -1,2 +1,23 @@
-//! validate
-fn main() {}
+//! `validate`: check settings: does an account work?
+
+mod handler;
+
+use shared::http::{mount, routes, serve};
+use shared::ops::Tools;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    shared::logging::init();
+    let tools = Tools::from_env().await?;
+    let budget = tools.settings.http_budget;
+    serve(budget, vec![
+        mount(&routes::VERIFY, {
+            let tools = tools.clone();
+            move |call| handler::verify(tools.clone(), call)
+        }),
+        mount(&routes::VALIDATE, {
+            let tools = tools.clone();
+            move |call| handler::validate(tools.clone(), call)
+        }),
+    ]).await
+}

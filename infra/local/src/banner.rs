@@ -25,7 +25,7 @@ pub(crate) fn render(url: &str, token: &str, data: &str, mailbox: Option<Mailbox
         },
     );
     format!(
-        "ready {url}\ntoken {token}\n\nFor tools: source {data}/env. Logs: {data}/log. Stop: Ctrl-C.\n{block}"
+        "ready {url}\ntoken {token}\n\nFor tools: set -a; source {data}/env. Logs: {data}/log. Stop: Ctrl-C.\n{block}"
     )
 }
 

@@ -32,6 +32,17 @@ impl Reply {
         Ok(Self::json(StatusCode::ACCEPTED, "application/json", value)?.header(LOCATION, location))
     }
 
+    /// 202 for what was queued and has no place of its own.
+    pub fn queued(value: &impl Serialize) -> Result<Self, Problem> {
+        Self::json(StatusCode::ACCEPTED, "application/json", value)
+    }
+
+    /// Marks an answer that was not produced by this call: its Idempotency-Key had been used before.
+    #[must_use]
+    pub fn replayed(self) -> Self {
+        self.header(HeaderName::from_static("idempotency-replayed"), "true")
+    }
+
     /// 204.
     pub fn no_content() -> Self {
         Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Vec::new() }
@@ -77,7 +88,7 @@ impl Reply {
 
     /// The version of what is answered (RFC 9110 §8.8.3).
     #[must_use]
-    pub fn etag(self, version: u64) -> Self {
+    pub fn etag(self, version: &str) -> Self {
         self.header(ETAG, &format!("\"{version}\""))
     }
 

@@ -16,8 +16,8 @@ use super::limits::LINE_BYTES;
 use crate::model::{Phase, ProbeCode};
 
 /// What a protocol client talks over: a TCP stream, TLS, or a test's pipe.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 /// A secured stream, whatever it is made of.
 pub type BoxedStream = Box<dyn Stream>;

@@ -259,6 +259,16 @@ pub struct Passwords {
     pub receive: Option<SecretString>,
 }
 
+impl Passwords {
+    /// Pointers of the passwords that an account's settings ask for and that were not given.
+    pub fn missing(&self, account: &Account) -> Vec<&'static str> {
+        let wants = |server: &Server| matches!(server.auth, Auth::Password { .. });
+        let smtp = account.smtp.as_ref().is_some_and(wants) && self.smtp.is_none();
+        let receive = account.receive.as_ref().is_some_and(|receive| wants(&receive.server)) && self.receive.is_none();
+        [(smtp, "/smtp/auth/password"), (receive, "/receive/auth/password")].into_iter().filter_map(|(missing, pointer)| missing.then_some(pointer)).collect()
+    }
+}
+
 impl Server {
     /// What a password belongs to: it is never sent to a server with another fingerprint.
     pub fn fingerprint(&self, protocol: Protocol) -> String {

@@ -3,8 +3,10 @@
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
 //! - [`probe`]: does an account work?
+//! - [`test_email`]: does an account deliver?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`tokens`]: who calls?
 //! - [`fortunes`]: what an account's status says after a success or a failure.
 
 pub mod fortunes;
@@ -13,6 +15,8 @@ pub mod pull;
 pub mod schedule;
 pub mod send;
 pub mod sign_in;
+pub mod test_email;
+pub mod tokens;
 
 use std::sync::Arc;
 

@@ -92,7 +92,7 @@ async fn met(client: smtp::Client<BoxedStream>) -> Found {
     let reply = client.signed_in().cloned();
     client.quit().await;
     match reply {
-        Some(reply) => Found { phase: Phase::Auth, code: Some(reply.code), words: [Some(reply.code.to_string()), reply.enhanced, Some(reply.text)].into_iter().flatten().collect::<Vec<_>>().join(" ") },
+        Some(reply) => Found { phase: Phase::Auth, code: Some(reply.code), words: reply.to_string() },
         None => Found { phase: Phase::Capabilities, code: None, words: "connected; no sign-in was asked for".to_owned() },
     }
 }
@@ -153,6 +153,6 @@ fn summed(smtp: Option<Verdict>, receive: Option<Verdict>) -> Probe {
     Probe { success, smtp, receive }
 }
 
-fn millis(started: Instant) -> u64 {
+pub(super) fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

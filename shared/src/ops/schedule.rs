@@ -76,7 +76,7 @@ pub fn rhythm(entry: &PollEntry, tick_seconds: u32) -> Rhythm {
 }
 
 /// Spreads mailboxes over the slots of their interval.
-fn slot(tenant: &Tenant, account: &AccountId) -> u64 {
+pub fn slot(tenant: &Tenant, account: &AccountId) -> u64 {
     let id = MessageId::derived(&["slot", tenant.as_str(), account.as_str()]);
     u64::from_str_radix(&id.as_str()[..16], 16).unwrap_or_default()
 }

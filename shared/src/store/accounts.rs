@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{SecretRef, StoreError, messages::Page, table::Table};
+use super::{
+    SecretRef, StoreError,
+    cursor::{self, Page},
+    keys, random,
+    table::{Table, Values, Write, item, row, text, text_of},
+};
 use crate::model::{Account, AccountId, Tenant};
 
 /// An account as stored.
@@ -28,6 +33,18 @@ pub enum Expect {
     Any,
 }
 
+impl Expect {
+    fn condition(&self) -> (Option<&'static str>, Values<'static>) {
+        match self {
+            Self::Absent => (Some("attribute_not_exists(#pk)"), Vec::new()),
+            Self::Version(version) => (Some("#version = :version"), vec![(":version", text(version))]),
+            Self::Any => (None, Vec::new()),
+        }
+    }
+}
+
+const CONFLICT: StoreError = StoreError::Conflict { what: "the account" };
+
 /// Accounts, by tenant and name.
 #[derive(Clone, Debug)]
 pub struct Accounts {
@@ -41,27 +58,40 @@ impl Accounts {
 
     /// One account.
     pub async fn get(&self, tenant: &Tenant, account: &AccountId) -> Result<Option<AccountRow>, StoreError> {
-        todo!()
+        self.table.get(&keys::account(tenant, account)).await?.map(row).transpose()
     }
 
     /// A tenant's accounts by name, `limit` at a time.
     pub async fn list(&self, tenant: &Tenant, limit: u32, cursor: Option<&str>) -> Result<Page<AccountRow>, StoreError> {
-        todo!()
+        cursor::rows(&self.table, keys::accounts(tenant), limit, cursor).await
     }
 
     /// Writes an account under a new version, which it returns.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where `expected` does not hold.
-    pub async fn put(&self, tenant: &Tenant, row: AccountRow, expected: &Expect) -> Result<AccountRow, StoreError> {
-        todo!()
+    pub async fn put(&self, tenant: &Tenant, mut row: AccountRow, expected: &Expect) -> Result<AccountRow, StoreError> {
+        row.version = random::hex(8);
+        let item = item(&keys::account(tenant, &row.account.account), &row)?;
+        let (condition, values) = expected.condition();
+        match self.table.put(item, condition, values).await? {
+            Write::Done(_) => Ok(row),
+            // The answer got lost and the SDK asked again: it is our own version that is there.
+            Write::Refused(Some(old)) if text_of(&old, "version") == Some(&row.version) => Ok(row),
+            Write::Refused(_) => Err(CONFLICT),
+        }
     }
 
-    /// Deletes an account's settings; false: there were none.
+    /// Deletes an account's settings; false: there were none (any more).
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where `expected` does not hold.
     pub async fn delete(&self, tenant: &Tenant, account: &AccountId, expected: &Expect) -> Result<bool, StoreError> {
-        todo!()
+        let (condition, values) = expected.condition();
+        match self.table.delete(&keys::account(tenant, account), condition, values).await? {
+            Write::Done(old) => Ok(!old.is_empty()),
+            Write::Refused(None) => Ok(false),
+            Write::Refused(Some(_)) => Err(CONFLICT),
+        }
     }
 }

@@ -17,7 +17,7 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub async fn load() -> Self {
+    pub(super) async fn load() -> Self {
         // Our own connector with ring: the SDK's default brings aws-lc-rs, whose first handshake costs 30 ms of CPU.
         let connector = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let config = aws_config::defaults(BehaviorVersion::latest())

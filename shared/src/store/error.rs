@@ -50,14 +50,11 @@ pub enum StoreError {
         /// What was to be read or changed.
         what: &'static str,
     },
-    /// What is stored there cannot be read, or what is to be stored cannot be written.
-    #[error("{what} cannot be read or written as stored")]
+    /// What is stored under this key (ids only) cannot be read. Which value is wrong is not told: the words would show it.
+    #[error("{key} cannot be read as stored")]
     Corrupt {
-        /// The key: ids only.
-        what: String,
-        /// Which field, never its value.
-        #[source]
-        source: Option<Source>,
+        /// The key.
+        key: String,
     },
     /// A paging cursor that this list did not give out.
     #[error("the cursor is not one of this list")]
@@ -68,6 +65,21 @@ impl StoreError {
     /// Worth trying again later with nothing changed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
+    }
+
+    /// A service that answers well and does not do its work (yet).
+    pub(super) fn busy(operation: &'static str) -> Self {
+        Self::Unavailable { operation, code: "unprocessed".into(), status: 200, request: String::new(), source: None }
+    }
+
+    /// An answer that broke off.
+    pub(super) fn interrupted(operation: &'static str, source: impl Into<Source>) -> Self {
+        Self::Unavailable { operation, code: "broke off".into(), status: 200, request: String::new(), source: Some(source.into()) }
+    }
+
+    /// A request that the SDK refuses to build.
+    pub(super) fn invalid(operation: &'static str, _: aws_smithy_types::error::operation::BuildError) -> Self {
+        Self::Refused { operation, code: "no request".into(), status: 0, request: String::new() }
     }
 
     /// Somebody else was first.

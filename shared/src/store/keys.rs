@@ -28,10 +28,12 @@
 //! A tenant holds no `#` and no `/` ([`Tenant`]), an account no `#` ([`AccountId`]), an id is hex: so no key can be
 //! read in two ways.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccountId, MessageId, Receive, Tenant};
+use super::table::{Item, text, text_of};
+use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
 pub const DUE_SHARDS: u8 = 8;
@@ -56,6 +58,11 @@ impl Key {
     /// The partition key.
     pub fn pk(&self) -> &str {
         &self.pk
+    }
+
+    /// The key of an item that was read.
+    pub(super) fn of(item: &Item) -> Option<Self> {
+        Some(Self { pk: text_of(item, "pk")?.to_owned(), sk: text_of(item, "sk")?.to_owned() })
     }
 
     /// The sort key.
@@ -207,6 +214,18 @@ pub(super) fn message(tenant: &Tenant, id: &MessageId) -> Key {
     key(message_items(tenant, id), "M")
 }
 
+/// Where a message stands in its mailbox's time line.
+pub(super) fn by_time(tenant: &Tenant, account: &AccountId, at: Timestamp, id: &MessageId) -> [(String, AttributeValue); 2] {
+    [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(format!("{at}#{id}")))]
+}
+
+/// Account and time of an item that has them as index keys only.
+pub(super) fn by_time_of(item: &Item) -> Option<(AccountId, Timestamp)> {
+    let (_, account) = text_of(item, "lpk")?.split_once("#A#")?;
+    let (at, _) = text_of(item, "lsk")?.split_once('#')?;
+    Some((AccountId::new(account).ok()?, Timestamp::parse(at)?))
+}
+
 pub(super) fn body(tenant: &Tenant, id: &MessageId, fingerprint: &str) -> Key {
     key(message_items(tenant, id), format!("B#{}", head(fingerprint)))
 }
@@ -267,4 +286,74 @@ fn head(fingerprint: &str) -> &str {
 
 fn shard(name: &str, shards: u8) -> u8 {
     digest(&SHA256, name.as_bytes()).as_ref()[0] % shards
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(tenant: &Tenant) -> Vec<Key> {
+        let box_ = AccountId::new("box").unwrap();
+        let id = MessageId::derived(&["x"]);
+        let source = SourceId("s".into());
+        vec![
+            account(tenant, &box_),
+            status(tenant, &box_),
+            token(tenant, "hash"),
+            ledger(tenant, &box_, &source),
+            lease(tenant, &box_),
+            message(tenant, &id),
+            body(tenant, &id, &"ab".repeat(32)),
+            recipients(tenant, &id, "attempt"),
+        ]
+    }
+
+    #[test]
+    fn every_key_but_shards_begins_with_its_tenant() {
+        let tenant = Tenant::new("one").unwrap();
+        let keys = all(&tenant);
+        assert!(keys.iter().all(|key| key.pk().starts_with("T#one#")), "{keys:?}");
+        let id = MessageId::derived(&["x"]);
+        let account = AccountId::new("box").unwrap();
+        assert_eq!(by_time(&tenant, &account, Timestamp(0), &id)[0].1, text("T#one#A#box"));
+        for object in [raw_object(&tenant, &id), file_object(&tenant, "hash"), body_object(&tenant, &id, "fp")] {
+            assert!(object.starts_with("t/one/"), "{object}");
+        }
+        assert_eq!(secret(&tenant, 0), "halfpenny/one/0");
+        assert!(poll(&tenant, &account).pk().starts_with("POLL#") && poll(&tenant, &account).sk() == "one#box");
+        assert!(due(&id).starts_with("DUE#"));
+    }
+
+    #[test]
+    fn no_two_things_and_no_two_tenants_share_a_key() {
+        // Names that would collide if a part could run into the next one.
+        let tenants = ["a", "a-a", "aa"].map(|name| Tenant::new(name).unwrap());
+        let keys: Vec<Key> = tenants.iter().flat_map(all).collect();
+        let distinct: std::collections::HashSet<&Key> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        // No partition of one kind is that of another: a list of accounts is not a mailbox named "".
+        let box_ = AccountId::new("S").unwrap();
+        assert_ne!(mailbox(&tenants[0], &box_), statuses(&tenants[0]));
+    }
+
+    #[test]
+    fn what_leads_to_a_tenant_is_read_back_or_refused() {
+        let (tenant, id) = (Tenant::new("one").unwrap(), MessageId::derived(&["x"]));
+        assert_eq!(message_of(message(&tenant, &id).pk()), Some((tenant.clone(), id)));
+        let account = AccountId::new("a@b.c").unwrap();
+        assert_eq!(polled(poll(&tenant, &account).sk()), Some((tenant, account)));
+        for wrong in ["", "T#one#M#", "T#One#M#00", "T#one#A#x", "M#00"] {
+            assert_eq!(message_of(wrong), None, "{wrong}");
+        }
+        assert_eq!(polled("one"), None);
+    }
+
+    #[test]
+    fn shards_are_used_evenly_enough() {
+        let mut counts = [0; DUE_SHARDS as usize];
+        for number in 0..800 {
+            counts[usize::from(shard(&number.to_string(), DUE_SHARDS))] += 1;
+        }
+        assert!(counts.iter().all(|&count| count > 50), "{counts:?}");
+    }
 }

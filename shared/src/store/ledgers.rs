@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, keys::SourceId, table::Table};
+use super::{
+    StoreError,
+    keys::{self, Key, SourceId},
+    random,
+    table::{Query, Table, Write, item, number, row, text, text_of},
+};
 use crate::model::{AccountId, Tenant, Timestamp};
 
 /// How far pulling one source has come. Written only when there is news.
@@ -96,7 +101,8 @@ impl Ledgers {
 
     /// The ledger of a source, a new one where there is none. Strongly consistent.
     pub async fn load(&self, tenant: &Tenant, account: &AccountId, source: &SourceId) -> Result<Ledger, StoreError> {
-        todo!()
+        let item = self.table.get(&keys::ledger(tenant, account, source)).await?;
+        item.map_or_else(|| Ok(Ledger::new(source.clone())), row)
     }
 
     /// Writes a ledger over the version that was read, and counts its version up.
@@ -104,11 +110,33 @@ impl Ledgers {
     /// # Errors
     /// [`StoreError::Conflict`]: another puller wrote it meanwhile; stop.
     pub async fn save(&self, tenant: &Tenant, account: &AccountId, ledger: &mut Ledger) -> Result<(), StoreError> {
-        todo!()
+        let (read, writer) = (ledger.version, random::hex(8));
+        let next = Ledger { version: read + 1, ..ledger.clone() };
+        let mut item = item(&keys::ledger(tenant, account, &ledger.source), &next)?;
+        item.insert("writer".to_owned(), text(&writer));
+        let written = match read {
+            0 => self.table.put(item, Some("attribute_not_exists(#pk)"), Vec::new()).await?,
+            read => self.table.put(item, Some("#version = :read"), vec![(":read", number(read))]).await?,
+        };
+        match written {
+            Write::Done(_) => {}
+            // The answer got lost and the SDK asked again: it is our own writing that is there.
+            Write::Refused(Some(old)) if text_of(&old, "writer") == Some(&writer) => {}
+            Write::Refused(_) => return Err(StoreError::Conflict { what: "the ledger" }),
+        }
+        *ledger = next;
+        Ok(())
     }
 
     /// Forgets all ledgers of a mailbox, and its lease.
     pub async fn delete(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
-        todo!()
+        let values = vec![(":pk", text(keys::mailbox(tenant, account)))];
+        let query = Query { condition: "#pk = :pk", values, projection: Some("#pk, #sk"), ..Query::default() };
+        for item in self.table.query_all(query).await? {
+            if let Some(key) = Key::of(&item) {
+                self.table.delete(&key, None, Vec::new()).await?;
+            }
+        }
+        Ok(())
     }
 }

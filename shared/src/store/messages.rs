@@ -2,7 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::{StoreError, keys::MessageKey, outgoing::OutgoingRow, table::Table};
+use serde_json::{Map, Value};
+
+use super::{
+    StoreError, compact,
+    cursor::{self, Page},
+    keys::{self, Key},
+    outgoing::{self, OutgoingRow},
+    table::{Item, Query, Table, Write, described, item, number, number_of, row, text, text_of},
+};
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 
 /// A pulled message as stored.
@@ -10,7 +18,7 @@ use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 pub struct Incoming {
     /// What lists show; its id comes from [`super::keys::incoming_id`].
     pub message: Message,
-    /// What it is known by in its source: the text of a [`MessageKey`].
+    /// What it is known by in its source: the text of a [`super::MessageKey`].
     pub key: String,
     /// Number of the pull run that stored it.
     pub run: u64,
@@ -19,6 +27,7 @@ pub struct Incoming {
 }
 
 /// A stored message.
+#[allow(clippy::large_enum_variant)] // pages of them are read, shown and dropped: a box each would only cost
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoredMessage {
     /// Pulled.
@@ -45,15 +54,6 @@ pub struct Known {
     pub stored_at: Timestamp,
 }
 
-/// One page of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page<T> {
-    /// At most as many as asked for; fewer does not mean the end.
-    pub items: Vec<T>,
-    /// How to go on; none at the end.
-    pub next_cursor: Option<String>,
-}
-
 /// Which part of a mailbox's time line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
@@ -77,17 +77,29 @@ impl Messages {
     /// Stores a pulled message unless it is there. Repeating it is harmless, and the repetition within one run counts
     /// as new, so that an answer that got lost does not hide a message from its run.
     pub async fn insert_incoming(&self, tenant: &Tenant, row: &Incoming) -> Result<Inserted, StoreError> {
-        todo!()
+        let item = incoming_item(tenant, row)?;
+        match self.table.put(item, Some("attribute_not_exists(#pk)"), Vec::new()).await? {
+            Write::Done(_) => Ok(Inserted::New),
+            Write::Refused(Some(old)) if number_of(&old, "run") == Some(row.run) => Ok(Inserted::New),
+            Write::Refused(_) => Ok(Inserted::AlreadyThere),
+        }
     }
 
     /// Which of these ids are stored, read strongly consistent; half a unit each.
     pub async fn known(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<HashMap<MessageId, Known>, StoreError> {
-        todo!()
+        let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
+        let items = self.table.batch_get(&keys, Some("#pk, #sk, #run, #at")).await?;
+        items.iter().map(known).collect()
     }
 
     /// One message.
     pub async fn get(&self, tenant: &Tenant, id: &MessageId) -> Result<Option<StoredMessage>, StoreError> {
-        todo!()
+        let Some(item) = self.table.get(&keys::message(tenant, id)).await? else {
+            return Ok(None);
+        };
+        let mut message = stored(item)?;
+        outgoing::complete(&self.table, tenant, [&mut message].into_iter().filter_map(StoredMessage::outgoing)).await?;
+        Ok(Some(message))
     }
 
     /// A mailbox's messages, newest first. Strongly consistent rows behind an eventually consistent index.
@@ -95,11 +107,124 @@ impl Messages {
     /// # Errors
     /// [`StoreError::Cursor`] for a cursor of another list, or an altered one.
     pub async fn list(&self, tenant: &Tenant, account: &AccountId, range: Range, limit: u32, cursor: Option<&str>) -> Result<Page<StoredMessage>, StoreError> {
-        todo!()
+        let (ids, next_cursor) = self.time_line(tenant, account, range, limit, cursor).await?;
+        let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
+        let items = self.table.batch_get(&keys, None).await?;
+        let mut found = HashMap::new();
+        for item in items {
+            let message = stored(item)?;
+            found.insert(message.id().clone(), message);
+        }
+        outgoing::complete(&self.table, tenant, found.values_mut().filter_map(StoredMessage::outgoing)).await?;
+        // A message that was deleted a moment ago may still stand in the index.
+        Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next_cursor })
     }
 
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.
     pub async fn delete(&self, tenant: &Tenant, id: &MessageId) -> Result<bool, StoreError> {
-        todo!()
+        let values = vec![(":pk", text(keys::message_items(tenant, id)))];
+        let query = Query { condition: "#pk = :pk", values, projection: Some("#pk, #sk"), ..Query::default() };
+        let deleted = self.table.delete(&keys::message(tenant, id), None, Vec::new()).await?;
+        for item in self.table.query_all(query).await? {
+            if let Some(key) = Key::of(&item) {
+                self.table.delete(&key, None, Vec::new()).await?;
+            }
+        }
+        Ok(matches!(deleted, Write::Done(old) if !old.is_empty()))
     }
+
+    /// Ids of one page, newest first, and the cursor behind them.
+    async fn time_line(&self, tenant: &Tenant, account: &AccountId, range: Range, limit: u32, cursor: Option<&str>) -> Result<(Vec<MessageId>, Option<String>), StoreError> {
+        let list = keys::mailbox(tenant, account);
+        let before = range.before.map_or("~".to_owned(), |before| before.to_string());
+        let after = cursor.map(|cursor| cursor::open(&list, cursor)).transpose()?;
+        let since = range.since.map_or("0".to_owned(), |since| since.to_string());
+        // BETWEEN holds both ends: a sort key is longer than the time it begins with, so `before` never meets one.
+        let upper = after.clone().filter(|after| *after < before).unwrap_or(before);
+        if upper < since {
+            return Ok((Vec::new(), None));
+        }
+        let query = Query {
+            index: Some(keys::BY_TIME),
+            condition: "#lpk = :list AND #lsk BETWEEN :since AND :upper",
+            values: vec![(":list", text(&list)), (":since", text(since)), (":upper", text(upper))],
+            descending: true,
+            // One more tells whether there is more; one more may be the cursor's own.
+            limit: Some(limit.saturating_add(2)),
+            projection: Some("#lsk"),
+            ..Query::default()
+        };
+        let (items, mut more) = self.table.query(query).await?;
+        let mut places: Vec<&str> = items.iter().filter_map(|item| text_of(item, "lsk")).filter(|place| Some(*place) != after.as_deref()).collect();
+        more |= places.len() > limit as usize;
+        places.truncate(limit as usize);
+        let next_cursor = places.last().filter(|_| more).map(|place| cursor::seal(&list, place));
+        let ids = places.iter().filter_map(|place| MessageId::new(place.rsplit_once('#')?.1).ok()).collect();
+        Ok((ids, next_cursor))
+    }
+}
+
+impl StoredMessage {
+    /// Its id.
+    pub fn id(&self) -> &MessageId {
+        match self {
+            Self::Incoming(row) => &row.message.id,
+            Self::Outgoing(row) => &row.id,
+        }
+    }
+
+    /// As lists show it.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Incoming(row) => row.message.clone(),
+            Self::Outgoing(row) => row.message(),
+        }
+    }
+
+    fn outgoing(&mut self) -> Option<&mut OutgoingRow> {
+        match self {
+            Self::Incoming(_) => None,
+            Self::Outgoing(row) => Some(row),
+        }
+    }
+}
+
+/// Longest stored key in characters: it is for people, the id says it all.
+const KEY_CHARS: usize = 1024;
+
+fn incoming_item(tenant: &Tenant, row: &Incoming) -> Result<Item, StoreError> {
+    let message = &row.message;
+    let key = keys::message(tenant, &message.id);
+    let packed = compact::packed(message.clone()).map_err(|_| StoreError::Corrupt { key: key.to_string() })?;
+    let mut item = item(&key, &Map::from_iter([("m".to_owned(), packed)]))?;
+    item.extend(keys::by_time(tenant, &message.account, message.received_at, &message.id));
+    let mut name = row.key.clone();
+    compact::cut(&mut name, KEY_CHARS);
+    item.insert("key".to_owned(), text(name));
+    item.insert("run".to_owned(), number(row.run));
+    item.insert("at".to_owned(), number(row.stored_at.0));
+    Ok(item)
+}
+
+fn stored(item: Item) -> Result<StoredMessage, StoreError> {
+    if item.contains_key("fence") {
+        return Ok(StoredMessage::Outgoing(row(item)?));
+    }
+    let read = || {
+        let (_, id) = keys::message_of(text_of(&item, "pk")?)?;
+        let (account, received_at) = keys::by_time_of(&item)?;
+        let fields: Map<String, Value> = serde_dynamo::aws_sdk_dynamodb_1::from_attribute_value(item.get("m")?.clone()).ok()?;
+        let message = compact::unpacked(fields, &id, &account, received_at).ok()?;
+        let stored_at = Timestamp(number_of(&item, "at")?);
+        Some(Incoming { message, key: text_of(&item, "key")?.to_owned(), run: number_of(&item, "run")?, stored_at })
+    };
+    read().map(StoredMessage::Incoming).ok_or_else(|| StoreError::Corrupt { key: described(&item) })
+}
+
+fn known(item: &Item) -> Result<(MessageId, Known), StoreError> {
+    let read = || {
+        let (_, id) = keys::message_of(text_of(item, "pk")?)?;
+        Some((id, Known { run: number_of(item, "run")?, stored_at: Timestamp(number_of(item, "at")?) }))
+    };
+    read().ok_or_else(|| StoreError::Corrupt { key: described(item) })
 }

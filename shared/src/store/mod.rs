@@ -24,15 +24,19 @@ mod status;
 mod table;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 pub use accounts::{AccountRow, Accounts, Expect};
+pub use cursor::Page;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
 pub use keys::{MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
-pub use messages::{Incoming, Inserted, Known, Messages, Page, Range, StoredMessage};
-pub use outbox::{Cancel, Claim, Due, Outbox, Taken};
-pub use outgoing::{BodyPlace, Commit, NewOutgoing, OutgoingRow, Outcome};
+pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
+pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
+pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};

@@ -1,12 +1,23 @@
 //! Messages on their way out. Three writes per send: claim, commit, result; each is conditional on the claim.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::{
     StoreError,
     files::Files,
-    outgoing::{BodyPlace, NewOutgoing, OutgoingRow, Outcome},
-    table::Table,
+    keys::{self, Key},
+    outgoing::{self, BodyPlace, Commit, NewOutgoing, Outcome, OutgoingRow, state_name},
+    random,
+    table::{Item, Query, Table, Values, Write, item, number, number_of, primary, row, text, text_of, value},
 };
-use crate::model::{AccountId, MessageId, SendState, Tenant, Timestamp, send::{Recipient, SendRequest}};
+use crate::model::{
+    AccountId, MessageId, RecipientState, SendState, Tenant, Timestamp,
+    send::{Recipient, SendRequest},
+};
+
+/// Bodies up to this size are items: a write unit per KB is cheaper than a PUT of S3 up to 4 KB, and an item is read
+/// together with the state for a quarter of a GET up to 8 KB.
+const ITEM_BODY_BYTES: usize = 8 << 10;
 
 /// How a new message begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +26,15 @@ pub enum Claim {
     Queued(Timestamp),
     /// Sent by this very invocation, which owns it until then.
     Sending(Timestamp),
+}
+
+/// What came of claiming an id.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claimed {
+    /// It is ours, and durable.
+    Ours(OutgoingRow),
+    /// Somebody was first: the row that is there. Compare the fingerprint.
+    Exists(OutgoingRow),
 }
 
 /// What came of taking a message.
@@ -75,7 +95,15 @@ impl Outbox {
 
     /// Writes the body, before [`Outbox::insert`]. Writing it again is harmless.
     pub async fn put_body(&self, tenant: &Tenant, id: &MessageId, fingerprint: &str, request: &SendRequest) -> Result<BodyPlace, StoreError> {
-        todo!()
+        let json = serde_json::to_vec(request).map_err(|_| StoreError::Corrupt { key: format!("body of message {id}") })?;
+        if json.len() > ITEM_BODY_BYTES {
+            self.files.put_body(tenant, id, fingerprint, json.into()).await?;
+            return Ok(BodyPlace::Object);
+        }
+        let mut body = primary(&keys::body(tenant, id, fingerprint));
+        body.insert("json".to_owned(), AttributeValue::B(json.into()));
+        self.table.put(body, None, Vec::new()).await?;
+        Ok(BodyPlace::Item)
     }
 
     /// The body of a message.
@@ -83,22 +111,77 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Missing`] where it is not there.
     pub async fn body(&self, tenant: &Tenant, row: &OutgoingRow) -> Result<SendRequest, StoreError> {
-        todo!()
+        let key = keys::body(tenant, &row.id, &row.fingerprint);
+        let json = match row.body {
+            BodyPlace::Object => self.files.get_body(tenant, &row.id, &row.fingerprint).await?.to_vec(),
+            BodyPlace::Item => match self.table.get(&key).await?.as_mut().and_then(|item| item.remove("json")) {
+                Some(AttributeValue::B(json)) => json.into_inner(),
+                _ => return Err(StoreError::Missing { what: "the body of the message" }),
+            },
+        };
+        serde_json::from_slice(&json).map_err(|_| StoreError::Corrupt { key: key.to_string() })
     }
 
-    /// Claims the id: the one conditional write that makes a message durable. `Err` holds the row of whoever was first.
-    pub async fn insert(&self, tenant: &Tenant, new: NewOutgoing, claim: Claim) -> Result<Result<OutgoingRow, OutgoingRow>, StoreError> {
-        todo!()
+    /// Claims the id: the one conditional write that makes a message durable.
+    pub async fn insert(&self, tenant: &Tenant, new: NewOutgoing, claim: Claim) -> Result<Claimed, StoreError> {
+        let mut row = OutgoingRow::new(new, random::hex(8));
+        (row.state, row.fence, row.due) = match claim {
+            Claim::Queued(due) => (SendState::Queued, 0, Some(due)),
+            Claim::Sending(until) => (SendState::Sending, 1, Some(until)),
+        };
+        let written = self.recipients(tenant, &row, "", &row.recipients).await?;
+        let all = std::mem::replace(&mut row.recipients, written.0);
+        row.recipients_in = written.1;
+        let mut item = item(&keys::message(tenant, &row.id), &row)?;
+        item.extend(keys::by_time(tenant, &row.account, row.created_at, &row.id));
+        item.insert("duesh".to_owned(), text(keys::due(&row.id)));
+        row.recipients = all;
+        match self.table.put(item, Some("attribute_not_exists(#pk)"), Vec::new()).await? {
+            Write::Done(_) => Ok(Claimed::Ours(row)),
+            // The answer got lost and the SDK asked again: it is our own row that is there.
+            Write::Refused(Some(old)) if is_attempt(&old, &row.attempt) => Ok(Claimed::Ours(row)),
+            Write::Refused(Some(old)) => Ok(Claimed::Exists(self.read(tenant, old).await?)),
+            Write::Refused(None) => Err(StoreError::busy("PutItem")),
+        }
     }
 
     /// One message's state. Strongly consistent.
     pub async fn get(&self, tenant: &Tenant, id: &MessageId) -> Result<Option<OutgoingRow>, StoreError> {
-        todo!()
+        match self.table.get(&keys::message(tenant, id)).await? {
+            Some(item) if item.contains_key("fence") => Ok(Some(self.read(tenant, item).await?)),
+            _ => Ok(None),
+        }
     }
 
     /// Claims a message that is due, or whose claim ran over, for `lease_seconds` from `now`.
     pub async fn take(&self, tenant: &Tenant, id: &MessageId, now: Timestamp, lease_seconds: u32) -> Result<Taken, StoreError> {
-        todo!()
+        let attempt = random::hex(8);
+        let update = "SET #state = :sending, #attempt = :attempt, #fence = #fence + :one, #due = :until, #duesh = :duesh";
+        let values = vec![
+            (":sending", text(state_name(SendState::Sending))),
+            (":attempt", text(&attempt)),
+            (":one", number(1)),
+            (":until", number(now.plus_seconds(lease_seconds.into()).0)),
+            (":duesh", text(keys::due(id))),
+            (":now", number(now.0)),
+        ];
+        // Only what waits or is being sent has a due time; of what is being sent it is the end of the claim.
+        let taken = match self.table.update(&keys::message(tenant, id), update, Some("#due <= :now"), values).await? {
+            Write::Done(item) => item,
+            // The answer got lost and the SDK asked again: it is ourselves who took it.
+            Write::Refused(Some(old)) if is_attempt(&old, &attempt) => old,
+            Write::Refused(Some(old)) if old.contains_key("fence") => {
+                let row = self.read(tenant, old).await?;
+                return Ok(match row.state {
+                    SendState::Sending => Taken::Busy(row),
+                    SendState::Queued | SendState::Deferred => Taken::NotDue(row),
+                    _ => Taken::Done(row),
+                });
+            }
+            Write::Refused(_) => return Ok(Taken::Missing),
+        };
+        let row = self.read(tenant, taken).await?;
+        Ok(if row.phase == Commit::Committing { Taken::InDoubt(row) } else { Taken::Ours(row) })
     }
 
     /// The last durable write before the final dot: from now on a crash leaves the message in doubt. Notes what the
@@ -107,7 +190,21 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Conflict`]: the claim was lost; do not send the dot.
     pub async fn commit(&self, tenant: &Tenant, row: &mut OutgoingRow, recipients: &[Recipient], until: Timestamp) -> Result<(), StoreError> {
-        todo!()
+        let mut update = "SET #phase = :committing, #due = :until".to_owned();
+        let mut values = vec![(":committing", value(&Commit::Committing)?), (":until", number(until.0))];
+        if recipients != row.recipients {
+            let written = self.recipients(tenant, row, "-c", recipients).await?;
+            update.push_str(&set_recipients(written, &mut values)?);
+        }
+        let done = self.update_claimed(tenant, row, &update, values).await?;
+        // Repeated by the SDK it holds again, so there is no lost answer to recognise.
+        if let Write::Refused(_) = done {
+            return Err(CONFLICT);
+        }
+        row.phase = Commit::Committing;
+        row.due = Some(until);
+        row.recipients = recipients.to_vec();
+        Ok(())
     }
 
     /// Writes how the attempt ended, and gives the claim back.
@@ -115,16 +212,145 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Conflict`]: the claim was lost; nothing was written.
     pub async fn finish(&self, tenant: &Tenant, row: &OutgoingRow, outcome: Outcome) -> Result<OutgoingRow, StoreError> {
-        todo!()
+        let waits = matches!(outcome.state, SendState::Queued | SendState::Deferred);
+        // Without a time of its own it is tried when the claim would have ended: never lost from the index.
+        let due = outcome.due.or(row.due).filter(|_| waits);
+        let mut update = "SET #state = :state, #attempts = :attempts, #size = :size".to_owned();
+        let mut values = vec![
+            (":state", text(state_name(outcome.state))),
+            (":attempts", number(outcome.attempts)),
+            (":size", number(outcome.size)),
+        ];
+        if let Some(sent_at) = outcome.sent_at {
+            update.push_str(", #sentAt = :sent");
+            values.push((":sent", value(&sent_at)?));
+        }
+        if let Some(due) = due {
+            update.push_str(", #due = :due");
+            values.push((":due", number(due.0)));
+        }
+        let written = self.recipients(tenant, row, "-f", &outcome.recipients).await?;
+        update.push_str(&set_recipients(written, &mut values)?);
+        update.push_str(if due.is_some() { " REMOVE #phase" } else { " REMOVE #phase, #due, #duesh" });
+        let item = match self.update_claimed(tenant, row, &update, values).await? {
+            Write::Done(item) => item,
+            // The answer got lost and the SDK asked again: it is our own result that is there.
+            Write::Refused(Some(old)) if is_attempt(&old, &row.attempt) && text_of(&old, "state") == Some(state_name(outcome.state)) => old,
+            Write::Refused(_) => return Err(CONFLICT),
+        };
+        self.read(tenant, item).await
     }
 
     /// Takes a message back that nobody has begun to hand over.
     pub async fn cancel(&self, tenant: &Tenant, id: &MessageId, now: Timestamp) -> Result<Cancel, StoreError> {
-        todo!()
+        let Some(row) = self.get(tenant, id).await? else {
+            return Ok(Cancel::Missing);
+        };
+        let over = row.state == SendState::Sending && row.phase == Commit::None && row.due.is_some_and(|until| until <= now);
+        if !over && !matches!(row.state, SendState::Queued | SendState::Deferred) {
+            return Ok(Cancel::TooLate(row));
+        }
+        let recipients = canceled(&row.recipients);
+        let attempt = random::hex(8);
+        let mut values = vec![
+            (":canceled", text(state_name(canceled_state(&recipients)))),
+            (":mine", text(&attempt)),
+            (":attempt", text(&row.attempt)),
+            (":state", text(state_name(row.state))),
+        ];
+        let written = outgoing::put_recipients(&self.table, tenant, id, attempt.clone(), &recipients).await?;
+        let set = set_recipients(written, &mut values)?;
+        let update = format!("SET #state = :canceled, #attempt = :mine{set} REMOVE #due, #duesh");
+        // A claim keeps its attempt when it commits; then the phase is there.
+        let unchanged = "#attempt = :attempt AND #state = :state AND attribute_not_exists(#phase)";
+        Ok(match self.table.update(&keys::message(tenant, id), &update, Some(unchanged), values).await? {
+            Write::Done(item) => Cancel::Canceled(self.read(tenant, item).await?),
+            Write::Refused(Some(old)) if is_attempt(&old, &attempt) => Cancel::Canceled(self.read(tenant, old).await?),
+            Write::Refused(Some(old)) => Cancel::TooLate(self.read(tenant, old).await?),
+            Write::Refused(None) => Cancel::Missing,
+        })
     }
 
     /// What is due in one shard, 0 to [`super::keys::DUE_SHARDS`] - 1, longest waiting first: at most `limit`.
     pub async fn due(&self, shard: u8, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
-        todo!()
+        let query = Query {
+            index: Some(keys::BY_DUE),
+            condition: "#duesh = :shard AND #due <= :now",
+            values: vec![(":shard", text(keys::due_shard(shard))), (":now", number(now.0))],
+            limit: Some(limit),
+            ..Query::default()
+        };
+        let (entries, _) = self.table.query(query).await?;
+        // The index has ids only and lags behind: the rows know the account, and what has been done meanwhile.
+        let keys: Vec<Key> = entries.iter().filter_map(Key::of).collect();
+        let rows = self.table.batch_get(&keys, Some("#pk, #sk, #account, #state, #due")).await?;
+        let mut due: Vec<Due> = rows.into_iter().filter_map(due_row).filter(|row| row.due <= now).collect();
+        due.sort_by_key(|row| row.due.0);
+        Ok(due)
     }
+
+    async fn update_claimed(&self, tenant: &Tenant, row: &OutgoingRow, update: &str, mut values: Values<'_>) -> Result<Write, StoreError> {
+        values.push((":attempt", text(&row.attempt)));
+        values.push((":sending", text(state_name(SendState::Sending))));
+        let claimed = "#attempt = :attempt AND #state = :sending";
+        self.table.update(&keys::message(tenant, &row.id), update, Some(claimed), values).await
+    }
+
+    async fn recipients(&self, tenant: &Tenant, row: &OutgoingRow, step: &str, list: &[Recipient]) -> Result<(Vec<Recipient>, Option<String>), StoreError> {
+        outgoing::put_recipients(&self.table, tenant, &row.id, format!("{}{step}", row.attempt), list).await
+    }
+
+    async fn read(&self, tenant: &Tenant, item: Item) -> Result<OutgoingRow, StoreError> {
+        let mut row: OutgoingRow = row(item)?;
+        outgoing::complete(&self.table, tenant, [&mut row].into_iter()).await?;
+        Ok(row)
+    }
+}
+
+const CONFLICT: StoreError = StoreError::Conflict { what: "the message" };
+
+fn is_attempt(item: &Item, attempt: &str) -> bool {
+    text_of(item, "attempt") == Some(attempt)
+}
+
+/// The part of an update that puts recipients (and where the others are) into the state item.
+fn set_recipients((list, elsewhere): (Vec<Recipient>, Option<String>), values: &mut Values<'_>) -> Result<String, StoreError> {
+    values.push((":recipients", value(&list)?));
+    Ok(match elsewhere {
+        Some(name) => {
+            values.push((":elsewhere", text(name)));
+            ", #recipients = :recipients, #recipientsIn = :elsewhere".to_owned()
+        }
+        None => ", #recipients = :recipients".to_owned(),
+    })
+}
+
+fn canceled(recipients: &[Recipient]) -> Vec<Recipient> {
+    let mut recipients = recipients.to_vec();
+    for recipient in &mut recipients {
+        if matches!(recipient.state, RecipientState::Queued | RecipientState::Deferred) {
+            recipient.state = RecipientState::Canceled;
+        }
+    }
+    recipients
+}
+
+/// Some may have it already: then the message as a whole was not taken back.
+fn canceled_state(recipients: &[Recipient]) -> SendState {
+    let any = |state| recipients.iter().any(|recipient| recipient.state == state);
+    if any(RecipientState::Unknown) {
+        SendState::Unknown
+    } else if any(RecipientState::Sent) {
+        SendState::Partial
+    } else {
+        SendState::Canceled
+    }
+}
+
+fn due_row(item: Item) -> Option<Due> {
+    let (tenant, id) = keys::message_of(text_of(&item, "pk")?)?;
+    let due = Timestamp(number_of(&item, "due")?);
+    let account = AccountId::new(text_of(&item, "account")?).ok()?;
+    let state = serde_json::from_value(text_of(&item, "state")?.into()).ok()?;
+    Some(Due { tenant, account, id, state, due })
 }

@@ -2,10 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    StoreError, keys,
+    table::{Table, item, row, text_of},
+};
 use crate::model::{
-    AccountId, Address, Direction, Message, MessageId, SendState, Timestamp,
+    AccountId, Address, Direction, Message, MessageId, SendState, Tenant, Timestamp,
     send::{Correlation, OnUnknown, Outgoing, Recipient},
 };
+
+/// More recipients than this are an item of their own, so that the three writes of a send stay cheap.
+pub const INLINE_RECIPIENTS: usize = 20;
 
 /// Whether the message was handed over: after this nobody can take it back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,8 +95,12 @@ pub struct OutgoingRow {
     /// The subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Each recipient.
+    /// Each recipient. Stored here up to [`INLINE_RECIPIENTS`], in an item of their own beyond.
+    #[serde(default)]
     pub recipients: Vec<Recipient>,
+    /// The item that holds the recipients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recipients_in: Option<String>,
     /// What to do when the reply to the handed-over message is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_unknown: OnUnknown,
@@ -141,6 +152,7 @@ impl OutgoingRow {
             from: new.from,
             subject: new.subject,
             recipients: new.recipients,
+            recipients_in: None,
             on_unknown: new.on_unknown,
             correlation: new.correlation,
             attempts: 0,
@@ -198,6 +210,42 @@ impl OutgoingRow {
             correlation: self.correlation.clone(),
             delivery: Some(self.recipients.clone()),
         }
+    }
+}
+
+/// The recipients of a message with many of them.
+#[derive(Serialize, Deserialize)]
+struct Many {
+    list: Vec<Recipient>,
+}
+
+/// Writes recipients that are too many for the state item, before it. Every claim writes under names of its own, so
+/// that the state item always leads to what was written with it. The answer is what the state item is to hold.
+pub(super) async fn put_recipients(table: &Table, tenant: &Tenant, id: &MessageId, name: String, list: &[Recipient]) -> Result<(Vec<Recipient>, Option<String>), StoreError> {
+    if list.len() <= INLINE_RECIPIENTS {
+        return Ok((list.to_vec(), None));
+    }
+    let many = item(&keys::recipients(tenant, id, &name), &Many { list: list.to_vec() })?;
+    table.put(many, None, Vec::new()).await?;
+    Ok((Vec::new(), Some(name)))
+}
+
+/// Reads the recipients of those rows whose items do not hold them.
+pub(super) async fn complete<'a>(table: &Table, tenant: &Tenant, rows: impl Iterator<Item = &'a mut OutgoingRow>) -> Result<(), StoreError> {
+    let mut rows: Vec<&mut OutgoingRow> = rows.filter(|row| row.recipients_in.is_some()).collect();
+    let key = |row: &OutgoingRow| row.recipients_in.as_ref().map(|name| keys::recipients(tenant, &row.id, name));
+    let keys: Vec<keys::Key> = rows.iter().filter_map(|row| key(row)).collect();
+    for found in table.batch_get(&keys, None).await? {
+        let place = (text_of(&found, "pk").map(str::to_owned), text_of(&found, "sk").map(str::to_owned));
+        let many: Many = row(found)?;
+        let owner = rows.iter_mut().find(|row| key(row).is_some_and(|key| place.0.as_deref() == Some(key.pk()) && place.1.as_deref() == Some(key.sk())));
+        if let Some(owner) = owner {
+            owner.recipients = many.list;
+        }
+    }
+    match rows.iter().find(|row| row.recipients.is_empty()) {
+        Some(row) => Err(StoreError::Corrupt { key: format!("recipients of message {}", row.id) }),
+        None => Ok(()),
     }
 }
 

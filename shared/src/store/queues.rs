@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use aws_sdk_sqs::Client;
+use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::{StoreError, error::aws};
 use crate::model::{AccountId, MessageId, Tenant, Timestamp};
 
 /// Messages of one account to deliver.
@@ -33,6 +33,12 @@ pub struct PullJob {
     pub asked: bool,
 }
 
+/// SQS takes at most this many messages in one request.
+const BATCH: usize = 10;
+
+/// SQS delays at most this long; what is due later is found by its due time.
+const LONGEST_DELAY_SECONDS: u32 = 900;
+
 /// The two queues.
 #[derive(Clone, Debug)]
 pub struct Queues {
@@ -48,11 +54,44 @@ impl Queues {
 
     /// Asks `deliver` to deliver, after a delay of at most 900 s.
     pub async fn enqueue_deliver(&self, jobs: &[DeliverJob], delay_seconds: u32) -> Result<(), StoreError> {
-        todo!()
+        self.enqueue(&self.deliver, jobs, delay_seconds).await
     }
 
     /// Asks `pull-worker` to pull.
     pub async fn enqueue_pull(&self, jobs: &[PullJob]) -> Result<(), StoreError> {
-        todo!()
+        self.enqueue(&self.pull, jobs, 0).await
     }
+
+    async fn enqueue(&self, queue: &str, jobs: &[impl Serialize], delay_seconds: u32) -> Result<(), StoreError> {
+        for batch in jobs.chunks(BATCH) {
+            let mut left = batch.iter().enumerate().map(|(index, job)| entry(index, job, delay_seconds)).collect::<Result<Vec<_>, _>>()?;
+            // SQS answers for each message; what it could not take for reasons of its own is asked once more.
+            for _ in 0..2 {
+                let request = self.client.send_message_batch().queue_url(queue).set_entries(Some(left.clone()));
+                let answer = request.send().await.map_err(aws("SendMessageBatch"))?;
+                if let Some(refused) = answer.failed.iter().find(|failed| failed.sender_fault) {
+                    let code = refused.code.clone();
+                    return Err(StoreError::Refused { operation: "SendMessageBatch", code, status: 200, request: String::new() });
+                }
+                left.retain(|entry| answer.failed.iter().any(|failed| failed.id == entry.id));
+                if left.is_empty() {
+                    break;
+                }
+            }
+            if !left.is_empty() {
+                return Err(StoreError::busy("SendMessageBatch"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry(index: usize, job: &impl Serialize, delay_seconds: u32) -> Result<SendMessageBatchRequestEntry, StoreError> {
+    let json = serde_json::to_string(job).map_err(|_| StoreError::Corrupt { key: "a job".into() })?;
+    SendMessageBatchRequestEntry::builder()
+        .id(index.to_string())
+        .message_body(json)
+        .delay_seconds(i32::try_from(delay_seconds.min(LONGEST_DELAY_SECONDS)).unwrap_or_default())
+        .build()
+        .map_err(|error| StoreError::invalid("SendMessageBatch", error))
 }

@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, table::Table};
+use super::{
+    StoreError, keys,
+    table::{Table, row, text_of, value},
+};
 use crate::model::views::{AccountErrorCode, AccountState};
 use crate::model::{AccountId, Tenant, Timestamp};
 
@@ -47,6 +51,30 @@ pub struct StatusChange {
     pub last_error: Option<Option<String>>,
 }
 
+/// A field to set, or to remove where there is no value.
+type Field = (&'static str, Option<AttributeValue>);
+
+impl StatusChange {
+    fn fields(&self) -> Result<Vec<Field>, StoreError> {
+        let mut fields = Vec::new();
+        add(&mut fields, "state", self.state.as_ref().map(Some))?;
+        add(&mut fields, "errorCode", self.error_code.as_ref().map(Some))?;
+        add(&mut fields, "authFailures", self.auth_failures.as_ref().map(Some))?;
+        add(&mut fields, "nextLoginAt", self.next_login_at.as_ref().map(Option::as_ref))?;
+        add(&mut fields, "lastPullAt", self.last_pull_at.as_ref().map(Some))?;
+        add(&mut fields, "lastSendAt", self.last_send_at.as_ref().map(Some))?;
+        add(&mut fields, "lastError", self.last_error.as_ref().map(Option::as_ref))?;
+        Ok(fields)
+    }
+}
+
+fn add<T: Serialize>(fields: &mut Vec<Field>, name: &'static str, change: Option<Option<&T>>) -> Result<(), StoreError> {
+    if let Some(change) = change {
+        fields.push((name, change.map(value).transpose()?));
+    }
+    Ok(())
+}
+
 /// Statuses, by tenant and account.
 #[derive(Clone, Debug)]
 pub struct Statuses {
@@ -60,21 +88,42 @@ impl Statuses {
 
     /// One account's status; the default where nothing happened yet.
     pub async fn get(&self, tenant: &Tenant, account: &AccountId) -> Result<AccountStatus, StoreError> {
-        todo!()
+        let item = self.table.get(&keys::status(tenant, account)).await?;
+        item.map(row).transpose().map(Option::unwrap_or_default)
     }
 
-    /// The statuses of these accounts, for a list. Accounts without one have the default.
+    /// The statuses of these accounts, for a list; nothing happened yet to those that are left out.
     pub async fn of(&self, tenant: &Tenant, accounts: &[AccountId]) -> Result<HashMap<AccountId, AccountStatus>, StoreError> {
-        todo!()
+        let keys: Vec<_> = accounts.iter().map(|account| keys::status(tenant, account)).collect();
+        let mut statuses = HashMap::new();
+        for item in self.table.batch_get(&keys, None).await? {
+            if let Some(account) = text_of(&item, "sk").and_then(|name| AccountId::new(name).ok()) {
+                statuses.insert(account, row(item)?);
+            }
+        }
+        Ok(statuses)
     }
 
     /// Changes the named fields.
     pub async fn change(&self, tenant: &Tenant, account: &AccountId, change: &StatusChange) -> Result<(), StoreError> {
-        todo!()
+        let fields = change.fields()?;
+        let sets: Vec<String> = fields.iter().flat_map(|(name, value)| value.is_some().then(|| format!("#{name} = :{name}"))).collect();
+        let removes: Vec<String> = fields.iter().flat_map(|(name, value)| value.is_none().then(|| format!("#{name}"))).collect();
+        let clauses = [("SET", sets), ("REMOVE", removes)].into_iter().filter(|(_, fields)| !fields.is_empty());
+        let update: Vec<String> = clauses.map(|(verb, fields)| format!("{verb} {}", fields.join(", "))).collect();
+        if update.is_empty() {
+            return Ok(());
+        }
+        let placeholders: Vec<(String, AttributeValue)> =
+            fields.into_iter().filter_map(|(name, value)| Some((format!(":{name}"), value?))).collect();
+        let values = placeholders.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        self.table.update(&keys::status(tenant, account), &update.join(" "), None, values).await?;
+        Ok(())
     }
 
     /// Forgets everything.
     pub async fn delete(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
-        todo!()
+        self.table.delete(&keys::status(tenant, account), None, Vec::new()).await?;
+        Ok(())
     }
 }

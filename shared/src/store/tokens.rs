@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, messages::Page, table::Table};
+use super::{
+    StoreError,
+    cursor::{self, Page},
+    keys,
+    table::{Table, Write, item, number, row},
+};
 use crate::model::{AccountId, Tenant, Timestamp, principal::Scope};
 
 /// A token as stored.
@@ -38,21 +43,27 @@ impl Tokens {
 
     /// The token with this hash.
     pub async fn get(&self, tenant: &Tenant, hash: &str) -> Result<Option<TokenRow>, StoreError> {
-        todo!()
+        self.table.get(&keys::token(tenant, hash)).await?.map(row).transpose()
     }
 
     /// A tenant's tokens, `limit` at a time.
     pub async fn list(&self, tenant: &Tenant, limit: u32, cursor: Option<&str>) -> Result<Page<TokenRow>, StoreError> {
-        todo!()
+        cursor::rows(&self.table, keys::tokens(tenant), limit, cursor).await
     }
 
     /// Writes a token.
     pub async fn put(&self, tenant: &Tenant, row: &TokenRow) -> Result<(), StoreError> {
-        todo!()
+        let mut item = item(&keys::token(tenant, &row.hash), row)?;
+        if let Some(expires) = row.expires_at {
+            item.insert("ttl".to_owned(), number(expires.seconds()));
+        }
+        self.table.put(item, None, Vec::new()).await?;
+        Ok(())
     }
 
     /// Deletes a token; false: there was none.
     pub async fn delete(&self, tenant: &Tenant, hash: &str) -> Result<bool, StoreError> {
-        todo!()
+        let deleted = self.table.delete(&keys::token(tenant, hash), None, Vec::new()).await?;
+        Ok(matches!(deleted, Write::Done(old) if !old.is_empty()))
     }
 }

@@ -105,7 +105,9 @@ impl Router {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let Some(target) = request.headers().get("x-amz-target") else {
             return match request.uri().path() {
-                COUNTS => Response::new(Body::from(Bytes::from(json!(self.counts.snapshot()).to_string()))),
+                COUNTS => Response::new(Body::from(Bytes::from(
+                    json!(self.counts.snapshot()).to_string(),
+                ))),
                 _ => self.s3(request).await,
             };
         };

@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -131,10 +132,8 @@ impl ApiRequest {
     }
 
     fn context(&self, found: &Match<'_>) -> Value {
-        let host = self.host().unwrap_or_default();
-        let domain = host
-            .rsplit_once(':')
-            .map_or(host.as_str(), |(name, _)| name);
+        let host = self.host();
+        let domain = host.as_ref().map(Authority::host).unwrap_or_default();
         json!({
             "accountId": ACCOUNT,
             "apiId": API,
@@ -162,9 +161,12 @@ impl ApiRequest {
         self.received.format(format).unwrap_or_default()
     }
 
-    fn host(&self) -> Option<String> {
-        self.header(HOST.as_str())
-            .or_else(|| self.head.uri.authority().map(ToString::to_string))
+    /// What the caller takes this server to be called.
+    fn host(&self) -> Option<Authority> {
+        let named = self
+            .header(HOST.as_str())
+            .and_then(|host| host.parse().ok());
+        named.or_else(|| self.head.uri.authority().cloned())
     }
 
     /// Names in lower case, values of one name joined by commas, cookies apart, and what API Gateway adds.
@@ -186,8 +188,8 @@ impl ApiRequest {
             Some(earlier) => format!("{earlier}, {caller}"),
             None => caller,
         };
-        let host = self.host().unwrap_or_default();
-        let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
+        let host = self.host();
+        let port = host.as_ref().and_then(Authority::port_u16).unwrap_or(80);
         let trace = Uuid::new_v4().simple().to_string();
         let added = [
             ("content-length", self.body.len().to_string()),
@@ -200,9 +202,12 @@ impl ApiRequest {
                 ),
             ),
             ("x-forwarded-for", forwarded),
-            ("x-forwarded-port", port.to_owned()),
+            ("x-forwarded-port", port.to_string()),
             ("x-forwarded-proto", "http".to_owned()),
-            ("host", host.clone()),
+            (
+                "host",
+                host.map(|host| host.to_string()).unwrap_or_default(),
+            ),
         ];
         headers.extend(added.map(|(name, value)| (name.to_owned(), value.into())));
         headers
@@ -270,6 +275,7 @@ fn is_text(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use hyper::Request;
+    use hyper::http::request::Builder;
 
     use super::*;
     use crate::gateway::route::Router;
@@ -301,7 +307,7 @@ mod tests {
         })
     }
 
-    fn event(request: hyper::http::request::Builder, body: &'static [u8]) -> Value {
+    fn event(request: Builder, body: &'static [u8]) -> Value {
         let (head, ()) = request.body(()).unwrap().into_parts();
         let peer = "127.0.0.1:4711".parse().unwrap();
         let mut request = ApiRequest::new(head, Bytes::from_static(body), peer);
@@ -416,6 +422,20 @@ mod tests {
         assert_eq!(event["rawPath"], "/a/b");
         assert_eq!(event["pathParameters"], json!({"name": "b"}));
         assert_eq!(event["queryStringParameters"], json!({"d": "e"}));
+    }
+
+    #[test]
+    fn a_host_may_have_no_port_or_be_an_ipv6_address() {
+        for (host, domain, port) in [
+            ("mail.example", "mail.example", "80"),
+            ("[::1]", "[::1]", "80"),
+            ("[::1]:9000", "[::1]", "9000"),
+        ] {
+            let event = event(Request::get("/a/x").header("host", host), b"");
+            assert_eq!(event["requestContext"]["domainName"], domain);
+            assert_eq!(event["headers"]["x-forwarded-port"], port);
+            assert_eq!(event["headers"]["host"], host);
+        }
     }
 
     #[test]

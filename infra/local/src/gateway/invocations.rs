@@ -124,8 +124,9 @@ async fn wait_for<I: Invoke>(functions: &I, function: &str, payload: Bytes) -> A
     response
 }
 
+/// Lambda's own refusals have `Type` and `Message`; `cargo lambda invoke` shows the other two.
 fn refused(status: StatusCode, kind: &'static str, text: &str) -> ApiResponse {
-    let body = json!({ "Type": "User", "Message": text });
+    let body = json!({ "Type": "User", "Message": text, "errorType": kind, "errorMessage": text });
     let mut response = json_response(status, Bytes::from(body.to_string()));
     response
         .headers_mut()

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Child;
+use tokio::task::JoinSet;
 
 /// Longest line that is kept, in bytes; the rest of it is left out.
 const MAX_LINE: u64 = 8 * 1024;
@@ -62,13 +63,19 @@ fn print_lines(lines: &Receiver<String>) {
     }
 }
 
-/// Copies both output streams of a process until they end.
-pub(super) fn follow(child: &mut Child, log: &Arc<Log>, function: &str, number: u32) {
+/// Copies both output streams of a process until they end, in tasks of `output`.
+pub(super) fn follow(
+    child: &mut Child,
+    output: &mut JoinSet<()>,
+    log: &Arc<Log>,
+    function: &str,
+    number: u32,
+) {
     if let Some(stdout) = child.stdout.take() {
-        tokio::spawn(copy(stdout, Arc::clone(log), function.to_owned(), number));
+        output.spawn(copy(stdout, Arc::clone(log), function.to_owned(), number));
     }
     if let Some(stderr) = child.stderr.take() {
-        tokio::spawn(copy(stderr, Arc::clone(log), function.to_owned(), number));
+        output.spawn(copy(stderr, Arc::clone(log), function.to_owned(), number));
     }
 }
 

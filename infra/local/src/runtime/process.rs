@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::function::Function;
 use super::{FunctionSpec, log};
@@ -15,6 +16,9 @@ use super::{FunctionSpec, log};
 /// given more).
 const INIT_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long the end of a process's output may take after the process's own.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Starts the process after `delay`, keeps its deadlines, and reports its end to the function.
 pub(super) async fn supervise(
     function: Arc<Function>,
@@ -22,8 +26,11 @@ pub(super) async fn supervise(
     deadlines: watch::Receiver<Option<Instant>>,
     delay: Duration,
 ) {
-    let ending = run(&function, number, deadlines, delay).await;
+    let mut output = JoinSet::new();
+    let ending = run(&function, number, deadlines, delay, &mut output).await;
     function.exited(number, &ending);
+    // What the process printed last, unless somebody else still holds its output open.
+    drop(timeout(LAST_WORDS, output.join_all()).await);
 }
 
 async fn run(
@@ -31,6 +38,7 @@ async fn run(
     number: u32,
     deadlines: watch::Receiver<Option<Instant>>,
     delay: Duration,
+    output: &mut JoinSet<()>,
 ) -> String {
     let stopped = function
         .host
@@ -49,7 +57,13 @@ async fn run(
     if let Some(pid) = pid {
         function.host.pids.add(pid, &function.spec.binary);
     }
-    log::follow(&mut child, &function.host.log, &function.spec.name, number);
+    log::follow(
+        &mut child,
+        output,
+        &function.host.log,
+        &function.spec.name,
+        number,
+    );
     let ending = match watch_over(function, number, deadlines, &mut child).await {
         Ok(status) => status.to_string(),
         Err(error) => format!("lost sight of the process: {error}"),

@@ -317,6 +317,15 @@ async fn time_in_the_queue_does_not_count() {
 }
 
 #[tokio::test]
+async fn the_last_words_of_a_process_are_kept() {
+    let host = host(Path::new("/bin/pwd"), 1, PATIENCE).await;
+    failure(host.invoke("{}")).await;
+    host.runtime.shutdown().await;
+    assert!(host.log().contains("[f#0] /"), "{}", host.log());
+    assert!(host.log().contains("[f#1] /"), "{}", host.log());
+}
+
+#[tokio::test]
 async fn a_function_that_does_not_start_is_tried_twice() {
     let host = host(Path::new("/bin/false"), 1, PATIENCE).await;
     let begun = Instant::now();

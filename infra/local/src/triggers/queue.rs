@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::DEFAULT_CONCURRENCY;
@@ -77,24 +77,28 @@ impl<I: Invoke> Poller<I> {
         }
     }
 
-    /// What is there now, up to a batch; if nothing is, after a wait.
+    /// Waits for a first message and takes what is there, up to a batch; less than that waits for more as long as
+    /// `MaximumBatchingWindowInSeconds` says.
     async fn gather(&self) -> Result<Vec<SqsMessage>, AwsError> {
         let queue = &self.trigger.queue;
         self.sqs.wait(queue, LONG_POLL).await?;
+        let end = Instant::now() + self.trigger.window;
         let mut batch = Vec::new();
-        while let Some(room) = self
-            .trigger
-            .batch_size
-            .checked_sub(count(&batch))
-            .filter(|room| *room > 0)
-        {
+        loop {
+            let room = self.trigger.batch_size.saturating_sub(count(&batch));
+            if room == 0 {
+                return Ok(batch);
+            }
             let more = self.sqs.receive(queue, room.min(MAX_RECEIVE), None).await?;
+            let left = end.saturating_duration_since(Instant::now());
+            if more.is_empty() && (batch.is_empty() || left.is_zero()) {
+                return Ok(batch);
+            }
             if more.is_empty() {
-                break;
+                self.sqs.wait(queue, left).await?;
             }
             batch.extend(more);
         }
-        Ok(batch)
     }
 
     /// One invocation and its consequences.

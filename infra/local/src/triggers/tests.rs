@@ -239,6 +239,25 @@ async fn batches_and_invocations_at_once_have_their_limits() {
 }
 
 #[tokio::test]
+async fn a_window_gathers_what_comes_after_one_another() {
+    let window = Duration::from_millis(700); // less than the visibility, or the first message would come twice
+    let mut running = start(
+        vec![QueueTrigger {
+            window,
+            ..queue(10, None)
+        }],
+        vec![],
+    )
+    .await;
+    running.send(&["1"]).await;
+    running.send(&["2"]).await;
+    let call = running.call().await;
+    assert_eq!(call.bodies(), ["1", "2"]);
+    call.answer(json!(null));
+    running.wait_until_empty().await;
+}
+
+#[tokio::test]
 async fn a_schedule_ticks_and_a_disabled_one_does_not() {
     let schedules = vec![
         schedule("rate(1 second)", true),

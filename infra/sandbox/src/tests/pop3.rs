@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -70,16 +72,19 @@ async fn nothing_is_deleted_without_quit() {
     assert!(client.ask("LIST 1").await.starts_with("+OK 1 "));
     client.ask("DELE 1").await;
     drop(client);
-    // The lock goes with the session: the next login waits for that.
-    loop {
-        let mut client = Client::connect(&sandbox, Service::Pop3s).await;
-        client.ask(&format!("USER {ADA}")).await;
-        let answer = client.ask(&format!("PASS {PASSWORD}")).await;
-        if answer.starts_with("+OK 1 messages") {
-            break;
+    // The lock goes with the session, a moment after the client.
+    let released = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            let mut client = Client::connect(&sandbox, Service::Pop3s).await;
+            client.ask(&format!("USER {ADA}")).await;
+            let answer = client.ask(&format!("PASS {PASSWORD}")).await;
+            if answer.starts_with("+OK 1 messages") {
+                return;
+            }
+            assert!(answer.starts_with("-ERR [IN-USE]"), "{answer}");
         }
-        assert!(answer.starts_with("-ERR [IN-USE]"), "{answer}");
-    }
+    });
+    released.await.expect("the mailbox is released");
     assert_eq!(sandbox.messages(ADA).len(), 1);
 }
 

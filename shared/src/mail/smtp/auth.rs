@@ -76,7 +76,8 @@ impl<S: Stream> Client<S> {
     }
 
     async fn respond(&mut self, response: SecretString) -> Result<reply::Raw, Error> {
-        self.command(format_args!("{}\r\n", response.expose_secret())).await
+        let line = SecretString::from(format!("{}\r\n", response.expose_secret()));
+        self.command(line.expose_secret()).await
     }
 
     fn nothing_usable(&self) -> String {

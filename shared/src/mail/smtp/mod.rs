@@ -149,7 +149,7 @@ impl<S: Stream> Client<S> {
         if answer.class() == 2 {
             return Ok(Capabilities::read(&answer.lines));
         }
-        if answer.class() == 5 && self.command(format_args!("HELO {id}\r\n")).await?.class() == 2 {
+        if answer.class() == 5 && self.command(format!("HELO {id}\r\n")).await?.class() == 2 {
             return Ok(Capabilities::default());
         }
         Err(self.refused(ProbeCode::GreetingFailed, &answer))

@@ -19,6 +19,14 @@ pub struct Reply {
     pub text: String,
 }
 
+impl std::fmt::Display for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.code)?;
+        let words = [self.enhanced.as_deref().unwrap_or_default(), &self.text];
+        words.into_iter().filter(|word| !word.is_empty()).try_for_each(|word| write!(f, " {word}"))
+    }
+}
+
 impl From<Reply> for Refusal {
     fn from(reply: Reply) -> Self {
         Self { code: Some(reply.code), enhanced: reply.enhanced, text: reply.text }

@@ -194,16 +194,17 @@ async fn put_files(store: &Store, tenant: &Tenant, raw: &Bytes) -> Result<Vec<At
     let mut attachments = Vec::new();
     let mut files = parse::files(raw);
     while let Some((info, bytes)) = files.next() {
-        let sha256 = sha256(&bytes);
-        if info.size >= FILE_BYTES {
-            store.files.put_file(tenant, &sha256, bytes.into(), &info.content_type).await?;
-        }
+        let file_id = if info.size >= FILE_BYTES {
+            store.files.put_file(tenant, bytes.into(), &info.content_type).await?
+        } else {
+            hex::encode(sha256(&bytes))
+        };
         attachments.push(Attachment {
             part: info.part,
             filename: info.filename,
             content_type: info.content_type,
             size: info.size,
-            file_id: hex::encode(sha256),
+            file_id,
             disposition: info.disposition,
             content_id: info.content_id,
             safe: info.safe,

@@ -17,13 +17,15 @@ mod folder;
 mod keep;
 mod maildrop;
 
+pub use keep::FILE_BYTES;
+
 use std::time::{Duration, Instant};
 
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, fortunes, fortunes::Fortune};
-use crate::http::problem::from_verdict;
 use crate::mail::{self, Deadline};
 use crate::model::views::{Pulled, PulledFolder};
+use crate::model::poll::Rhythm;
 use crate::model::{Code, MessageId, Problem, Receive, Tenant, Timestamp};
 use crate::store::{AccountRow, Ledger, Lease, PullJob, StoreError};
 
@@ -118,6 +120,31 @@ pub async fn pull(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: De
     })
 }
 
+/// Pulls the mailbox of one job. That the mailbox cannot be reached is no failure of the job: the account's status says
+/// so, and the schedule comes back.
+pub async fn work(tools: &Tools, job: &PullJob, deadline: Deadline) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    let Some(row) = tools.store.accounts.get(&job.tenant, &job.account).await? else {
+        return Ok(());
+    };
+    if !job.asked && is_stale(tools, job, &row, now) {
+        return Ok(());
+    }
+    match pull(tools, &job.tenant, &row, deadline, now).await {
+        Ok(pulled) if pulled.new > 0 => tracing::info!(new = pulled.new, more = pulled.more, ms = pulled.duration_ms, "pulled"),
+        Ok(_) | Err(PullError::Busy | PullError::NotReceiving) => {}
+        Err(PullError::SignIn(SignInError::Store(error)) | PullError::Store(error)) => return Err(error),
+        Err(PullError::SignIn(error)) => tracing::warn!(%error, "the mailbox could not be pulled"),
+    }
+    Ok(())
+}
+
+/// Whether a later tick has been sent meanwhile, or polling was switched off.
+fn is_stale(tools: &Tools, job: &PullJob, row: &AccountRow, now: Timestamp) -> bool {
+    let rhythm = Rhythm { poll: row.account.poll, tick_seconds: tools.settings.tick_seconds, last_arrival: None, hash: 0 };
+    !row.account.poll.enabled || rhythm.is_stale(job.tick, now)
+}
+
 impl Run<'_> {
     async fn all_folders(&mut self) -> Result<Vec<PulledFolder>, PullError> {
         let connecting = self.deadline.or_after(self.tools.settings.connect + self.tools.settings.reply);
@@ -199,9 +226,4 @@ impl Run<'_> {
         }
         Ok(fortunes::record(self.tools, self.tenant, self.row, fortune, self.now).await?)
     }
-}
-
-/// A pull that a caller asked for and that could not reach the mailbox, as the caller is told.
-pub fn unreachable(error: &mail::Error) -> Problem {
-    from_verdict(&error.verdict(0), true)
 }

@@ -9,7 +9,7 @@ use crate::model::send::{Outgoing, Recipient, RecipientState, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
 use crate::store::keys::{idempotent_id, random_id};
-use crate::store::{AccountRow, Claim, DeliverJob, NewOutgoing, OutgoingRow};
+use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow};
 
 /// The caller's name for one send: 1 to 255 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +75,8 @@ pub async fn accept(
     let lease = now.plus_seconds(i64::from(tools.settings.lease_seconds));
     let claim = if wait.is_some() { Claim::Sending(lease) } else { Claim::Queued(now) };
     let row = match tools.store.outbox.insert(tenant, new, claim).await? {
-        Ok(row) => row,
-        Err(earlier) => return replay(earlier, &fingerprint, now),
+        Claimed::Ours(row) => row,
+        Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
     };
     let row = match wait {
         Some(until) => deliver_now(tools, tenant, account, row, until).await,

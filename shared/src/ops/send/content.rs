@@ -3,7 +3,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ring::digest::{SHA256, digest};
 
 use crate::mail::compose::{self, ComposeError, Composed, Draft};
 use crate::model::send::{AttachmentInput, SendRequest};
@@ -17,13 +16,13 @@ const INLINE_BYTES: usize = 4096;
 const RECIPIENTS: usize = 100;
 
 /// An attachment with its bytes at hand.
-pub(super) struct Loaded {
-    pub(super) input: AttachmentInput,
-    pub(super) bytes: Bytes,
+pub(in crate::ops) struct Loaded {
+    pub(in crate::ops) input: AttachmentInput,
+    pub(in crate::ops) bytes: Bytes,
 }
 
 /// What about a request can be checked without any I/O. All wrong fields are named at once.
-pub(super) fn check(request: &SendRequest, account: &Account) -> Result<Address, Vec<FieldError>> {
+pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<Address, Vec<FieldError>> {
     let mut errors = Vec::new();
     let recipients = request.recipients().len();
     if recipients == 0 {
@@ -45,7 +44,7 @@ pub(super) fn check(request: &SendRequest, account: &Account) -> Result<Address,
 }
 
 /// Gets the bytes of all attachments: from the request, or from the tenant's files.
-pub(super) async fn load(files: &Files, tenant: &Tenant, request: &SendRequest) -> Result<Vec<Loaded>, Problem> {
+pub(in crate::ops) async fn load(files: &Files, tenant: &Tenant, request: &SendRequest) -> Result<Vec<Loaded>, Problem> {
     let mut loaded = Vec::new();
     for (index, input) in request.attachments.iter().enumerate() {
         let pointer = format!("/attachments/{index}");
@@ -78,30 +77,28 @@ async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str) -> Resu
 }
 
 /// Puts the larger attachments into files, and returns the request that names them: what is stored of it.
-pub(super) async fn put_files(files: &Files, tenant: &Tenant, request: &SendRequest, loaded: &[Loaded]) -> Result<SendRequest, StoreError> {
+pub(in crate::ops) async fn put_files(files: &Files, tenant: &Tenant, request: &SendRequest, loaded: &[Loaded]) -> Result<SendRequest, StoreError> {
     let mut lean = request.clone();
     for (attachment, loaded) in lean.attachments.iter_mut().zip(loaded) {
         if attachment.content.is_none() || loaded.bytes.len() <= INLINE_BYTES {
             continue;
         }
-        let mut sha256 = [0; 32];
-        sha256.copy_from_slice(digest(&SHA256, &loaded.bytes).as_ref());
         let content_type = attachment.content_type.as_deref().unwrap_or("application/octet-stream");
-        files.put_file(tenant, &sha256, loaded.bytes.clone(), content_type).await?;
+        let sha256 = files.put_file(tenant, loaded.bytes.clone(), content_type).await?;
         attachment.content = None;
-        attachment.file_id = Some(hex::encode(sha256));
+        attachment.file_id = Some(sha256);
     }
     Ok(lean)
 }
 
 /// The message's own Message-ID: unique by its id, in the sender's domain (RFC 5322 §3.6.4).
-pub(super) fn message_id(id: &crate::model::MessageId, from: &Address) -> String {
+pub(in crate::ops) fn message_id(id: &crate::model::MessageId, from: &Address) -> String {
     let domain = if from.domain().is_ascii() { from.domain() } else { "halfpenny.invalid" };
     format!("<{id}@{domain}>")
 }
 
 /// Composes the message: a pure function of what is stored.
-pub(super) fn render(request: &SendRequest, loaded: &[Loaded], from: &Address, message_id: &str, date: Timestamp) -> Result<Composed, Problem> {
+pub(in crate::ops) fn render(request: &SendRequest, loaded: &[Loaded], from: &Address, message_id: &str, date: Timestamp) -> Result<Composed, Problem> {
     let attachments: Vec<compose::Attachment> = loaded.iter().map(attachment).collect();
     let headers: Vec<(String, Vec<String>)> = request.headers.iter().map(|header| (header.name.clone(), header.values.clone())).collect();
     let draft = Draft {

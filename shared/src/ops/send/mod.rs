@@ -15,7 +15,7 @@
 
 mod accept;
 mod attempt;
-mod content;
+pub(super) mod content;
 mod deliver;
 mod verdicts;
 

@@ -1,5 +1,6 @@
 //! The embedded AWS as the functions see it: through the real SDK clients, over HTTP, on ports of its own.
 
+mod crash;
 mod s3;
 mod secrets;
 mod sqs;
@@ -21,22 +22,33 @@ pub(super) struct Running {
     directory: Directory,
 }
 
-struct Directory(PathBuf);
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("local-aws-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&path).expect("a directory for the test");
+        Self(path)
+    }
+}
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).expect("the test's directory can be removed");
+        // The DynamoDB thread may still be closing its file: what is left is in the system's temporary directory.
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
 impl Running {
     pub(super) async fn start() -> Self {
-        let directory =
-            Directory(std::env::temp_dir().join(format!("local-aws-{}", uuid::Uuid::new_v4())));
+        Self::start_on(Directory::new()).await
+    }
+
+    /// Starts on what another left there.
+    pub(super) async fn start_on(directory: Directory) -> Self {
+        let aws = Aws::start(options(directory.0.clone())).await;
         Self {
-            aws: Aws::start(options(directory.0.clone()))
-                .await
-                .expect("starts"),
+            aws: aws.expect("starts"),
             directory,
         }
     }
@@ -45,12 +57,7 @@ impl Running {
     pub(super) async fn restart(self) -> Self {
         let Self { aws, directory } = self;
         drop(aws);
-        Self {
-            aws: Aws::start(options(directory.0.clone()))
-                .await
-                .expect("starts again"),
-            directory,
-        }
+        Self::start_on(directory).await
     }
 
     /// What is in the directory of bodies.
@@ -90,7 +97,7 @@ impl Running {
     }
 }
 
-async fn config(endpoint: &str, secret: &str) -> SdkConfig {
+pub(super) async fn config(endpoint: &str, secret: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(REGION))

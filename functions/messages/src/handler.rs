@@ -1,0 +1,159 @@
+//! Stored mail: lists, one message, its source and its attachments.
+
+use std::time::Duration;
+
+use shared::http::body::INLINE_ANSWER_BYTES;
+use shared::http::{Call, Reply};
+use shared::mail::{parse, sanitize};
+use shared::model::views::{Defect, HeaderLine, MessageDetail, Page};
+use shared::model::{Attachment, Code, FieldError, Message, Problem};
+use shared::ops::{Tools, send, sign_in};
+use shared::store::{Download, Incoming, Range, StoredMessage};
+
+use crate::filter::Filter;
+
+/// How long a presigned URL is good for.
+const LINK: Duration = Duration::from_secs(15 * 60);
+
+/// How much of a source is read to show a message: bodies come before attachments, and nobody reads 16 MB of text.
+const READ_BYTES: u64 = 16 << 20;
+
+/// Messages that are looked at for one page, whatever the filter lets through.
+const SCANNED: u32 = 500;
+
+/// A page of messages, newest first.
+pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    let filter = Filter::read(&call)?;
+    let account = call.account()?;
+    sign_in::account(&tools, call.tenant(), &account).await?;
+    let limit = call.number("limit", 50, 1, 100)?;
+    let range = Range { since: call.time("since")?, before: call.time("before")? };
+    let mut cursor = call.query.get("cursor").cloned();
+    let (mut items, mut scanned): (Vec<Message>, u32) = (Vec::new(), 0);
+    loop {
+        let room = limit - u32::try_from(items.len()).unwrap_or(limit);
+        let page = tools.store.messages.list(call.tenant(), &account, range, room, cursor.as_deref()).await?;
+        scanned += room;
+        items.extend(page.items.into_iter().map(summary).filter(|message| filter.passes(message)));
+        cursor = page.next_cursor;
+        if cursor.is_none() || items.len() >= limit as usize || scanned >= SCANNED {
+            break;
+        }
+    }
+    let items = items.iter().map(|message| filter.project(message)).collect::<Result<Vec<_>, _>>()?;
+    Reply::ok(&Page { items, next_cursor: cursor })
+}
+
+/// One message with its bodies and headers.
+pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&[])?;
+    let stored = find(&tools, &call).await?;
+    let source = readable(&tools, &call, &stored).await?;
+    let mut message = summary(stored);
+    let Some(source) = source else {
+        return Reply::ok(&MessageDetail { message, text: None, html: None, headers: Vec::new(), defects: Vec::new() });
+    };
+    let parsed = parse::parse(&source);
+    if message.direction == shared::model::Direction::Outgoing {
+        message.cc.clone_from(&parsed.cc);
+        message.to.clone_from(&parsed.to);
+        message.reply_to.clone_from(&parsed.reply_to);
+        message.preview.clone_from(&parsed.preview);
+    }
+    let html = parse::html(&source).map(|html| sanitize::html(&html, |_| None));
+    let headers = parse::headers(&source).into_iter().map(|(name, value)| HeaderLine { name, value }).collect();
+    let defects = parsed.defects.into_iter().map(|defect| Defect { code: defect.code, detail: defect.detail }).collect();
+    Reply::ok(&MessageDetail { message, text: parse::text(&source), html, headers, defects })
+}
+
+/// The source, byte for byte.
+pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&["inline"])?;
+    let inline = call.flag("inline")?.unwrap_or(false);
+    let id = call.message_id()?;
+    match find(&tools, &call).await? {
+        StoredMessage::Outgoing(row) => Ok(Reply::bytes("message/rfc822", send::source(&tools.store, call.tenant(), &row).await?)),
+        StoredMessage::Incoming(row) => {
+            present(&row)?;
+            if inline {
+                within(row.message.size)?;
+                return Ok(Reply::bytes("message/rfc822", tools.store.files.get_raw(call.tenant(), &id).await?.to_vec()));
+            }
+            let download = Download { filename: format!("{id}.eml"), content_type: "message/rfc822".to_owned() };
+            Ok(Reply::redirect(&tools.store.files.presign_raw(call.tenant(), &id, &download, LINK).await?))
+        }
+    }
+}
+
+/// An attachment, decoded.
+pub(crate) async fn attachment(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&["inline"])?;
+    let inline = call.flag("inline")?.unwrap_or(false);
+    let missing = || Problem::new(Code::NotFound, "the message has no attachment of this number");
+    let part: u32 = call.path.get("part").and_then(|part| part.parse().ok()).ok_or_else(missing)?;
+    let stored = find(&tools, &call).await?;
+    let listed = summary(stored.clone()).attachments.into_iter().find(|attachment| attachment.part == part).ok_or_else(missing)?;
+    if inline {
+        within(listed.size)?;
+    }
+    if listed.size >= shared::ops::pull::FILE_BYTES && inline {
+        return Ok(Reply::bytes(&listed.content_type, tools.store.files.get_file(call.tenant(), &listed.file_id).await?.to_vec()));
+    }
+    if listed.size < shared::ops::pull::FILE_BYTES {
+        // Too small to have been worth an object of its own until somebody asks for it.
+        let source = readable(&tools, &call, &stored).await?.ok_or_else(missing)?;
+        let (_, bytes) = parse::attachment(&source, part).ok_or_else(missing)?;
+        if inline {
+            return Ok(Reply::bytes(&listed.content_type, bytes));
+        }
+        tools.store.files.put_file(call.tenant(), bytes.into(), &listed.content_type).await?;
+    }
+    Ok(Reply::redirect(&tools.store.files.presign_file(call.tenant(), &listed.file_id, &download(&listed), LINK).await?))
+}
+
+fn download(attachment: &Attachment) -> Download {
+    let filename = attachment.filename.clone().unwrap_or_else(|| format!("attachment-{}", attachment.part));
+    Download { filename, content_type: attachment.content_type.clone() }
+}
+
+/// The message of the path, if it belongs to the account of the path.
+async fn find(tools: &Tools, call: &Call) -> Result<StoredMessage, Problem> {
+    let account = call.account()?;
+    let found = tools.store.messages.get(call.tenant(), &call.message_id()?).await?;
+    let found = found.filter(|stored| match stored {
+        StoredMessage::Incoming(row) => row.message.account == account,
+        StoredMessage::Outgoing(row) => row.account == account,
+    });
+    found.ok_or_else(|| Problem::new(Code::MessageNotFound, "there is no such message in this account"))
+}
+
+/// The source, or as much of it as showing a message takes; none where it was left on the server.
+async fn readable(tools: &Tools, call: &Call, stored: &StoredMessage) -> Result<Option<Vec<u8>>, Problem> {
+    match stored {
+        StoredMessage::Outgoing(row) => Ok(Some(send::source(&tools.store, call.tenant(), row).await?)),
+        StoredMessage::Incoming(row) if row.message.sha256.is_none() => Ok(None),
+        StoredMessage::Incoming(row) => Ok(Some(tools.store.files.get_raw_head(call.tenant(), &row.message.id, READ_BYTES).await?.to_vec())),
+    }
+}
+
+fn present(row: &Incoming) -> Result<(), Problem> {
+    if row.message.sha256.is_some() {
+        return Ok(());
+    }
+    Err(Problem::new(Code::NotFound, "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here"))
+}
+
+fn within(size: u64) -> Result<(), Problem> {
+    if size <= INLINE_ANSWER_BYTES {
+        return Ok(());
+    }
+    let detail = format!("{size} bytes; the limit inlineBytes is {INLINE_ANSWER_BYTES}: leave inline out and follow the redirect");
+    Err(Problem::invalid(vec![FieldError::new("?inline", "too_large", detail)]))
+}
+
+fn summary(stored: StoredMessage) -> Message {
+    match stored {
+        StoredMessage::Incoming(row) => row.message,
+        StoredMessage::Outgoing(row) => row.message(),
+    }
+}

@@ -1,0 +1,50 @@
+//! `POST /v1/accounts/{account}/messages` and `GET /v1/outbox/{id}`.
+
+use std::time::Duration;
+
+use shared::http::{Call, Reply};
+use shared::mail::Deadline;
+use shared::model::send::{Outgoing, SendRequest};
+use shared::model::{Code, Problem, SendState};
+use shared::ops::send::{IdempotencyKey, accept};
+use shared::ops::{Tools, sign_in};
+
+/// Longest `wait`; the answer itself must leave by the HTTP budget.
+const LONGEST_WAIT: u32 = 25;
+
+/// Accepts a mail; where the caller waits, tries to deliver it at once.
+pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&["wait"])?;
+    let name = call.account()?;
+    let account = sign_in::account(&tools, call.tenant(), &name).await?;
+    let request: SendRequest = call.json()?;
+    let key = call.header("idempotency-key").map(IdempotencyKey::new).transpose()?;
+    let longest = u32::try_from(tools.settings.inline_data.as_secs()).unwrap_or(LONGEST_WAIT);
+    let wait = call.number("wait", longest, 0, LONGEST_WAIT)?;
+    let wait = (wait > 0).then(|| Deadline::after(Duration::from_secs(u64::from(wait.min(longest)))));
+    let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), wait, call.now).await?;
+    let reply = answer(&accepted.outgoing, &call)?;
+    Ok(if accepted.replayed { reply.replayed() } else { reply })
+}
+
+/// How an outgoing message fares.
+pub(crate) async fn outgoing(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    let row = tools.store.outbox.get(call.tenant(), &call.message_id()?).await?;
+    let row = row.filter(|row| call.principal.reaches(&row.account));
+    let row = row.ok_or_else(|| Problem::new(Code::MessageNotFound, "there is no such outgoing message"))?;
+    Reply::ok(&row.outgoing())
+}
+
+/// Decision 1: once durable it is never a 5xx. Refused by every recipient's server for good is the caller's to mend.
+fn answer(outgoing: &Outgoing, call: &Call) -> Result<Reply, Problem> {
+    match outgoing.state {
+        SendState::Sent | SendState::Partial => Reply::ok(outgoing),
+        SendState::Failed | SendState::Canceled => {
+            let words = outgoing.recipients.iter().find_map(|recipient| recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text)));
+            let detail = words.unwrap_or_else(|| "nobody took it".to_owned());
+            let problem = Problem::new(Code::RecipientRejected, format!("every recipient was refused for good: {detail}")).with_resource(outgoing);
+            Ok(Reply::problem(&problem, &call.request_id))
+        }
+        SendState::Queued | SendState::Sending | SendState::Deferred | SendState::Unknown => Reply::accepted(outgoing, &format!("/v1/outbox/{}", outgoing.id)),
+    }
+}

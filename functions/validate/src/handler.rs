@@ -1,0 +1,30 @@
+//! `POST /v1/accounts/{account}/verify` and `POST /v1/validate-credentials`.
+
+use shared::http::{Call, Reply};
+use shared::mail::Deadline;
+use shared::model::views::ValidateInput;
+use shared::model::{AccountId, FieldError, Problem};
+use shared::ops::{Tools, probe, sign_in};
+
+/// Probes the stored settings with the stored credential.
+pub(crate) async fn verify(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&[])?;
+    let account = sign_in::account(&tools, call.tenant(), &call.account()?).await?;
+    let deadline = Deadline::after(tools.settings.probe).min(call.deadline);
+    Reply::ok(&probe::stored(&tools, call.tenant(), &account, deadline, call.now).await?)
+}
+
+/// Probes given settings; nothing is stored and no stored secret is used.
+pub(crate) async fn validate(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&[])?;
+    let input: ValidateInput = call.json()?;
+    let nobody = AccountId::new("given").map_err(Problem::internal)?;
+    let (account, passwords) = input.into_account().check(nobody, 0, call.now).map_err(Problem::invalid)?;
+    let missing = passwords.missing(&account);
+    if !missing.is_empty() {
+        let error = |pointer| FieldError::new(pointer, "missing", "give the password: no stored one is used here");
+        return Err(Problem::invalid(missing.into_iter().map(error).collect()));
+    }
+    let deadline = Deadline::after(tools.settings.probe).min(call.deadline);
+    Reply::ok(&probe::given(&tools.network, &account, &passwords, deadline).await)
+}

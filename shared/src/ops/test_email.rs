@@ -1,0 +1,140 @@
+//! One known message, sent at once and not stored: does this account deliver? Failure is an answer.
+
+use std::time::Instant;
+
+use secrecy::SecretString;
+
+use super::Tools;
+use super::probe::{credential, millis};
+use super::send::content;
+use super::sign_in::{self, SignInError};
+use crate::mail::smtp::{Client, Content, Outcome};
+use crate::mail::{self, BoxedStream, Deadline, Error};
+use crate::model::account::{AccountInput, AuthInput, ServerInput};
+use crate::model::send::SendRequest;
+use crate::model::views::TestEmailInput;
+use crate::model::{Address, FieldError, Phase, Poll, Probe, ProbeCode, Problem, Protocol, SentCopy, Server, Tenant, Timestamp, Verdict};
+use crate::store::keys::random_id;
+use crate::store::{AccountRow, Side};
+
+/// Sends the message with the stored sending side, or with given settings instead of it. The stored password goes to
+/// the stored server only.
+pub async fn send(tools: &Tools, tenant: &Tenant, account: &AccountRow, input: TestEmailInput, deadline: Deadline, now: Timestamp) -> Result<Probe, Problem> {
+    let started = Instant::now();
+    let request = SendRequest {
+        to: vec![input.to],
+        from: input.from,
+        subject: Some(input.subject.unwrap_or_else(|| "Test message".to_owned())),
+        text: Some(input.text.unwrap_or_else(|| "This message was sent to see whether this account can send. It can.\n".to_owned())),
+        ..SendRequest::default()
+    };
+    let from = content::check(&request, &account.account).map_err(Problem::invalid)?;
+    let message_id = content::message_id(&random_id(), &from);
+    let source = content::render(&request, &[], &from, &message_id, now)?.bytes;
+    let client = match input.smtp {
+        Some(server) => with_given(tools, tenant, account, server, deadline, now).await?,
+        None if account.account.smtp.is_none() => {
+            return Err(Problem::invalid(vec![FieldError::new("/smtp", "missing", "this account only receives: give smtp here, or store it with PUT")]));
+        }
+        None => sign_in::smtp(tools, tenant, account, deadline, now).await,
+    };
+    let result = match client {
+        Ok(client) => hand_over(client, &from, &request, &source, deadline).await,
+        Err(SignInError::Mail(error)) => Err(error),
+        Err(SignInError::NoPassword) => Err(sign_in::no_password()),
+        Err(SignInError::Store(error)) => return Err(error.into()),
+    };
+    let verdict = result.unwrap_or_else(|error| error.verdict(0));
+    let verdict = Verdict { duration_ms: millis(started), ..verdict };
+    Ok(Probe { success: verdict.success, smtp: Some(verdict), receive: None })
+}
+
+/// Signs in to a given server. A password that is left out is the stored one, if the settings are the stored ones.
+async fn with_given(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    given: ServerInput,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Result<Client<BoxedStream>, SignInError>, Problem> {
+    let (server, password) = checked(account, given, now)?;
+    let password = match password {
+        Some(password) => Some(password),
+        None => stored(tools, tenant, account, &server, now).await?,
+    };
+    let credential = match credential(&server.auth, password.as_ref()) {
+        Ok(credential) => credential,
+        Err(_) => {
+            let words = "host, port, security, certificate check or username differ from the stored ones: give the password again";
+            return Err(Problem::invalid(vec![FieldError::new("/smtp/auth/password", "missing", words)]));
+        }
+    };
+    Ok(sign_in::open_smtp(&tools.network, &server, &credential, deadline).await.map_err(SignInError::from))
+}
+
+/// The given side by the rules of an account's; without `auth` it signs in as the stored one does.
+fn checked(account: &AccountRow, mut given: ServerInput, now: Timestamp) -> Result<(Server, Option<SecretString>), Problem> {
+    if given.auth.is_none() {
+        let username = account.account.smtp.as_ref().and_then(|server| server.auth.username());
+        given.auth = Some(username.map_or(AuthInput::None, |username| AuthInput::Password { username: username.to_owned(), password: None }));
+    }
+    let input = AccountInput {
+        name: None,
+        from: account.account.from.clone(),
+        identities: Vec::new(),
+        smtp: Some(given),
+        receive: None,
+        poll: Poll::default(),
+        sent_copy: SentCopy::default(),
+    };
+    let (checked, passwords) = input.check(account.account.account.clone(), 0, now).map_err(Problem::invalid)?;
+    let server = checked.smtp.ok_or_else(|| Problem::internal("a checked sending side is missing"))?;
+    Ok((server, passwords.smtp))
+}
+
+async fn stored(tools: &Tools, tenant: &Tenant, account: &AccountRow, server: &Server, now: Timestamp) -> Result<Option<SecretString>, Problem> {
+    let Some(place) = &account.secret else {
+        return Ok(None);
+    };
+    let fingerprint = server.fingerprint(Protocol::Smtp);
+    match tools.store.secrets.get(tenant, &account.account.account, place, Side::Smtp, &fingerprint, now).await.map_err(SignInError::from) {
+        Ok(password) => Ok(Some(password)),
+        Err(SignInError::Store(error)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn hand_over(mut client: Client<BoxedStream>, from: &Address, request: &SendRequest, source: &[u8], deadline: Deadline) -> Result<Verdict, Error> {
+    client.set_deadline(deadline);
+    let content = Content::check(source)?;
+    let recipients: Vec<String> = request.to.iter().map(|address| address.address.clone()).collect();
+    let envelope = client.envelope(&from.address, &recipients, content.size(), content.eight_bit()).await?;
+    let Some(transaction) = envelope.transaction else {
+        let refusal = envelope.verdicts.into_iter().find_map(Result::err);
+        return Err(match refusal {
+            Some(refusal) => Error::refused(ProbeCode::RecipientRejected, Phase::Rcpt, refusal),
+            None => Error::new(ProbeCode::ProtocolError, Phase::Rcpt, "the server gave no verdict"),
+        });
+    };
+    let outcome = transaction.start().await?.finish(content).await;
+    let verdict = settle(outcome)?;
+    client.quit().await;
+    Ok(verdict)
+}
+
+fn settle(outcome: Outcome) -> Result<Verdict, mail::Error> {
+    match outcome {
+        Outcome::Sent(reply) => Ok(Verdict {
+            success: true,
+            code: ProbeCode::Ok,
+            smtp_response_code: Some(reply.code),
+            message: reply.to_string(),
+            connection_failed: false,
+            phase: Phase::Data,
+            duration_ms: 0,
+        }),
+        Outcome::Refused(refusal) => Err(Error::refused(ProbeCode::MessageRejected, Phase::Data, refusal)),
+        Outcome::NotHandedOver(error) | Outcome::Unknown(error) => Err(error),
+    }
+}

@@ -1,0 +1,271 @@
+//! Passwords, in Secrets Manager: one secret per tenant (a further shard when one is full).
+
+mod vault;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_sdk_secretsmanager::Client;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use self::vault::{Entry, Kept, Vault, Write};
+use super::{StoreError, random};
+use crate::model::{AccountId, Tenant, Timestamp, account::Passwords};
+
+/// Where an account's passwords are. A cached secret of another version is read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretRef {
+    /// Which of the tenant's secrets.
+    pub shard: u32,
+    /// The VersionId under which they were written.
+    pub version: String,
+}
+
+/// Which of an account's passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// For sending.
+    Smtp,
+    /// For receiving.
+    Receive,
+}
+
+/// Why there is no password to log in with.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// None is stored: the account is incomplete.
+    #[error("no password is stored")]
+    NotFound,
+    /// The password belongs to another server, port, security or user: it is given to nobody else.
+    #[error("the password belongs to other settings")]
+    FingerprintMismatch,
+    /// Secrets Manager cannot be asked. No failure of the account.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What passwords belong to: [`crate::model::Server::fingerprint`] of each side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// Of the sending side.
+    pub smtp: Option<String>,
+    /// Of the receiving side.
+    pub receive: Option<String>,
+}
+
+/// How often a writer that lost against another one tries again.
+const WRITE_TRIES: u64 = 12;
+
+/// Passwords, by tenant and account.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    client: Client,
+    cache_seconds: u32,
+    cache: Arc<Mutex<HashMap<(Tenant, u32), Slot>>>,
+}
+
+/// One secret in memory. Whoever reads it holds the lock, so that a hundred mailboxes of a tenant read it once.
+type Slot = Arc<tokio::sync::Mutex<Option<Cached>>>;
+
+#[derive(Debug)]
+struct Cached {
+    vault: Vault,
+    read_at: Timestamp,
+}
+
+/// What came of writing an account into one of the tenant's secrets.
+enum Placed {
+    /// It is there, written under this version.
+    At(String),
+    /// It does not fit; these are its passwords now.
+    Full(Entry),
+}
+
+impl Secrets {
+    pub(super) fn new(client: Client, cache_seconds: u32) -> Self {
+        Self { client, cache_seconds, cache: Arc::default() }
+    }
+
+    /// Stores an account's passwords, before its row is written. A side without a new password keeps its stored one if
+    /// the fingerprint is still the same, and loses it otherwise. `at` is where the row says they are now. Nothing is
+    /// written where nothing changes; no reference comes back where no password is left.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where too many others write at the same time.
+    pub async fn put(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        at: Option<&SecretRef>,
+        passwords: &Passwords,
+        fingerprints: &Fingerprints,
+    ) -> Result<Option<SecretRef>, StoreError> {
+        let mut shard = at.map_or(0, |at| at.shard);
+        let mut carried = Entry::default();
+        loop {
+            let next = |stored: Option<&Entry>| merged(stored.unwrap_or(&carried), passwords, fingerprints);
+            match self.write(tenant, account, shard, next).await? {
+                Placed::At(version) => return Ok(Some(SecretRef { shard, version }).filter(|at| !at.version.is_empty())),
+                Placed::Full(entry) => (carried, shard) = (entry, shard + 1),
+            }
+        }
+    }
+
+    /// The password for one side, from memory where it is young enough and of the row's version.
+    ///
+    /// # Errors
+    /// Tells apart what the account lacks from what Secrets Manager cannot say right now.
+    pub async fn get(&self, tenant: &Tenant, account: &AccountId, at: &SecretRef, side: Side, fingerprint: &str, now: Timestamp) -> Result<SecretString, SecretError> {
+        let slot = self.slot(tenant, at.shard);
+        let mut cached = slot.lock().await;
+        let young = |cached: &Cached| now.0.abs_diff(cached.read_at.0) < u64::from(self.cache_seconds) * 1000;
+        let written = |cached: &Cached| cached.vault.accounts.get(account).is_some_and(|entry| entry.version == at.version);
+        if !cached.as_ref().is_some_and(|cached| young(cached) && written(cached)) {
+            *cached = self.read(tenant, at.shard, now).await?;
+        }
+        password(cached.as_ref(), account, side, fingerprint)
+    }
+
+    /// The same, past the memory: once, after a server refused what memory gave.
+    ///
+    /// # Errors
+    /// As [`Secrets::get`].
+    pub async fn refresh(&self, tenant: &Tenant, account: &AccountId, at: &SecretRef, side: Side, fingerprint: &str, now: Timestamp) -> Result<SecretString, SecretError> {
+        let slot = self.slot(tenant, at.shard);
+        let mut cached = slot.lock().await;
+        *cached = self.read(tenant, at.shard, now).await?;
+        password(cached.as_ref(), account, side, fingerprint)
+    }
+
+    /// Deletes an account's passwords, after its row: from every secret that it may have moved through.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where too many others write at the same time.
+    pub async fn delete(&self, tenant: &Tenant, account: &AccountId, at: &SecretRef) -> Result<(), StoreError> {
+        for shard in 0..=at.shard {
+            if let Placed::Full(_) = self.write(tenant, account, shard, |_| Entry::default()).await? {
+                return Err(StoreError::busy("PutSecretValue"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads, changes one account, writes; again if somebody else wrote meanwhile.
+    async fn write(&self, tenant: &Tenant, account: &AccountId, shard: u32, next: impl Fn(Option<&Entry>) -> Entry) -> Result<Placed, StoreError> {
+        for attempt in 0..WRITE_TRIES {
+            let found = vault::read(&self.client, tenant, shard).await?;
+            let stored = found.as_ref().and_then(|(vault, _)| vault.accounts.get(account));
+            let entry = Entry { version: random::hex(16), ..next(stored) };
+            if stored.map_or(entry.is_empty(), |stored| stored.same_passwords(&entry)) {
+                // This also recognises our own write whose answer was lost.
+                return Ok(Placed::At(stored.map(|stored| stored.version.clone()).unwrap_or_default()));
+            }
+            let written = match found {
+                None => {
+                    let vault = Vault::of(account.clone(), entry.clone());
+                    vault::create(&self.client, tenant, shard, vault, &entry.version).await?
+                }
+                Some((mut vault, read)) => {
+                    match entry.is_empty() {
+                        true => vault.accounts.remove(account),
+                        false => vault.accounts.insert(account.clone(), entry.clone()),
+                    };
+                    vault::replace(&self.client, tenant, shard, &vault, &read, &entry.version).await?
+                }
+            };
+            match written {
+                Write::Done if entry.is_empty() => return Ok(Placed::At(String::new())),
+                Write::Done => return Ok(Placed::At(entry.version)),
+                Write::Full => return Ok(Placed::Full(entry)),
+                Write::Lost => tokio::time::sleep(Duration::from_millis(20 * attempt)).await,
+            }
+        }
+        Err(StoreError::Conflict { what: "the tenant's secret" })
+    }
+
+    async fn read(&self, tenant: &Tenant, shard: u32, now: Timestamp) -> Result<Option<Cached>, StoreError> {
+        let found = vault::read(&self.client, tenant, shard).await?;
+        Ok(found.map(|(vault, _)| Cached { vault, read_at: now }))
+    }
+
+    fn slot(&self, tenant: &Tenant, shard: u32) -> Slot {
+        // A poisoned lock means a panic between two lines that cannot leave the map half changed.
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(cache.entry((tenant.clone(), shard)).or_default())
+    }
+}
+
+/// New passwords where given; stored ones where they belong to the same settings still.
+fn merged(stored: &Entry, passwords: &Passwords, fingerprints: &Fingerprints) -> Entry {
+    let side = |stored: &Option<Kept>, password: &Option<SecretString>, fingerprint: &Option<String>| {
+        let fingerprint = fingerprint.clone()?;
+        match password {
+            Some(password) => Some(Kept { password: password.clone(), fingerprint }),
+            None => stored.clone().filter(|stored| stored.fingerprint == fingerprint),
+        }
+    };
+    Entry {
+        version: String::new(),
+        smtp: side(&stored.smtp, &passwords.smtp, &fingerprints.smtp),
+        receive: side(&stored.receive, &passwords.receive, &fingerprints.receive),
+    }
+}
+
+fn password(cached: Option<&Cached>, account: &AccountId, side: Side, fingerprint: &str) -> Result<SecretString, SecretError> {
+    let entry = cached.and_then(|cached| cached.vault.accounts.get(account)).ok_or(SecretError::NotFound)?;
+    let kept = match side {
+        Side::Smtp => &entry.smtp,
+        Side::Receive => &entry.receive,
+    };
+    let kept = kept.as_ref().ok_or(SecretError::NotFound)?;
+    if kept.fingerprint == fingerprint { Ok(kept.password.clone()) } else { Err(SecretError::FingerprintMismatch) }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn given(smtp: Option<&str>, receive: Option<&str>) -> Passwords {
+        Passwords { smtp: smtp.map(SecretString::from), receive: receive.map(SecretString::from) }
+    }
+
+    fn prints(smtp: Option<&str>, receive: Option<&str>) -> Fingerprints {
+        Fingerprints { smtp: smtp.map(str::to_owned), receive: receive.map(str::to_owned) }
+    }
+
+    fn shown(entry: &Entry) -> [Option<(&str, &str)>; 2] {
+        [&entry.smtp, &entry.receive].map(|kept| kept.as_ref().map(|kept| (kept.password.expose_secret(), kept.fingerprint.as_str())))
+    }
+
+    #[test]
+    fn a_password_stays_with_its_server_and_goes_with_it() {
+        let both = merged(&Entry::default(), &given(Some("one"), Some("two")), &prints(Some("s"), Some("r")));
+        assert_eq!(shown(&both), [Some(("one", "s")), Some(("two", "r"))]);
+        let unchanged = merged(&both, &given(None, None), &prints(Some("s"), Some("r")));
+        assert!(unchanged.same_passwords(&both));
+        let moved = merged(&both, &given(None, Some("three")), &prints(Some("other"), Some("r")));
+        assert_eq!(shown(&moved), [None, Some(("three", "r"))]);
+        assert!(merged(&both, &given(None, None), &prints(None, None)).is_empty());
+        assert!(merged(&both, &given(Some("one"), None), &prints(None, None)).is_empty(), "a side that does not exist has no password");
+    }
+
+    #[test]
+    fn a_password_is_given_to_its_own_server_only() {
+        let account = AccountId::new("box").unwrap();
+        let entry = merged(&Entry::default(), &given(Some("one"), None), &prints(Some("s"), None));
+        let cached = Cached { vault: Vault::of(account.clone(), entry), read_at: Timestamp(0) };
+        let ask = |account: &AccountId, side, fingerprint| password(Some(&cached), account, side, fingerprint);
+        assert_eq!(ask(&account, Side::Smtp, "s").unwrap().expose_secret(), "one");
+        assert!(matches!(ask(&account, Side::Smtp, "t"), Err(SecretError::FingerprintMismatch)));
+        assert!(matches!(ask(&account, Side::Receive, "s"), Err(SecretError::NotFound)));
+        assert!(matches!(ask(&AccountId::new("other").unwrap(), Side::Smtp, "s"), Err(SecretError::NotFound)));
+        assert!(matches!(password(None, &account, Side::Smtp, "s"), Err(SecretError::NotFound)));
+        assert!(!format!("{cached:?}").contains("one\"") && !format!("{cached:?}").contains("(\"one"), "{cached:?}");
+    }
+}

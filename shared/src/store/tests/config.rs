@@ -1,0 +1,143 @@
+//! Accounts, statuses, tokens, polled mailboxes.
+
+use super::*;
+use crate::{
+    model::{Account, principal::Scope, views::{AccountErrorCode, AccountState}},
+    store::{
+        AccountRow, AccountStatus, Accounts, Expect, PollEntry, Polls, SecretRef, StatusChange, Statuses,
+        StoreError, TokenRow, Tokens,
+    },
+};
+
+pub(super) fn row(name: &str) -> AccountRow {
+    let server = serde_json::json!({"host": "mail.example.com", "port": 993, "security": "tls", "verifyCertificate": true,
+        "auth": {"type": "password", "username": "ada", "hasPassword": true}});
+    let mut receive = server.clone();
+    receive["protocol"] = "imap".into();
+    receive["folders"] = serde_json::json!(["INBOX"]);
+    receive["keepOnServer"] = false.into();
+    receive["deleteAfterDays"] = 3.into();
+    receive["maxMessageBytes"] = (64 << 20).into();
+    let account = serde_json::json!({"account": name, "name": null, "from": {"address": "ada@example.com"}, "identities": [],
+        "smtp": server, "receive": receive, "poll": {"enabled": true, "minSeconds": 60, "maxSeconds": 900}, "sentCopy": "auto",
+        "createdAt": "2026-11-21T07:36:10.000Z", "updatedAt": "2026-11-21T07:36:10.000Z"});
+    let account: Account = serde_json::from_value(account).unwrap();
+    AccountRow { account, version: String::new(), secret: Some(SecretRef { shard: 0, version: "v".into() }) }
+}
+
+#[tokio::test]
+async fn an_account_is_written_over_the_expected_version_only() {
+    let accounts = Accounts::new(Bench::start().await.table);
+    let (one, name) = (tenant("one"), account("box"));
+    let first = accounts.put(&one, row("box"), &Expect::Absent).await.unwrap();
+    assert_eq!(accounts.get(&one, &name).await.unwrap(), Some(first.clone()));
+    assert_eq!(accounts.get(&tenant("two"), &name).await.unwrap(), None);
+    assert!(accounts.put(&one, row("box"), &Expect::Absent).await.unwrap_err().is_conflict());
+
+    let expected = Expect::Version(first.version.clone());
+    let second = accounts.put(&one, AccountRow { secret: None, ..first.clone() }, &expected).await.unwrap();
+    assert_ne!(first.version, second.version);
+    assert!(accounts.put(&one, first.clone(), &expected).await.unwrap_err().is_conflict());
+    assert!(accounts.delete(&one, &name, &expected).await.unwrap_err().is_conflict());
+    assert_eq!(accounts.get(&one, &name).await.unwrap(), Some(second.clone()));
+
+    assert!(accounts.put(&one, row("none"), &expected).await.unwrap_err().is_conflict(), "a version of nothing");
+    assert!(accounts.delete(&one, &name, &Expect::Version(second.version)).await.unwrap());
+    assert!(!accounts.delete(&one, &name, &Expect::Any).await.unwrap());
+}
+
+#[tokio::test]
+async fn lists_accounts_by_name_and_pages() {
+    let accounts = Accounts::new(Bench::start().await.table);
+    let (one, two) = (tenant("one"), tenant("two"));
+    for name in ["c", "a", "+b", "d"] {
+        accounts.put(&one, row(name), &Expect::Absent).await.unwrap();
+    }
+    accounts.put(&two, row("x"), &Expect::Absent).await.unwrap();
+    let names = |rows: &[AccountRow]| rows.iter().map(|row| row.account.account.to_string()).collect::<Vec<_>>();
+    let first = accounts.list(&one, 3, None).await.unwrap();
+    assert_eq!(names(&first.items), ["+b", "a", "c"]);
+    let cursor = first.next_cursor.unwrap();
+    let second = accounts.list(&one, 3, Some(&cursor)).await.unwrap();
+    assert_eq!((names(&second.items), second.next_cursor), (vec!["d".to_owned()], None));
+    assert!(matches!(accounts.list(&two, 3, Some(&cursor)).await, Err(StoreError::Cursor)));
+    assert_eq!(accounts.list(&one, 4, None).await.unwrap().next_cursor, None);
+}
+
+#[tokio::test]
+async fn a_status_changes_field_by_field() {
+    let statuses = Statuses::new(Bench::start().await.table);
+    let (tenant, name) = (tenant("one"), account("box"));
+    assert_eq!(statuses.get(&tenant, &name).await.unwrap(), AccountStatus::default());
+    let failed = StatusChange {
+        state: Some(AccountState::AuthFailed),
+        error_code: Some(AccountErrorCode::InvalidCredentials),
+        auth_failures: Some(2),
+        next_login_at: Some(Some(at(60))),
+        last_error: Some(Some("535 no".into())),
+        ..StatusChange::default()
+    };
+    statuses.change(&tenant, &name, &failed).await.unwrap();
+    statuses.change(&tenant, &name, &StatusChange { last_send_at: Some(at(5)), ..StatusChange::default() }).await.unwrap();
+    statuses.change(&tenant, &name, &StatusChange::default()).await.unwrap();
+    let status = statuses.get(&tenant, &name).await.unwrap();
+    assert_eq!((status.state, status.error_code, status.auth_failures), (AccountState::AuthFailed, AccountErrorCode::InvalidCredentials, 2));
+    assert_eq!((status.next_login_at, status.last_send_at, status.last_error.as_deref()), (Some(at(60)), Some(at(5)), Some("535 no")));
+
+    let well = StatusChange { state: Some(AccountState::Ok), next_login_at: Some(None), last_error: Some(None), ..StatusChange::default() };
+    statuses.change(&tenant, &name, &well).await.unwrap();
+    let of = statuses.of(&tenant, &[name.clone(), account("other")]).await.unwrap();
+    assert_eq!(of.len(), 1);
+    assert_eq!((of[&name].state, of[&name].next_login_at, &of[&name].last_error), (AccountState::Ok, None, &None));
+    statuses.delete(&tenant, &name).await.unwrap();
+    assert_eq!(statuses.get(&tenant, &name).await.unwrap(), AccountStatus::default());
+}
+
+#[tokio::test]
+async fn tokens_are_found_by_hash_within_their_tenant() {
+    let bench = Bench::start().await;
+    let tokens = Tokens::new(bench.table.clone());
+    let (one, hash) = (tenant("one"), "ab".repeat(32));
+    let row = TokenRow {
+        hash: hash.clone(),
+        name: "CI".into(),
+        scopes: vec![Scope::Read, Scope::Send],
+        accounts: Some(vec![account("box")]),
+        created_at: at(0),
+        expires_at: Some(at(60)),
+    };
+    tokens.put(&one, &row).await.unwrap();
+    assert_eq!(tokens.get(&one, &hash).await.unwrap(), Some(row.clone()));
+    assert_eq!(tokens.get(&tenant("two"), &hash).await.unwrap(), None);
+    assert_eq!(tokens.list(&one, 10, None).await.unwrap().items, [row]);
+    let item = bench.table.get(&keys::token(&one, &hash)).await.unwrap().unwrap();
+    assert_eq!(item["ttl"].as_n().unwrap(), &at(60).seconds().to_string());
+    assert!(tokens.delete(&one, &hash).await.unwrap());
+    assert!(!tokens.delete(&one, &hash).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_polled_mailbox_stands_in_one_shard_until_it_is_removed() {
+    let polls = Polls::new(Bench::start().await.table);
+    let (tenant, name) = (tenant("one"), account("box"));
+    let all = async || {
+        let mut all = Vec::new();
+        for shard in 0..keys::POLL_SHARDS {
+            all.extend(polls.shard(shard).await.unwrap());
+        }
+        all
+    };
+    polls.arrived(&tenant, &name, at(1)).await.unwrap();
+    polls.block(&tenant, &name, Some(at(1))).await.unwrap();
+    assert!(all().await.is_empty(), "what is not polled is not brought back");
+
+    polls.put(&tenant, &name, 60, 900).await.unwrap();
+    polls.arrived(&tenant, &name, at(5)).await.unwrap();
+    polls.block(&tenant, &name, Some(at(9))).await.unwrap();
+    let entry = PollEntry { tenant: tenant.clone(), account: name.clone(), min_seconds: 60, max_seconds: 900, last_arrival: Some(at(5)), blocked_until: Some(at(9)) };
+    assert_eq!(all().await, std::slice::from_ref(&entry));
+    polls.put(&tenant, &name, 120, 600).await.unwrap();
+    assert_eq!(all().await, [PollEntry { min_seconds: 120, max_seconds: 600, blocked_until: None, ..entry }]);
+    polls.remove(&tenant, &name).await.unwrap();
+    assert!(all().await.is_empty());
+}
