@@ -1,4 +1,55 @@
-//! Halfpenny.
+//! Halfpenny's library: everything that two or more of its Lambda functions share.
+//!
+//! Halfpenny sends and receives mail through the mailboxes of its customers' customers: SMTP out, POP3 or IMAP in, for
+//! many tenants, with nothing running while nobody writes.
+//!
+//! # Map
+//!
+//! | room | holds | knows |
+//! |---|---|---|
+//! | [`model`] | plain data and its validation | nothing of AWS, lettre or HTTP |
+//! | [`net`] | the only way out: resolve, filter, connect to what was filtered | |
+//! | [`mail`] | the protocols, composing, parsing, sanitising | [`net`], [`model`] |
+//! | [`store`] | DynamoDB, S3, Secrets Manager, SQS | [`model`] |
+//! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::schedule`] | all of the above |
+//! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
+//! | [`events`] | SQS batches and the clock | |
+//! | [`settings`], [`logging`] | the environment, read once; logs that hold no secret | |
+//!
+//! Arrows never turn back: `functions -> http, events, ops -> mail, store -> model`. [`mail`] and [`store`] never see
+//! each other. A function is wiring: its `main` reads like its IAM policy, its handler tells the story of its request.
+//!
+//! # One send
+//!
+//! `POST /v1/accounts/{account}/messages` reaches `functions/send`. [`ops::send::accept`] checks and composes the
+//! message, stores its files and body, and claims its id with one conditional write; that write is what "accepted"
+//! means. Where the caller waits, the attempt follows at once: [`ops::sign_in`] gets the secret, [`mail::connect`]
+//! resolves, filters, secures; [`mail::smtp`] carries MAIL, RCPT, DATA; the row says COMMITTING before the final dot
+//! and the result after its reply. Otherwise, and for every later attempt, `functions/deliver` does the same from
+//! the queue, and `functions/schedule` finds by the due index whatever nobody is working on.
+//!
+//! # One pull
+//!
+//! `functions/schedule` knows who is due without asking ([`model::poll`]); `functions/pull-worker`, or
+//! `functions/pull` where somebody asks, calls [`ops::pull::pull`]: sign in, ask STATUS or STAT, stop if the ledger
+//! says the same. Else list, fetch by [`mail::imap`] or [`mail::pop3`], and for each message: source to S3, parse
+//! ([`mail::parse`]), row by a conditional write under a key that follows from the message, then the ledger; what an
+//! earlier completed run stored may then be deleted at the server.
+//!
+//! # Invariants
+//!
+//! - A key is built by [`store::keys`] alone and begins with its tenant.
+//! - A secret is a `SecretString` from its source to its wire; no type that holds one can be printed or serialised.
+//! - A password goes to the host, port, security and user that it was given for, and nowhere else.
+//! - Every wait has a deadline, every read a cap ([`mail::limits`]); every error names the phase it happened in.
+//! - Only 250 after the final dot is "sent". What was handed over and not answered is "unknown", never "failed".
+//! - Nothing downstream exists without its upstream: object, row, ledger, deletion, in this order.
+//! - Time is an argument; [`model::Timestamp::now`] is the only clock.
+//!
+//! # What is absent
+//!
+//! No connection outlives its invocation. No opportunistic TLS. No transaction, and no lock that correctness depends
+//! on. No mock of AWS: it is moved by endpoint URL. No switch for tests in production code.
 
 pub mod events;
 pub mod http;

@@ -8,17 +8,41 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// Crates whose events may carry what callers sent.
 const OTHERS: [&str; 14] = [
-    "aws_config", "aws_credential_types", "aws_runtime", "aws_sdk_dynamodb", "aws_sdk_s3", "aws_sdk_secretsmanager", "aws_sdk_sqs", "aws_smithy_http_client",
-    "aws_smithy_runtime", "aws_smithy_runtime_api", "hyper", "hyper_util", "lambda_http", "lambda_runtime",
+    "aws_config",
+    "aws_credential_types",
+    "aws_runtime",
+    "aws_sdk_dynamodb",
+    "aws_sdk_s3",
+    "aws_sdk_secretsmanager",
+    "aws_sdk_sqs",
+    "aws_smithy_http_client",
+    "aws_smithy_runtime",
+    "aws_smithy_runtime_api",
+    "hyper",
+    "hyper_util",
+    "lambda_http",
+    "lambda_runtime",
 ];
 
 /// Installs the subscriber: JSON lines where Lambda asks for them, text otherwise.
 #[allow(clippy::disallowed_methods)] // Lambda's own switches, read before settings are.
 pub fn init() {
-    let level: LevelFilter = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let level: LevelFilter =
+        std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let quiet = level.min(LevelFilter::INFO);
     let mut filter = EnvFilter::new(format!("{quiet},shared={level}"));
-    for function in ["authorize", "config", "deliver", "messages", "pull", "pull_worker", "schedule", "send", "test_email", "validate"] {
+    for function in [
+        "authorize",
+        "config",
+        "deliver",
+        "messages",
+        "pull",
+        "pull_worker",
+        "schedule",
+        "send",
+        "test_email",
+        "validate",
+    ] {
         filter = add(filter, &format!("{function}={level}"));
     }
     for other in OTHERS {

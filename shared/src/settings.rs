@@ -195,7 +195,13 @@ mod tests {
 
     #[test]
     fn names_what_is_missing_and_never_shows_a_value() {
-        for missing in ["HALFPENNY_TABLE", "HALFPENNY_PULL_QUEUE", "HALFPENNY_REPLY_SECONDS", "HALFPENNY_BACKOFF_SECONDS", "HALFPENNY_ROOT_TENANT"] {
+        for missing in [
+            "HALFPENNY_TABLE",
+            "HALFPENNY_PULL_QUEUE",
+            "HALFPENNY_REPLY_SECONDS",
+            "HALFPENNY_BACKOFF_SECONDS",
+            "HALFPENNY_ROOT_TENANT",
+        ] {
             let error = Settings::read(|name| variable(name).filter(|_| name != missing)).unwrap_err();
             assert_eq!(error.variable, missing);
         }
@@ -206,7 +212,8 @@ mod tests {
             ("HALFPENNY_ROOT_TOKEN_SHA256", "secret"),
             ("HALFPENNY_ROOT_TENANT", "Not A Tenant"),
         ] {
-            let error = Settings::read(|name| if name == wrong { Some(value.into()) } else { variable(name) }).unwrap_err();
+            let error =
+                Settings::read(|name| if name == wrong { Some(value.into()) } else { variable(name) }).unwrap_err();
             assert_eq!(error.variable, wrong);
             assert!(error.to_string().contains(wrong) && !error.to_string().contains(value), "{error}");
         }

@@ -41,6 +41,7 @@ async fn authorize(store: &Store, settings: &Settings, request: &Request) -> Res
         Some(token) => tokens::principal(store, settings, token, Timestamp::now()).await?,
         None => None,
     };
-    let context = principal.map_or_else(|| BTreeMap::from([("error", "unauthorized".to_owned())]), |principal| to_context(&principal));
+    let context = principal
+        .map_or_else(|| BTreeMap::from([("error", "unauthorized".to_owned())]), |principal| to_context(&principal));
     Ok(Response { is_authorized: true, context })
 }

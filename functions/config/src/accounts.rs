@@ -18,7 +18,8 @@ pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["limit", "cursor"])?;
     let limit = call.number("limit", 50, 1, 100)?;
     let page = tools.store.accounts.list(call.tenant(), limit, call.query.get("cursor").map(String::as_str)).await?;
-    let rows: Vec<AccountRow> = page.items.into_iter().filter(|row| call.principal.reaches(&row.account.account)).collect();
+    let rows: Vec<AccountRow> =
+        page.items.into_iter().filter(|row| call.principal.reaches(&row.account.account)).collect();
     let names: Vec<AccountId> = rows.iter().map(|row| row.account.account.clone()).collect();
     let mut statuses = tools.store.statuses.of(call.tenant(), &names).await?;
     let items: Vec<AccountView> = rows
@@ -44,7 +45,8 @@ pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let name = call.new_account()?;
     let verify = call.flag("verify")?.unwrap_or(name.as_str() == DEFAULT);
     let input: AccountInput = call.json()?;
-    let (mut account, passwords) = input.check(name.clone(), tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)?;
+    let (mut account, passwords) =
+        input.check(name.clone(), tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)?;
     let current = tools.store.accounts.get(call.tenant(), &name).await?;
     let expected = expectation(&call, current.as_ref())?;
     keep_passwords(&mut account, &passwords, current.as_ref())?;
@@ -85,7 +87,12 @@ pub(crate) async fn delete(tools: Tools, call: Call) -> Result<Reply, Problem> {
 /// If-Match is optional (RFC 9110 §13.1.1). Without it a change still loses against one that came in between.
 fn expectation(call: &Call, current: Option<&AccountRow>) -> Result<Expect, Problem> {
     let version = current.map(|row| row.version.clone());
-    let stale = || Problem::new(Code::PreconditionFailed, "If-Match names another version than the current one: read the account again");
+    let stale = || {
+        Problem::new(
+            Code::PreconditionFailed,
+            "If-Match names another version than the current one: read the account again",
+        )
+    };
     match (call.header("if-match"), version) {
         (None, Some(version)) => Ok(Expect::Version(version)),
         (None, None) => Ok(Expect::Absent),
@@ -111,7 +118,11 @@ fn keep_passwords(account: &mut Account, passwords: &Passwords, current: Option<
         };
         match (same && had, had) {
             (true, _) => {}
-            (false, true) => errors.push(FieldError::new(pointer, "missing", "host, port, security, certificate check or username changed: give the password again")),
+            (false, true) => errors.push(FieldError::new(
+                pointer,
+                "missing",
+                "host, port, security, certificate check or username changed: give the password again",
+            )),
             (false, false) => errors.push(FieldError::new(pointer, "missing", "give the password")),
         }
     }
@@ -128,7 +139,9 @@ fn keep_passwords(account: &mut Account, passwords: &Passwords, current: Option<
 }
 
 fn fingerprints(account: &Account) -> Fingerprints {
-    let of = |server: &Server, protocol: Protocol| matches!(server.auth, Auth::Password { .. }).then(|| server.fingerprint(protocol));
+    let of = |server: &Server, protocol: Protocol| {
+        matches!(server.auth, Auth::Password { .. }).then(|| server.fingerprint(protocol))
+    };
     Fingerprints {
         smtp: account.smtp.as_ref().and_then(|server| of(server, Protocol::Smtp)),
         receive: account.receive.as_ref().and_then(|receive| of(&receive.server, receive.protocol)),
@@ -136,7 +149,13 @@ fn fingerprints(account: &Account) -> Fingerprints {
 }
 
 /// Probes before anything is changed.
-async fn try_out(tools: &Tools, call: &Call, account: &Account, passwords: &Passwords, current: Option<&AccountRow>) -> Result<(), Problem> {
+async fn try_out(
+    tools: &Tools,
+    call: &Call,
+    account: &Account,
+    passwords: &Passwords,
+    current: Option<&AccountRow>,
+) -> Result<(), Problem> {
     let mut passwords = passwords.clone();
     let now = fingerprints(account);
     if let Some((row, place)) = current.and_then(|row| Some((row, row.secret.as_ref()?))) {
@@ -145,7 +164,12 @@ async fn try_out(tools: &Tools, call: &Call, account: &Account, passwords: &Pass
             let Some(fingerprint) = fingerprint.filter(|_| password.is_none()) else {
                 continue;
             };
-            *password = match tools.store.secrets.get(call.tenant(), &row.account.account, place, side, &fingerprint, call.now).await {
+            *password = match tools
+                .store
+                .secrets
+                .get(call.tenant(), &row.account.account, place, side, &fingerprint, call.now)
+                .await
+            {
                 Ok(stored) => Some(stored),
                 Err(SecretError::Store(error)) => return Err(error.into()),
                 Err(SecretError::NotFound | SecretError::FingerprintMismatch) => None,
@@ -157,13 +181,22 @@ async fn try_out(tools: &Tools, call: &Call, account: &Account, passwords: &Pass
     if probe.success {
         return Ok(());
     }
-    let mut problem = Problem::new(Code::VerificationFailed, "the settings do not work and nothing was changed; smtp and receive say why");
+    let mut problem = Problem::new(
+        Code::VerificationFailed,
+        "the settings do not work and nothing was changed; smtp and receive say why",
+    );
     problem.probe = Some(Box::new(probe));
     Err(problem)
 }
 
 /// New settings: old failures count no more, and the scheduler knows.
-async fn begin_afresh(tools: &Tools, tenant: &Tenant, row: &AccountRow, verified: bool, now: Timestamp) -> Result<(), Problem> {
+async fn begin_afresh(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    verified: bool,
+    now: Timestamp,
+) -> Result<(), Problem> {
     let name = &row.account.account;
     tools.store.statuses.delete(tenant, name).await?;
     if verified {
@@ -178,7 +211,12 @@ async fn begin_afresh(tools: &Tools, tenant: &Tenant, row: &AccountRow, verified
     Ok(())
 }
 
-async fn shown(tools: &Tools, call: &Call, row: AccountRow, reply: impl FnOnce(&AccountView) -> Result<Reply, Problem>) -> Result<Reply, Problem> {
+async fn shown(
+    tools: &Tools,
+    call: &Call,
+    row: AccountRow,
+    reply: impl FnOnce(&AccountView) -> Result<Reply, Problem>,
+) -> Result<Reply, Problem> {
     let status = tools.store.statuses.get(call.tenant(), &row.account.account).await?;
     let version = row.version.clone();
     Ok(reply(&view(tools, call.tenant(), row, &status, call.now))?.etag(&version))

@@ -44,13 +44,18 @@ fn check(input: &TokenInput, call: &Call) -> Result<(), Problem> {
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
-    let lacking: Vec<&str> = input.scopes.iter().filter(|scope| !call.principal.may(**scope)).map(|scope| Scope::name(*scope)).collect();
+    let lacking: Vec<&str> =
+        input.scopes.iter().filter(|scope| !call.principal.may(**scope)).map(|scope| Scope::name(*scope)).collect();
     if !lacking.is_empty() {
         return Err(Problem::new(Code::Forbidden, format!("your own token lacks the scope {}", lacking.join(", "))));
     }
     let reaches = |accounts: &Vec<_>| accounts.iter().all(|account| call.principal.reaches(account));
     let within = input.accounts.as_ref().map_or(call.principal.accounts.is_none(), reaches);
-    if within { Ok(()) } else { Err(Problem::new(Code::Forbidden, "your own token reaches fewer accounts: name some of those in accounts")) }
+    if within {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::Forbidden, "your own token reaches fewer accounts: name some of those in accounts"))
+    }
 }
 
 /// All tokens, without the tokens themselves.
@@ -64,9 +69,20 @@ pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn delete(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
     let id = call.path.get("id").cloned().unwrap_or_default();
-    if tools.store.tokens.delete(call.tenant(), &id).await? { Ok(Reply::no_content()) } else { Err(Problem::new(Code::NotFound, "there is no such token")) }
+    if tools.store.tokens.delete(call.tenant(), &id).await? {
+        Ok(Reply::no_content())
+    } else {
+        Err(Problem::new(Code::NotFound, "there is no such token"))
+    }
 }
 
 fn view(row: TokenRow) -> TokenView {
-    TokenView { id: row.hash, name: row.name, scopes: row.scopes, accounts: row.accounts, created_at: row.created_at, expires_at: row.expires_at }
+    TokenView {
+        id: row.hash,
+        name: row.name,
+        scopes: row.scopes,
+        accounts: row.accounts,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+    }
 }

@@ -6,13 +6,47 @@ use shared::http::call::wrong_parameter;
 use shared::model::{Address, Direction, Message, Problem};
 
 /// All parameters that a list takes.
-const KNOWN: [&str; 13] =
-    ["limit", "cursor", "folder", "direction", "from", "to", "subject", "since", "before", "hasAttachments", "unseen", "thread", "fields"];
+const KNOWN: [&str; 13] = [
+    "limit",
+    "cursor",
+    "folder",
+    "direction",
+    "from",
+    "to",
+    "subject",
+    "since",
+    "before",
+    "hasAttachments",
+    "unseen",
+    "thread",
+    "fields",
+];
 
 /// Fields that can be asked for.
 const FIELDS: [&str; 23] = [
-    "id", "account", "direction", "folder", "subject", "from", "to", "cc", "replyTo", "date", "receivedAt", "size", "flags", "messageId", "inReplyTo",
-    "threadId", "preview", "hasAttachments", "attachments", "sha256", "state", "correlation", "delivery",
+    "id",
+    "account",
+    "direction",
+    "folder",
+    "subject",
+    "from",
+    "to",
+    "cc",
+    "replyTo",
+    "date",
+    "receivedAt",
+    "size",
+    "flags",
+    "messageId",
+    "inReplyTo",
+    "threadId",
+    "preview",
+    "hasAttachments",
+    "attachments",
+    "sha256",
+    "state",
+    "correlation",
+    "delivery",
 ];
 
 /// What a caller asked for.
@@ -40,7 +74,8 @@ impl Filter {
             Some("outgoing") => Some(Direction::Outgoing),
             Some(_) => return Err(wrong_parameter("direction", "incoming or outgoing")),
         };
-        let fields = text("fields").map(|names| names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
+        let fields =
+            text("fields").map(|names| names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
         if let Some(unknown) = fields.iter().flatten().find(|name| !FIELDS.contains(&name.as_str())) {
             return Err(wrong_parameter("fields", &format!("some of {}; not {unknown:?}", FIELDS.join(", "))));
         }
@@ -67,7 +102,9 @@ impl Filter {
             && self.direction.is_none_or(|direction| message.direction == direction)
             && self.from.as_ref().is_none_or(|wanted| names(&from, wanted))
             && self.to.as_ref().is_none_or(|wanted| names(&to, wanted))
-            && self.subject.as_ref().is_none_or(|wanted| message.subject.as_ref().is_some_and(|subject| subject.to_lowercase().contains(wanted)))
+            && self.subject.as_ref().is_none_or(|wanted| {
+                message.subject.as_ref().is_some_and(|subject| subject.to_lowercase().contains(wanted))
+            })
             && self.has_attachments.is_none_or(|wanted| message.has_attachments == wanted)
             && self.unseen.is_none_or(|wanted| seen != wanted)
             && self.thread.as_ref().is_none_or(|thread| message.thread_id == *thread)
@@ -79,11 +116,16 @@ impl Filter {
         let (Some(fields), Value::Object(object)) = (&self.fields, &whole) else {
             return Ok(whole);
         };
-        let chosen: Map<String, Value> = object.iter().filter(|(name, _)| fields.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let chosen: Map<String, Value> = object
+            .iter()
+            .filter(|(name, _)| fields.contains(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         Ok(Value::Object(chosen))
     }
 }
 
 fn holds(address: &Address, wanted: &str) -> bool {
-    address.address.to_lowercase().contains(wanted) || address.name.as_ref().is_some_and(|name| name.to_lowercase().contains(wanted))
+    address.address.to_lowercase().contains(wanted)
+        || address.name.as_ref().is_some_and(|name| name.to_lowercase().contains(wanted))
 }

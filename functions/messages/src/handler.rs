@@ -62,7 +62,8 @@ pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
     }
     let html = parse::html(&source).map(|html| sanitize::html(&html, |_| None));
     let headers = parse::headers(&source).into_iter().map(|(name, value)| HeaderLine { name, value }).collect();
-    let defects = parsed.defects.into_iter().map(|defect| Defect { code: defect.code, detail: defect.detail }).collect();
+    let defects =
+        parsed.defects.into_iter().map(|defect| Defect { code: defect.code, detail: defect.detail }).collect();
     Reply::ok(&MessageDetail { message, text: parse::text(&source), html, headers, defects })
 }
 
@@ -72,12 +73,17 @@ pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let inline = call.flag("inline")?.unwrap_or(false);
     let id = call.message_id()?;
     match find(&tools, &call).await? {
-        StoredMessage::Outgoing(row) => Ok(Reply::bytes("message/rfc822", send::source(&tools.store, call.tenant(), &row).await?)),
+        StoredMessage::Outgoing(row) => {
+            Ok(Reply::bytes("message/rfc822", send::source(&tools.store, call.tenant(), &row).await?))
+        }
         StoredMessage::Incoming(row) => {
             present(&row)?;
             if inline {
                 within(row.message.size)?;
-                return Ok(Reply::bytes("message/rfc822", tools.store.files.get_raw(call.tenant(), &id).await?.to_vec()));
+                return Ok(Reply::bytes(
+                    "message/rfc822",
+                    tools.store.files.get_raw(call.tenant(), &id).await?.to_vec(),
+                ));
             }
             let download = Download { filename: format!("{id}.eml"), content_type: "message/rfc822".to_owned() };
             Ok(Reply::redirect(&tools.store.files.presign_raw(call.tenant(), &id, &download, LINK).await?))
@@ -92,12 +98,19 @@ pub(crate) async fn attachment(tools: Tools, call: Call) -> Result<Reply, Proble
     let missing = || Problem::new(Code::NotFound, "the message has no attachment of this number");
     let part: u32 = call.path.get("part").and_then(|part| part.parse().ok()).ok_or_else(missing)?;
     let stored = find(&tools, &call).await?;
-    let listed = summary(stored.clone()).attachments.into_iter().find(|attachment| attachment.part == part).ok_or_else(missing)?;
+    let listed = summary(stored.clone())
+        .attachments
+        .into_iter()
+        .find(|attachment| attachment.part == part)
+        .ok_or_else(missing)?;
     if inline {
         within(listed.size)?;
     }
     if listed.size >= shared::ops::pull::FILE_BYTES && inline {
-        return Ok(Reply::bytes(&listed.content_type, tools.store.files.get_file(call.tenant(), &listed.file_id).await?.to_vec()));
+        return Ok(Reply::bytes(
+            &listed.content_type,
+            tools.store.files.get_file(call.tenant(), &listed.file_id).await?.to_vec(),
+        ));
     }
     if listed.size < shared::ops::pull::FILE_BYTES {
         // Too small to have been worth an object of its own until somebody asks for it.
@@ -108,7 +121,9 @@ pub(crate) async fn attachment(tools: Tools, call: Call) -> Result<Reply, Proble
         }
         tools.store.files.put_file(call.tenant(), bytes.into(), &listed.content_type).await?;
     }
-    Ok(Reply::redirect(&tools.store.files.presign_file(call.tenant(), &listed.file_id, &download(&listed), LINK).await?))
+    Ok(Reply::redirect(
+        &tools.store.files.presign_file(call.tenant(), &listed.file_id, &download(&listed), LINK).await?,
+    ))
 }
 
 fn download(attachment: &Attachment) -> Download {
@@ -132,7 +147,9 @@ async fn readable(tools: &Tools, call: &Call, stored: &StoredMessage) -> Result<
     match stored {
         StoredMessage::Outgoing(row) => Ok(Some(send::source(&tools.store, call.tenant(), row).await?)),
         StoredMessage::Incoming(row) if row.message.sha256.is_none() => Ok(None),
-        StoredMessage::Incoming(row) => Ok(Some(tools.store.files.get_raw_head(call.tenant(), &row.message.id, READ_BYTES).await?.to_vec())),
+        StoredMessage::Incoming(row) => {
+            Ok(Some(tools.store.files.get_raw_head(call.tenant(), &row.message.id, READ_BYTES).await?.to_vec()))
+        }
     }
 }
 
@@ -140,14 +157,19 @@ fn present(row: &Incoming) -> Result<(), Problem> {
     if row.message.sha256.is_some() {
         return Ok(());
     }
-    Err(Problem::new(Code::NotFound, "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here"))
+    Err(Problem::new(
+        Code::NotFound,
+        "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here",
+    ))
 }
 
 fn within(size: u64) -> Result<(), Problem> {
     if size <= INLINE_ANSWER_BYTES {
         return Ok(());
     }
-    let detail = format!("{size} bytes; the limit inlineBytes is {INLINE_ANSWER_BYTES}: leave inline out and follow the redirect");
+    let detail = format!(
+        "{size} bytes; the limit inlineBytes is {INLINE_ANSWER_BYTES}: leave inline out and follow the redirect"
+    );
     Err(Problem::invalid(vec![FieldError::new("?inline", "too_large", detail)]))
 }
 

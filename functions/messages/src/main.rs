@@ -11,22 +11,26 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(budget, vec![
-        mount(&routes::MESSAGES_LIST, {
-            let tools = tools.clone();
-            move |call| handler::list(tools.clone(), call)
-        }),
-        mount(&routes::MESSAGE_GET, {
-            let tools = tools.clone();
-            move |call| handler::get(tools.clone(), call)
-        }),
-        mount(&routes::MESSAGE_SOURCE, {
-            let tools = tools.clone();
-            move |call| handler::source(tools.clone(), call)
-        }),
-        mount(&routes::MESSAGE_ATTACHMENT, {
-            let tools = tools.clone();
-            move |call| handler::attachment(tools.clone(), call)
-        }),
-    ]).await
+    serve(
+        budget,
+        vec![
+            mount(&routes::MESSAGES_LIST, {
+                let tools = tools.clone();
+                move |call| handler::list(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_GET, {
+                let tools = tools.clone();
+                move |call| handler::get(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_SOURCE, {
+                let tools = tools.clone();
+                move |call| handler::source(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_ATTACHMENT, {
+                let tools = tools.clone();
+                move |call| handler::attachment(tools.clone(), call)
+            }),
+        ],
+    )
+    .await
 }

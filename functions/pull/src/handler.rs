@@ -23,7 +23,10 @@ pub(crate) async fn pull_all(tools: Tools, call: Call) -> Result<Reply, Problem>
     let mut cursor: Option<String> = None;
     loop {
         let page = tools.store.accounts.list(call.tenant(), PAGE, cursor.as_deref()).await?;
-        let receiving = page.items.into_iter().filter(|row| row.account.receive.is_some() && call.principal.reaches(&row.account.account));
+        let receiving = page
+            .items
+            .into_iter()
+            .filter(|row| row.account.receive.is_some() && call.principal.reaches(&row.account.account));
         let jobs: Vec<PullJob> = receiving.map(|row| job(&call, row.account.account)).collect();
         tools.store.queues.enqueue_pull(&jobs).await?;
         accounts.extend(jobs.into_iter().map(|job| QueuedPull { account: job.account, queued: true }));

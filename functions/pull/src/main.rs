@@ -10,14 +10,18 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(budget, vec![
-        mount(&routes::PULL, {
-            let tools = tools.clone();
-            move |call| handler::pull(tools.clone(), call)
-        }),
-        mount(&routes::PULL_ALL, {
-            let tools = tools.clone();
-            move |call| handler::pull_all(tools.clone(), call)
-        }),
-    ]).await
+    serve(
+        budget,
+        vec![
+            mount(&routes::PULL, {
+                let tools = tools.clone();
+                move |call| handler::pull(tools.clone(), call)
+            }),
+            mount(&routes::PULL_ALL, {
+                let tools = tools.clone();
+                move |call| handler::pull_all(tools.clone(), call)
+            }),
+        ],
+    )
+    .await
 }

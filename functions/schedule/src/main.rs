@@ -1,5 +1,7 @@
 //! `schedule`: once a minute, hand on what is due.
 
+#![recursion_limit = "256"] // the layout of the SDK's futures within ours
+
 use shared::events::ticks;
 use shared::ops::schedule::schedule;
 use shared::settings::Settings;

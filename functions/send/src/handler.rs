@@ -40,11 +40,18 @@ fn answer(outgoing: &Outgoing, call: &Call) -> Result<Reply, Problem> {
     match outgoing.state {
         SendState::Sent | SendState::Partial => Reply::ok(outgoing),
         SendState::Failed | SendState::Canceled => {
-            let words = outgoing.recipients.iter().find_map(|recipient| recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text)));
+            let words = outgoing
+                .recipients
+                .iter()
+                .find_map(|recipient| recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text)));
             let detail = words.unwrap_or_else(|| "nobody took it".to_owned());
-            let problem = Problem::new(Code::RecipientRejected, format!("every recipient was refused for good: {detail}")).with_resource(outgoing);
+            let problem =
+                Problem::new(Code::RecipientRejected, format!("every recipient was refused for good: {detail}"))
+                    .with_resource(outgoing);
             Ok(Reply::problem(&problem, &call.request_id))
         }
-        SendState::Queued | SendState::Sending | SendState::Deferred | SendState::Unknown => Reply::accepted(outgoing, &format!("/v1/outbox/{}", outgoing.id)),
+        SendState::Queued | SendState::Sending | SendState::Deferred | SendState::Unknown => {
+            Reply::accepted(outgoing, &format!("/v1/outbox/{}", outgoing.id))
+        }
     }
 }

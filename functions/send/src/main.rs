@@ -10,14 +10,18 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(budget, vec![
-        mount(&routes::SEND, {
-            let tools = tools.clone();
-            move |call| handler::send(tools.clone(), call)
-        }),
-        mount(&routes::OUTBOX_GET, {
-            let tools = tools.clone();
-            move |call| handler::outgoing(tools.clone(), call)
-        }),
-    ]).await
+    serve(
+        budget,
+        vec![
+            mount(&routes::SEND, {
+                let tools = tools.clone();
+                move |call| handler::send(tools.clone(), call)
+            }),
+            mount(&routes::OUTBOX_GET, {
+                let tools = tools.clone();
+                move |call| handler::outgoing(tools.clone(), call)
+            }),
+        ],
+    )
+    .await
 }

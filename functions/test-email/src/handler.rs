@@ -2,8 +2,8 @@
 
 use shared::http::{Call, Reply};
 use shared::mail::Deadline;
-use shared::model::views::TestEmailInput;
 use shared::model::Problem;
+use shared::model::views::TestEmailInput;
 use shared::ops::{Tools, sign_in, test_email as testing};
 
 /// Sends one known message, with the stored settings or with given ones; failure is an answer.

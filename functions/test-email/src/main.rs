@@ -10,10 +10,12 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(budget, vec![
-        mount(&routes::TEST_EMAIL, {
+    serve(
+        budget,
+        vec![mount(&routes::TEST_EMAIL, {
             let tools = tools.clone();
             move |call| handler::test_email(tools.clone(), call)
-        }),
-    ]).await
+        })],
+    )
+    .await
 }

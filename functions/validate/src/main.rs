@@ -10,14 +10,18 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(budget, vec![
-        mount(&routes::VERIFY, {
-            let tools = tools.clone();
-            move |call| handler::verify(tools.clone(), call)
-        }),
-        mount(&routes::VALIDATE, {
-            let tools = tools.clone();
-            move |call| handler::validate(tools.clone(), call)
-        }),
-    ]).await
+    serve(
+        budget,
+        vec![
+            mount(&routes::VERIFY, {
+                let tools = tools.clone();
+                move |call| handler::verify(tools.clone(), call)
+            }),
+            mount(&routes::VALIDATE, {
+                let tools = tools.clone();
+                move |call| handler::validate(tools.clone(), call)
+            }),
+        ],
+    )
+    .await
 }

@@ -20,7 +20,8 @@ pub(crate) fn render(url: &str, token: &str, data: &str, mailbox: Option<Mailbox
     let block = mailbox.map_or_else(
         || "The sandbox mail server is off (HALFPENNY_SANDBOX).\n".to_owned(),
         |mailbox| {
-            let head = format!("Mailboxes: {ada} and {grace}, password {PASSWORD}. Paste this into bash to try it all:\n\n");
+            let head =
+                format!("Mailboxes: {ada} and {grace}, password {PASSWORD}. Paste this into bash to try it all:\n\n");
             head + &block(url, token, mailbox)
         },
     );
@@ -69,10 +70,7 @@ mod tests {
 
     #[test]
     fn the_block_names_the_sandboxs_real_ports() {
-        let mailbox = Mailbox {
-            submission: 40001,
-            imaps: 40002,
-        };
+        let mailbox = Mailbox { submission: 40001, imaps: 40002 };
         let text = render("http://127.0.0.1:9000", "hp_x", "/d", Some(mailbox));
         assert!(text.contains(r#""port": 40001, "security": "starttls""#));
         assert!(text.contains(r#""port": 40002, "security": "tls""#));
@@ -80,22 +78,8 @@ mod tests {
 
     #[test]
     fn the_block_is_bash() {
-        let text = block(
-            "http://127.0.0.1:9000",
-            "hp_x",
-            Mailbox {
-                submission: 9587,
-                imaps: 9993,
-            },
-        );
-        let checked = std::process::Command::new("/bin/bash")
-            .args(["-n", "-c", &text])
-            .output()
-            .unwrap();
-        assert!(
-            checked.status.success(),
-            "{}",
-            String::from_utf8_lossy(&checked.stderr)
-        );
+        let text = block("http://127.0.0.1:9000", "hp_x", Mailbox { submission: 9587, imaps: 9993 });
+        let checked = std::process::Command::new("/bin/bash").args(["-n", "-c", &text]).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     }
 }

@@ -32,20 +32,14 @@ pub(crate) enum BuildError {
 pub(crate) async fn build(cargo: &Path, root: &Path) -> Result<(), BuildError> {
     let mut command = Command::new(cargo);
     // The whole workspace: another selection of packages means other features, and everything is compiled again.
-    command
-        .args(["build", "--workspace", "--bins"])
-        .current_dir(root)
-        .kill_on_drop(true);
+    command.args(["build", "--workspace", "--bins"]).current_dir(root).kill_on_drop(true);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     for (name, _) in std::env::vars_os().filter(|(name, _)| comes_from_cargo_run(name)) {
         command.env_remove(name);
     }
-    let start = |source| BuildError::Start {
-        cargo: cargo.to_owned(),
-        source,
-    };
+    let start = |source| BuildError::Start { cargo: cargo.to_owned(), source };
     match command.status().await.map_err(start)? {
         status if status.success() => Ok(()),
         status => Err(BuildError::Failed(status)),
@@ -57,14 +51,8 @@ pub(crate) async fn build(cargo: &Path, root: &Path) -> Result<(), BuildError> {
 fn comes_from_cargo_run(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with("CARGO_PKG_")
-        || [
-            "CARGO_MANIFEST_DIR",
-            "CARGO_MANIFEST_PATH",
-            "CARGO_BIN_NAME",
-            "CARGO_CRATE_NAME",
-            "LD_LIBRARY_PATH",
-        ]
-        .contains(&name.as_ref())
+        || ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "LD_LIBRARY_PATH"]
+            .contains(&name.as_ref())
 }
 
 /// Where the binary of a function lies: beside this one, whatever the target directory and profile.
@@ -85,22 +73,12 @@ mod tests {
 
     #[test]
     fn only_what_cargo_run_sets_is_taken_away() {
-        for name in [
-            "CARGO_PKG_NAME",
-            "CARGO_PKG_VERSION_MAJOR",
-            "CARGO_MANIFEST_DIR",
-            "LD_LIBRARY_PATH",
-        ] {
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR", "LD_LIBRARY_PATH"] {
             assert!(comes_from_cargo_run(OsStr::new(name)), "{name}");
         }
-        for name in [
-            "CARGO_TARGET_DIR",
-            "CARGO_HOME",
-            "CARGO_BUILD_JOBS",
-            "CARGO_PROFILE_DEV_DEBUG",
-            "PATH",
-            "RUSTFLAGS",
-        ] {
+        for name in
+            ["CARGO_TARGET_DIR", "CARGO_HOME", "CARGO_BUILD_JOBS", "CARGO_PROFILE_DEV_DEBUG", "PATH", "RUSTFLAGS"]
+        {
             assert!(!comes_from_cargo_run(OsStr::new(name)), "{name}");
         }
     }

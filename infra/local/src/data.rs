@@ -84,11 +84,7 @@ impl DataDir {
     ///
     /// # Errors
     /// A file cannot be read or written.
-    pub(crate) fn roots(
-        &self,
-        sandbox: Option<&str>,
-        further: Option<&Path>,
-    ) -> Result<Option<PathBuf>, DataError> {
+    pub(crate) fn roots(&self, sandbox: Option<&str>, further: Option<&Path>) -> Result<Option<PathBuf>, DataError> {
         let path = self.path.join("ca.pem");
         let mut pem = sandbox.unwrap_or_default().to_owned();
         // A shell that has sourced our env file names our own output.
@@ -109,12 +105,7 @@ impl DataDir {
         let path = self.path.join(name);
         let new = self.path.join(format!("{name}.new"));
         let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(content.as_bytes())?;
             fs::rename(&new, &path)
         };
@@ -126,22 +117,14 @@ impl DataDir {
 fn lock(folder: &Path) -> Result<File, DataError> {
     let path = folder.join("lock");
     let error = file_error(&path);
-    let open = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = open.map_err(&error)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             file.read_to_string(&mut holder).map_err(&error)?;
-            return Err(DataError::InUse {
-                path: folder.to_owned(),
-                holder: holder.trim().to_owned(),
-            });
+            return Err(DataError::InUse { path: folder.to_owned(), holder: holder.trim().to_owned() });
         }
         Err(TryLockError::Error(source)) => return Err(error(source)),
     }
@@ -152,17 +135,12 @@ fn lock(folder: &Path) -> Result<File, DataError> {
 
 fn file_error(path: &Path) -> impl Fn(io::Error) -> DataError + use<> {
     let path = path.to_owned();
-    move |source| DataError::File {
-        path: path.clone(),
-        source,
-    }
+    move |source| DataError::File { path: path.clone(), source }
 }
 
 fn new_token() -> Result<String, DataError> {
     let mut bytes = [0; TOKEN_BYTES];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| DataError::NoRandomness)?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| DataError::NoRandomness)?;
     Ok(format!("hp_{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
@@ -191,10 +169,7 @@ mod tests {
         let folder = Folder::new();
         let first = DataDir::open(&folder.0).unwrap();
         let second = DataDir::open(&folder.0).unwrap_err().to_string();
-        assert!(
-            second.contains(&format!("(process {})", std::process::id())),
-            "{second}"
-        );
+        assert!(second.contains(&format!("(process {})", std::process::id())), "{second}");
         drop(first);
         DataDir::open(&folder.0).unwrap();
     }
@@ -204,20 +179,11 @@ mod tests {
         let folder = Folder::new();
         let data = DataDir::open(&folder.0).unwrap();
         let token = data.token(None).unwrap();
-        assert_eq!(
-            URL_SAFE_NO_PAD
-                .decode(token.strip_prefix("hp_").unwrap())
-                .unwrap()
-                .len(),
-            TOKEN_BYTES
-        );
+        assert_eq!(URL_SAFE_NO_PAD.decode(token.strip_prefix("hp_").unwrap()).unwrap().len(), TOKEN_BYTES);
         assert_eq!(data.token(None).unwrap(), token);
         assert_eq!(data.token(Some("given".to_owned())).unwrap(), "given");
         assert_eq!(data.token(None).unwrap(), token);
-        let mode = fs::metadata(folder.0.join("token"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(folder.0.join("token")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -229,10 +195,7 @@ mod tests {
         let own = data.path().join("ca.pem");
         let further = data.path().join("further.pem");
         fs::write(&further, "B\n").unwrap();
-        assert_eq!(
-            data.roots(Some("A\n"), Some(&further)).unwrap(),
-            Some(own.clone())
-        );
+        assert_eq!(data.roots(Some("A\n"), Some(&further)).unwrap(), Some(own.clone()));
         assert_eq!(fs::read_to_string(&own).unwrap(), "A\n\nB\n");
         data.roots(Some("A\n"), Some(&own)).unwrap();
         assert_eq!(fs::read_to_string(&own).unwrap(), "A\n");

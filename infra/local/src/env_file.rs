@@ -21,17 +21,12 @@ pub(crate) fn aws(endpoints: &Endpoints) -> BTreeMap<String, String> {
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", services),
         ("AWS_ENDPOINT_URL_SQS", services),
     ];
-    variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// The file's text.
 pub(crate) fn render(variables: &BTreeMap<String, String>) -> String {
-    variables
-        .iter()
-        .map(|(name, value)| format!("{name}={}\n", quote(value)))
-        .collect()
+    variables.iter().map(|(name, value)| format!("{name}={}\n", quote(value))).collect()
 }
 
 /// Quotes for a shell, but only where one needs them: `cargo lambda` takes quotes literally.
@@ -49,10 +44,8 @@ mod tests {
 
     #[test]
     fn the_sdks_find_every_service() {
-        let endpoints = Endpoints {
-            dynamodb: "http://127.0.0.1:9001".into(),
-            services: "http://127.0.0.1:9002".into(),
-        };
+        let endpoints =
+            Endpoints { dynamodb: "http://127.0.0.1:9001".into(), services: "http://127.0.0.1:9002".into() };
         let expected = "\
 AWS_ACCESS_KEY_ID=halfpenny
 AWS_DEFAULT_REGION=us-east-1
@@ -86,11 +79,7 @@ AWS_SECRET_ACCESS_KEY=halfpenny-local
         let value = "it's $HOME; \"x\" `y` \\ #";
         let file = render(&BTreeMap::from([("V".to_owned(), value.to_owned())]));
         let script = format!("{file}printf %s \"$V\"");
-        let output = std::process::Command::new("/bin/sh")
-            .arg("-c")
-            .arg(script)
-            .output()
-            .unwrap();
+        let output = std::process::Command::new("/bin/sh").arg("-c").arg(script).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
     }
 }

@@ -53,21 +53,14 @@ async fn start() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings::from_env()?;
     let filter = EnvFilter::builder().parse(settings.log.as_deref().unwrap_or(DEFAULT_LOG))?;
     let colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).init();
     service::run(settings, stop_signal()?).await?;
     Ok(())
 }
 
 /// Cancelled by the first SIGINT or SIGTERM; a second one ends the process as it stands.
 fn stop_signal() -> io::Result<CancellationToken> {
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     tokio::spawn(async move {

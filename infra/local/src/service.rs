@@ -46,9 +46,7 @@ pub(crate) enum ServiceError {
     #[error("embedded AWS: {0} (HALFPENNY_PORT chooses other ports)")]
     Aws(#[from] AwsError),
     /// The sandbox mail server.
-    #[error(
-        "sandbox mail server: {0} (HALFPENNY_PORT chooses other ports, HALFPENNY_SANDBOX=off does without)"
-    )]
+    #[error("sandbox mail server: {0} (HALFPENNY_PORT chooses other ports, HALFPENNY_SANDBOX=off does without)")]
     Sandbox(#[from] sandbox::Error),
     /// The function host.
     #[error(transparent)]
@@ -79,10 +77,7 @@ pub(crate) async fn run(settings: Settings, stop: CancellationToken) -> Result<(
     // Every port is taken before the long build, so that a clash is known at once.
     let listeners = listen(settings.port).await?;
     let sandbox = start_sandbox(&settings, &data).await?;
-    let roots = data.roots(
-        sandbox.as_ref().map(Sandbox::ca_pem),
-        settings.ca_file.as_deref(),
-    )?;
+    let roots = data.roots(sandbox.as_ref().map(Sandbox::ca_pem), settings.ca_file.as_deref())?;
     let parameters = parameters(&settings, &token, roots.as_deref());
     let (aws, template) = start_aws(&settings, &data, &parameters).await?;
 
@@ -122,9 +117,7 @@ fn above(base: u16, distance: u16) -> u16 {
 /// 127.0.0.1, and ::1 where the machine has it.
 async fn listen(port: u16) -> Result<Vec<TcpListener>, ServiceError> {
     let failed = |source| ServiceError::Listen { port, source };
-    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .map_err(failed)?;
+    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
     let same = first.local_addr().map_err(failed)?.port();
     match TcpListener::bind((Ipv6Addr::LOCALHOST, same)).await {
         Ok(second) => Ok(vec![first, second]),
@@ -134,18 +127,12 @@ async fn listen(port: u16) -> Result<Vec<TcpListener>, ServiceError> {
     }
 }
 
-async fn start_sandbox(
-    settings: &Settings,
-    data: &DataDir,
-) -> Result<Option<Sandbox>, ServiceError> {
+async fn start_sandbox(settings: &Settings, data: &DataDir) -> Result<Option<Sandbox>, ServiceError> {
     if !settings.sandbox {
         return Ok(None);
     }
     let at = |distance| above(settings.port, distance);
-    let user = |address: &str| sandbox::User {
-        address: address.to_owned(),
-        password: banner::PASSWORD.to_owned(),
-    };
+    let user = |address: &str| sandbox::User { address: address.to_owned(), password: banner::PASSWORD.to_owned() };
     let options = sandbox::Options {
         ports: sandbox::Ports {
             smtp: at(25),
@@ -167,9 +154,7 @@ async fn start_sandbox(
 /// What the local service says where a deployment has its operator; `HALFPENNY_PARAMETERS` has the last word.
 fn parameters(settings: &Settings, token: &str, roots: Option<&Path>) -> BTreeMap<String, String> {
     let token = hex::encode(digest(&SHA256, token.as_bytes()));
-    let roots = roots
-        .map(|path| path.display().to_string())
-        .unwrap_or_default();
+    let roots = roots.map(|path| path.display().to_string()).unwrap_or_default();
     let own = [
         ("RootTokenSha256", token),
         ("RootTenant", ROOT_TENANT.to_owned()),
@@ -189,20 +174,11 @@ async fn start_aws(
 ) -> Result<(Aws, Template), ServiceError> {
     let path = settings.root.join("infra/template.yaml");
     let load = |queue_url_base: String| {
-        let context = Context {
-            region: REGION.to_owned(),
-            account: ACCOUNT.to_owned(),
-            stack: STACK.to_owned(),
-            queue_url_base,
-        };
+        let context =
+            Context { region: REGION.to_owned(), account: ACCOUNT.to_owned(), stack: STACK.to_owned(), queue_url_base };
         Template::load(&path, parameters, &context)
     };
-    let Template {
-        tables,
-        buckets,
-        queues,
-        ..
-    } = load(String::new())?;
+    let Template { tables, buckets, queues, .. } = load(String::new())?;
     let aws = Aws::start(aws::Options {
         data: data.path().to_owned(),
         dynamodb_port: above(settings.port, 1),
@@ -217,60 +193,29 @@ async fn start_aws(
 }
 
 fn queue(queue: Queue) -> aws::QueueSpec {
-    let Queue {
-        name,
-        visibility_seconds,
-        delay_seconds,
-        retention_seconds,
-        redrive,
-    } = queue;
-    let redrive = redrive.map(|r| aws::Redrive {
-        target: r.target,
-        max_receive_count: r.max_receive_count,
-    });
-    aws::QueueSpec {
-        name,
-        visibility_seconds,
-        delay_seconds,
-        retention_seconds,
-        redrive,
-    }
+    let Queue { name, visibility_seconds, delay_seconds, retention_seconds, redrive } = queue;
+    let redrive = redrive.map(|r| aws::Redrive { target: r.target, max_receive_count: r.max_receive_count });
+    aws::QueueSpec { name, visibility_seconds, delay_seconds, retention_seconds, redrive }
 }
 
 /// Builds the functions; `false` if the service is to stop instead.
 async fn build(settings: &Settings, stop: &CancellationToken) -> Result<bool, ServiceError> {
     tracing::info!("building the functions; the first time takes some minutes");
-    match stop
-        .run_until_cancelled(cargo::build(&settings.cargo, &settings.root))
-        .await
-    {
+    match stop.run_until_cancelled(cargo::build(&settings.cargo, &settings.root)).await {
         Some(built) => built.map(|()| true).map_err(Into::into),
         None => Ok(false),
     }
 }
 
-fn functions(
-    settings: &Settings,
-    template: &Template,
-    aws: &Aws,
-) -> Result<Vec<FunctionSpec>, ServiceError> {
+fn functions(settings: &Settings, template: &Template, aws: &Aws) -> Result<Vec<FunctionSpec>, ServiceError> {
     let program = std::env::current_exe().map_err(ServiceError::Program)?;
     let folder = program.parent().unwrap_or(Path::new("."));
     let endpoints = env_file::aws(&aws.endpoints());
     let spec = |function: &Function| {
         let mut env = environment(function);
         env.extend(endpoints.clone());
-        env.extend(
-            settings
-                .log
-                .iter()
-                .map(|log| ("RUST_LOG".to_owned(), log.clone())),
-        );
-        let concurrency = function
-            .queues
-            .iter()
-            .filter_map(|trigger| trigger.max_concurrency)
-            .max();
+        env.extend(settings.log.iter().map(|log| ("RUST_LOG".to_owned(), log.clone())));
+        let concurrency = function.queues.iter().filter_map(|trigger| trigger.max_concurrency).max();
         Ok(FunctionSpec {
             name: function.name.clone(),
             binary: cargo::binary(folder, &function.binary)?,
@@ -300,10 +245,7 @@ fn announce(
     sandbox: Option<&Sandbox>,
 ) -> Result<(), ServiceError> {
     let address = listeners.first().map(TcpListener::local_addr);
-    let port = address
-        .transpose()
-        .map_err(ServiceError::Output)?
-        .map_or(0, |address| address.port());
+    let port = address.transpose().map_err(ServiceError::Output)?.map_or(0, |address| address.port());
     let url = format!("http://127.0.0.1:{port}");
     let mut variables: BTreeMap<_, _> = template.functions.iter().flat_map(environment).collect();
     variables.extend(env_file::aws(&aws.endpoints()));
@@ -312,27 +254,14 @@ fn announce(
     variables.insert("HALFPENNY_TOKEN".to_owned(), token.to_owned());
     data.write_private("env", &env_file::render(&variables))?;
 
-    let mailbox = sandbox.map(|s| Mailbox {
-        submission: s.port(Mail::Submission),
-        imaps: s.port(Mail::Imaps),
-    });
+    let mailbox = sandbox.map(|s| Mailbox { submission: s.port(Mail::Submission), imaps: s.port(Mail::Imaps) });
     let text = banner::render(&url, token, &data.path().display().to_string(), mailbox);
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(ServiceError::Output)
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(ServiceError::Output)
 }
 
 /// `HALFPENNY_SANDBOX_IMAPS=9993` and so on.
 fn mail_ports(sandbox: &Sandbox) -> BTreeMap<String, String> {
-    let name = |service: Mail| {
-        format!(
-            "HALFPENNY_SANDBOX_{}",
-            format!("{service:?}").to_ascii_uppercase()
-        )
-    };
-    Mail::ALL
-        .iter()
-        .map(|service| (name(*service), sandbox.port(*service).to_string()))
-        .collect()
+    let name = |service: Mail| format!("HALFPENNY_SANDBOX_{}", format!("{service:?}").to_ascii_uppercase());
+    Mail::ALL.iter().map(|service| (name(*service), sandbox.port(*service).to_string())).collect()
 }

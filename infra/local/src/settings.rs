@@ -69,18 +69,11 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], one line each.
     pub(crate) fn from_env() -> Result<Self, SettingsError> {
-        let here =
-            std::env::current_dir().map_err(|error| SettingsError::NoFolder(error.to_string()))?;
+        let here = std::env::current_dir().map_err(|error| SettingsError::NoFolder(error.to_string()))?;
         let root = project_root(&here).ok_or_else(|| SettingsError::NoProject(here.clone()))?;
         Self::read(root, |name| {
             let value = std::env::var_os(name).filter(|value| !value.is_empty());
-            value
-                .map(|value| {
-                    value
-                        .into_string()
-                        .map_err(|_| SettingsError::NotText(name))
-                })
-                .transpose()
+            value.map(|value| value.into_string().map_err(|_| SettingsError::NotText(name))).transpose()
         })
     }
 
@@ -95,13 +88,11 @@ impl Settings {
             port: get("HALFPENNY_PORT")?.map_or(Ok(9000), check_port)?,
             data: get("HALFPENNY_DATA")?.map_or_else(|| root.join(".halfpenny"), PathBuf::from),
             token,
-            allow_nets: get("HALFPENNY_ALLOW_NETS")?
-                .map_or(Ok(LOCAL_NETS.to_owned()), check_nets)?,
+            allow_nets: get("HALFPENNY_ALLOW_NETS")?.map_or(Ok(LOCAL_NETS.to_owned()), check_nets)?,
             ca_file,
             sandbox: switch("HALFPENNY_SANDBOX", get("HALFPENNY_SANDBOX")?)?,
             build: switch("HALFPENNY_BUILD", get("HALFPENNY_BUILD")?)?,
-            parameters: get("HALFPENNY_PARAMETERS")?
-                .map_or(Ok(BTreeMap::new()), check_parameters)?,
+            parameters: get("HALFPENNY_PARAMETERS")?.map_or(Ok(BTreeMap::new()), check_parameters)?,
             log: get("RUST_LOG")?,
             cargo: get("CARGO")?.map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
             root,
@@ -111,22 +102,12 @@ impl Settings {
 
 /// The nearest folder with a template, upwards: `cargo run` works anywhere in the project.
 fn project_root(here: &Path) -> Option<PathBuf> {
-    let found = here
-        .ancestors()
-        .find(|folder| folder.join("infra/template.yaml").is_file());
+    let found = here.ancestors().find(|folder| folder.join("infra/template.yaml").is_file());
     found.map(Path::to_owned)
 }
 
-fn wrong(
-    name: &'static str,
-    value: impl Into<String>,
-    expected: impl Into<String>,
-) -> SettingsError {
-    SettingsError::Value {
-        name,
-        value: value.into(),
-        expected: expected.into(),
-    }
+fn wrong(name: &'static str, value: impl Into<String>, expected: impl Into<String>) -> SettingsError {
+    SettingsError::Value { name, value: value.into(), expected: expected.into() }
 }
 
 fn check_port(value: String) -> Result<u16, SettingsError> {
@@ -138,11 +119,7 @@ fn check_port(value: String) -> Result<u16, SettingsError> {
 /// RFC 6750 §2.1: the characters of a bearer token, none of which mean anything to a shell.
 fn check_token(value: String) -> Result<String, SettingsError> {
     let bytes = value.trim_end_matches('=').bytes();
-    if !value.starts_with('=')
-        && bytes
-            .into_iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
-    {
+    if !value.starts_with('=') && bytes.into_iter().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b)) {
         return Ok(value);
     }
     // The value stays out of the message: it is a secret.
@@ -153,11 +130,9 @@ fn check_token(value: String) -> Result<String, SettingsError> {
 fn check_nets(value: String) -> Result<String, SettingsError> {
     match value.split(',').all(is_network) {
         true => Ok(value),
-        false => Err(wrong(
-            "HALFPENNY_ALLOW_NETS",
-            value,
-            format!("networks with commas between them, as in {LOCAL_NETS}"),
-        )),
+        false => {
+            Err(wrong("HALFPENNY_ALLOW_NETS", value, format!("networks with commas between them, as in {LOCAL_NETS}")))
+        }
     }
 }
 
@@ -178,16 +153,10 @@ fn is_network(text: &str) -> bool {
 fn check_ca_file(value: String) -> Result<PathBuf, SettingsError> {
     match std::fs::read_to_string(&value) {
         Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(PathBuf::from(value)),
-        Ok(_) => Err(wrong(
-            "HALFPENNY_CA_FILE",
-            value,
-            "certificates in PEM form",
-        )),
-        Err(error) => Err(wrong(
-            "HALFPENNY_CA_FILE",
-            value,
-            format!("a readable file of certificates in PEM form ({error})"),
-        )),
+        Ok(_) => Err(wrong("HALFPENNY_CA_FILE", value, "certificates in PEM form")),
+        Err(error) => {
+            Err(wrong("HALFPENNY_CA_FILE", value, format!("a readable file of certificates in PEM form ({error})")))
+        }
     }
 }
 
@@ -201,13 +170,8 @@ fn switch(name: &'static str, value: Option<String>) -> Result<bool, SettingsErr
 
 fn check_parameters(value: String) -> Result<BTreeMap<String, String>, SettingsError> {
     // A parameter may be a secret: the message has the names only.
-    parse_overrides(&value).map_err(|error| {
-        wrong(
-            "HALFPENNY_PARAMETERS",
-            "…",
-            format!("Name=Value Name=Value ({error})"),
-        )
-    })
+    parse_overrides(&value)
+        .map_err(|error| wrong("HALFPENNY_PARAMETERS", "…", format!("Name=Value Name=Value ({error})")))
 }
 
 #[cfg(test)]
@@ -252,18 +216,12 @@ mod tests {
             ("HALFPENNY_ALLOW_NETS", "10.0.0.0/8,fd00::/8"),
             ("HALFPENNY_SANDBOX", "off"),
             ("HALFPENNY_BUILD", "off"),
-            (
-                "HALFPENNY_PARAMETERS",
-                "LeaseSeconds=2 TickRate=\"rate(1 second)\"",
-            ),
+            ("HALFPENNY_PARAMETERS", "LeaseSeconds=2 TickRate=\"rate(1 second)\""),
             ("RUST_LOG", "trace"),
             ("CARGO", "/rust/cargo"),
         ])
         .unwrap();
-        assert_eq!(
-            (settings.port, settings.sandbox, settings.build),
-            (0, false, false)
-        );
+        assert_eq!((settings.port, settings.sandbox, settings.build), (0, false, false));
         assert_eq!(settings.data, PathBuf::from("state"));
         assert_eq!(settings.token.as_deref(), Some("hp_a-b.c~d+e/f=="));
         assert_eq!(settings.allow_nets, "10.0.0.0/8,fd00::/8");
@@ -288,36 +246,19 @@ mod tests {
     fn a_token_that_cannot_be_a_bearer_token_is_refused_and_not_repeated() {
         for token in ["two words", "a=b", "=x", "quo'te", "dollar$", "ünicode"] {
             let text = refusal("HALFPENNY_TOKEN", token);
-            assert!(
-                text.starts_with("HALFPENNY_TOKEN=") && !text.contains(token),
-                "{text}"
-            );
+            assert!(text.starts_with("HALFPENNY_TOKEN=") && !text.contains(token), "{text}");
         }
     }
 
     #[test]
     fn other_wrong_values_say_what_is_right() {
         for (name, value, expected) in [
-            (
-                "HALFPENNY_SANDBOX",
-                "no",
-                r#"HALFPENNY_SANDBOX="no": expected on or off"#,
-            ),
-            (
-                "HALFPENNY_BUILD",
-                "0",
-                r#"HALFPENNY_BUILD="0": expected on or off"#,
-            ),
+            ("HALFPENNY_SANDBOX", "no", r#"HALFPENNY_SANDBOX="no": expected on or off"#),
+            ("HALFPENNY_BUILD", "0", r#"HALFPENNY_BUILD="0": expected on or off"#),
         ] {
             assert_eq!(refusal(name, value), expected);
         }
-        for nets in [
-            "10.0.0.0",
-            "10.0.0.0/33",
-            "::/129",
-            "local/8",
-            "10.0.0.0/8;::1/128",
-        ] {
+        for nets in ["10.0.0.0", "10.0.0.0/33", "::/129", "local/8", "10.0.0.0/8;::1/128"] {
             assert!(refusal("HALFPENNY_ALLOW_NETS", nets).contains("as in 127.0.0.0/8,::1/128"));
         }
         assert!(refusal("HALFPENNY_CA_FILE", "/nowhere/ca.pem").contains("a readable file"));

@@ -44,10 +44,7 @@ fn replace(path: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), Error> {
 
 /// Writes a value as JSON, atomically.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Error> {
-    let bytes = serde_json::to_vec(value).map_err(|source| Error::Damaged {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = serde_json::to_vec(value).map_err(|source| Error::Damaged { path: path.to_owned(), source })?;
     write(path, &bytes)
 }
 
@@ -74,12 +71,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, E
     let Some(bytes) = read(path)? else {
         return Ok(None);
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| Error::Damaged {
-            path: path.to_owned(),
-            source,
-        })
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Damaged { path: path.to_owned(), source })
 }
 
 /// Removes a file that may be gone already.
@@ -96,9 +88,7 @@ pub(crate) fn numbered(dir: &Path) -> Result<Vec<u32>, Error> {
     for entry in std::fs::read_dir(dir).map_err(at(dir))? {
         let path = entry.map_err(at(dir))?.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str());
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
+        if path.extension().is_some_and(|extension| extension == "json")
             && let Some(number) = stem.and_then(|stem| stem.parse().ok())
         {
             numbers.push(number);

@@ -29,13 +29,7 @@ pub enum Folder {
 
 impl Folder {
     /// All folders.
-    pub const ALL: [Self; 5] = [
-        Self::Inbox,
-        Self::Sent,
-        Self::Junk,
-        Self::Trash,
-        Self::Drafts,
-    ];
+    pub const ALL: [Self; 5] = [Self::Inbox, Self::Sent, Self::Junk, Self::Trash, Self::Drafts];
 
     /// The IMAP name.
     #[must_use]
@@ -112,16 +106,8 @@ impl Messages {
     /// Reads a folder, or begins one.
     pub(crate) fn open(dir: Option<PathBuf>) -> Result<Self, Error> {
         // A new folder must not look like an earlier one of the same name (RFC 3501 §2.3.1.1).
-        let fresh = State {
-            uid_validity: seconds(OffsetDateTime::now_utc()),
-            uid_next: 1,
-        };
-        let mut folder = Self {
-            state: fresh,
-            by_uid: BTreeMap::new(),
-            changes: 0,
-            dir,
-        };
+        let fresh = State { uid_validity: seconds(OffsetDateTime::now_utc()), uid_next: 1 };
+        let mut folder = Self { state: fresh, by_uid: BTreeMap::new(), changes: 0, dir };
         let Some(dir) = folder.dir.clone() else {
             return Ok(folder);
         };
@@ -159,22 +145,11 @@ impl Messages {
     }
 
     /// Adds a message and returns its UID.
-    pub(crate) fn add(
-        &mut self,
-        bytes: Bytes,
-        flags: BTreeSet<String>,
-        date: OffsetDateTime,
-    ) -> Result<u32, Error> {
+    pub(crate) fn add(&mut self, bytes: Bytes, flags: BTreeSet<String>, date: OffsetDateTime) -> Result<u32, Error> {
         let uid = self.state.uid_next;
         self.state.uid_next += 1;
         let uidl = format!("{:08x}{uid:08x}", self.state.uid_validity);
-        let message = Stored {
-            uid,
-            uidl,
-            bytes,
-            flags,
-            internal_date: date,
-        };
+        let message = Stored { uid, uidl, bytes, flags, internal_date: date };
         if let Some(dir) = &self.dir {
             disk::write_json(&dir.join("folder.json"), &self.state)?;
             disk::write(&dir.join(format!("{uid}.eml")), &message.bytes)?;
@@ -212,11 +187,7 @@ impl Messages {
 }
 
 fn write_meta(dir: &Path, message: &Stored) -> Result<(), Error> {
-    let meta = Meta {
-        uidl: message.uidl.clone(),
-        flags: message.flags.clone(),
-        internal_date: message.internal_date,
-    };
+    let meta = Meta { uidl: message.uidl.clone(), flags: message.flags.clone(), internal_date: message.internal_date };
     disk::write_json(&dir.join(format!("{}.json", message.uid)), &meta)
 }
 
@@ -226,18 +197,8 @@ fn read_message(dir: &Path, uid: u32) -> Result<Option<Stored>, Error> {
     let (Some(meta), Some(bytes)) = (meta, bytes) else {
         return Ok(None);
     };
-    let Meta {
-        uidl,
-        flags,
-        internal_date,
-    } = meta;
-    Ok(Some(Stored {
-        uid,
-        uidl,
-        bytes: bytes.into(),
-        flags,
-        internal_date,
-    }))
+    let Meta { uidl, flags, internal_date } = meta;
+    Ok(Some(Stored { uid, uidl, bytes: bytes.into(), flags, internal_date }))
 }
 
 /// The seconds of a time as a UIDVALIDITY, which ends in 2106.

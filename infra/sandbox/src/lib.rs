@@ -106,9 +106,7 @@ pub struct User {
 /// Prints the address only.
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("User").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -170,12 +168,7 @@ impl Sandbox {
         let core = Arc::new(Core::new(&options)?);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let ports = server::listen(&core, options.ports, &tasks, &stop).await?;
-        Ok(Self {
-            core,
-            ports,
-            tasks,
-            stop,
-        })
+        Ok(Self { core, ports, tasks, stop })
     }
 
     /// The port of a service on 127.0.0.1 (and ::1).

@@ -56,10 +56,7 @@ impl Core {
     }
 
     fn open(&self, service: Service) -> Origin {
-        let origin = Origin {
-            session: self.sessions.fetch_add(1, Ordering::SeqCst) + 1,
-            service,
-        };
+        let origin = Origin { session: self.sessions.fetch_add(1, Ordering::SeqCst) + 1, service };
         self.script.open(origin);
         origin
     }
@@ -75,20 +72,10 @@ pub(crate) async fn listen(
     let mut bound = BTreeMap::new();
     for service in Service::ALL {
         let wanted = wanted(ports, service);
-        let (port, listeners) = bind(wanted).await.map_err(|source| Error::Bind {
-            service,
-            port: wanted,
-            source,
-        })?;
+        let (port, listeners) = bind(wanted).await.map_err(|source| Error::Bind { service, port: wanted, source })?;
         bound.insert(service, port);
         for listener in listeners {
-            tasks.spawn(accept(
-                Arc::clone(core),
-                listener,
-                service,
-                tasks.clone(),
-                stop.clone(),
-            ));
+            tasks.spawn(accept(Arc::clone(core), listener, service, tasks.clone(), stop.clone()));
         }
     }
     Ok(bound)
@@ -128,13 +115,7 @@ async fn bind(wanted: u16) -> io::Result<(u16, Vec<TcpListener>)> {
     }
 }
 
-async fn accept(
-    core: Arc<Core>,
-    listener: TcpListener,
-    service: Service,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
+async fn accept(core: Arc<Core>, listener: TcpListener, service: Service, tasks: TaskTracker, stop: CancellationToken) {
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
@@ -154,10 +135,7 @@ async fn serve(core: Arc<Core>, stream: TcpStream, service: Service, stop: Cance
     }
     let origin = core.open(service);
     // A client that resets or breaks TLS ends its session; that is daily bread here.
-    if let Some(Err(error)) = stop
-        .run_until_cancelled(session(&core, stream, origin))
-        .await
-    {
+    if let Some(Err(error)) = stop.run_until_cancelled(session(&core, stream, origin)).await {
         tracing::debug!(%error, ?service, session = origin.session, "session broken off");
     }
 }

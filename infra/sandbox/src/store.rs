@@ -110,10 +110,7 @@ impl Store {
         if let Some(root) = root {
             (state.last_received, state.received) = read_received(&root.join("received"))?;
         }
-        let store = Self {
-            root: root.map(Path::to_owned),
-            state: Mutex::new(state),
-        };
+        let store = Self { root: root.map(Path::to_owned), state: Mutex::new(state) };
         for user in users {
             store.add_user(&user.address, &user.password)?;
         }
@@ -130,20 +127,11 @@ impl Store {
         }
         let mut folders = BTreeMap::new();
         for folder in Folder::ALL {
-            let dir = self
-                .root
-                .as_ref()
-                .map(|root| disk::address_dir(&root.join("mail"), &address).join(folder.name()));
+            let dir =
+                self.root.as_ref().map(|root| disk::address_dir(&root.join("mail"), &address).join(folder.name()));
             folders.insert(folder, Messages::open(dir)?);
         }
-        state.mailboxes.insert(
-            address,
-            Mailbox {
-                password: password.to_owned(),
-                folders,
-                pop3_busy: false,
-            },
-        );
+        state.mailboxes.insert(address, Mailbox { password: password.to_owned(), folders, pop3_busy: false });
         Ok(())
     }
 
@@ -151,10 +139,7 @@ impl Store {
     pub(crate) fn login(&self, user: &str, password: &str) -> Option<String> {
         let user = user.to_lowercase();
         let mut state = lock(&self.state);
-        let right = state
-            .mailboxes
-            .get(&user)
-            .is_some_and(|mailbox| mailbox.password == password);
+        let right = state.mailboxes.get(&user).is_some_and(|mailbox| mailbox.password == password);
         let logins = state.logins.entry(user.clone()).or_default();
         logins.attempted += 1;
         logins.accepted += usize::from(right);
@@ -170,11 +155,7 @@ impl Store {
         let address = address.to_lowercase();
         let state = lock(&self.state);
         let domain = domain_of(&address);
-        let local = domain == HOME_DOMAIN
-            || state
-                .mailboxes
-                .keys()
-                .any(|known| domain_of(known) == domain);
+        let local = domain == HOME_DOMAIN || state.mailboxes.keys().any(|known| domain_of(known) == domain);
         !local || state.mailboxes.contains_key(&address)
     }
 
@@ -185,12 +166,7 @@ impl Store {
         if let Some(root) = &self.root {
             write_received(&root.join("received"), number, &message)?;
         }
-        for recipient in message
-            .recipients
-            .iter()
-            .map(|address| address.to_lowercase())
-            .collect::<BTreeSet<_>>()
-        {
+        for recipient in message.recipients.iter().map(|address| address.to_lowercase()).collect::<BTreeSet<_>>() {
             if let Some(inbox) = folder_of(&mut state, &recipient, Folder::Inbox) {
                 inbox.add(message.bytes.clone(), BTreeSet::new(), message.at)?;
             }
@@ -206,13 +182,7 @@ impl Store {
 
     /// Puts a message into the INBOX.
     pub(crate) fn deliver(&self, address: &str, bytes: Bytes) -> Result<u32, Error> {
-        self.append(
-            &address.to_lowercase(),
-            Folder::Inbox,
-            bytes,
-            BTreeSet::new(),
-            OffsetDateTime::now_utc(),
-        )
+        self.append(&address.to_lowercase(), Folder::Inbox, bytes, BTreeSet::new(), OffsetDateTime::now_utc())
     }
 
     /// Puts a message into a folder; returns its UID.
@@ -225,16 +195,13 @@ impl Store {
         date: OffsetDateTime,
     ) -> Result<u32, Error> {
         let mut state = lock(&self.state);
-        let messages = folder_of(&mut state, address, folder)
-            .ok_or_else(|| Error::NoMailbox(address.to_owned()))?;
+        let messages = folder_of(&mut state, address, folder).ok_or_else(|| Error::NoMailbox(address.to_owned()))?;
         messages.add(bytes, flags, date)
     }
 
     /// What a folder holds now; nothing for an unknown address.
     pub(crate) fn messages(&self, address: &str, folder: Folder) -> Vec<Stored> {
-        self.view(&address.to_lowercase(), folder)
-            .map(|view| view.messages)
-            .unwrap_or_default()
+        self.view(&address.to_lowercase(), folder).map(|view| view.messages).unwrap_or_default()
     }
 
     /// A folder's counters and messages (which are shared, not copied).
@@ -255,9 +222,7 @@ impl Store {
 
     /// One message; `None` when it was removed meanwhile.
     pub(crate) fn message(&self, address: &str, folder: Folder, uid: u32) -> Option<Stored> {
-        folder_of(&mut lock(&self.state), address, folder)?
-            .get(uid)
-            .cloned()
+        folder_of(&mut lock(&self.state), address, folder)?.get(uid).cloned()
     }
 
     /// Sets the flags of a message; false when it was removed meanwhile.

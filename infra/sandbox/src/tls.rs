@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -49,9 +49,7 @@ impl Identities {
             let issuer = match certificate {
                 Certificate::SelfSigned => None,
                 Certificate::Untrusted => Some(&stranger),
-                Certificate::Valid | Certificate::Expired | Certificate::WrongName => {
-                    Some(&authority)
-                }
+                Certificate::Valid | Certificate::Expired | Certificate::WrongName => Some(&authority),
             };
             acceptors.insert(certificate, acceptor(certificate, issuer)?);
         }
@@ -101,9 +99,7 @@ fn authority_from(key: KeyPair) -> Result<(String, Authority), Error> {
 fn authority_params(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
     let id = hex::encode(params.key_identifier(key).get(..4).unwrap_or_default());
-    params
-        .distinguished_name
-        .push(DnType::CommonName, format!("Halfpenny sandbox {id}"));
+    params.distinguished_name.push(DnType::CommonName, format!("Halfpenny sandbox {id}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
@@ -116,9 +112,7 @@ fn acceptor(certificate: Certificate, issuer: Option<&Authority>) -> Result<TlsA
         _ => NAMES.map(str::to_owned).to_vec(),
     };
     let mut params = CertificateParams::new(names)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Halfpenny sandbox server");
+    params.distinguished_name.push(DnType::CommonName, "Halfpenny sandbox server");
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -138,9 +132,6 @@ fn server_config(leaf: CertificateDer<'static>, key: Vec<u8>) -> Result<TlsAccep
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf],
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)),
-        )?;
+        .with_single_cert(vec![leaf], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -41,25 +41,13 @@ impl Transcript {
         if length == 0 {
             return;
         }
-        let bytes = segments
-            .iter()
-            .flat_map(|segment| segment.iter())
-            .copied()
-            .take(ENTRY_BYTES)
-            .collect();
+        let bytes = segments.iter().flat_map(|segment| segment.iter()).copied().take(ENTRY_BYTES).collect();
         let mut lines = lock(&self.0);
         if lines.len() == ENTRIES {
             lines.pop_front();
         }
         let Origin { session, service } = origin;
-        lines.push_back(Line {
-            session,
-            service,
-            from_client,
-            tls,
-            bytes,
-            length,
-        });
+        lines.push_back(Line { session, service, from_client, tls, bytes, length });
     }
 
     pub(crate) fn lines(&self) -> Vec<Line> {

@@ -34,8 +34,12 @@ pub fn json<T: DeserializeOwned>(content_type: Option<&str>, body: &[u8]) -> Res
 
 /// JSON types, `curl -d`'s default included: a newcomer's first call should not fail on a header.
 fn check_type(content_type: Option<&str>) -> Result<(), Problem> {
-    let kind = content_type.unwrap_or("application/json").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let json = kind.ends_with("/json") || kind.ends_with("+json") || kind == "application/x-www-form-urlencoded" || kind == "text/plain";
+    let kind =
+        content_type.unwrap_or("application/json").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = kind.ends_with("/json")
+        || kind.ends_with("+json")
+        || kind == "application/x-www-form-urlencoded"
+        || kind == "text/plain";
     if json {
         return Ok(());
     }
@@ -88,7 +92,10 @@ mod tests {
         assert_eq!((unknown.pointer.as_str(), unknown.code.as_str()), ("/smpt", "unknown_field"));
         let nested = refused(r#"{"from":"a@example.com","smtp":{"host":"h","port":1,"security":"tls","tls":true}}"#);
         assert_eq!((nested.pointer.as_str(), nested.code.as_str()), ("/smtp/tls", "unknown_field"));
-        assert_eq!(refused(r#"{"from":"a@example.com","smtp":{"host":"h","port":70000,"security":"tls"}}"#).pointer, "/smtp/port");
+        assert_eq!(
+            refused(r#"{"from":"a@example.com","smtp":{"host":"h","port":70000,"security":"tls"}}"#).pointer,
+            "/smtp/port"
+        );
         let security = refused(r#"{"from":"a@example.com","smtp":{"host":"h","port":1,"security":"ssl"}}"#);
         assert_eq!(security.pointer, "/smtp/security");
         assert!(security.detail.contains("`tls`, `starttls`, `none`"), "{}", security.detail);

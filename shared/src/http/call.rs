@@ -50,7 +50,8 @@ impl Call {
     /// The `{account}` of the path that a PUT creates: a name that breaks the rule is said to.
     pub fn new_account(&self) -> Result<AccountId, Problem> {
         let name = self.path.get("account").cloned().unwrap_or_default();
-        AccountId::new(name).map_err(|rule| Problem::invalid(vec![FieldError::new("{account}", "invalid_name", rule.to_string())]))?;
+        AccountId::new(name)
+            .map_err(|rule| Problem::invalid(vec![FieldError::new("{account}", "invalid_name", rule.to_string())]))?;
         self.account()
     }
 
@@ -80,7 +81,11 @@ impl Call {
         let Some(given) = self.query.get(name) else {
             return Ok(default);
         };
-        given.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| wrong_parameter(name, &format!("a number from {least} to {most}")))
+        given
+            .parse()
+            .ok()
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| wrong_parameter(name, &format!("a number from {least} to {most}")))
     }
 
     /// A query parameter read as `true` or `false`.
@@ -95,7 +100,10 @@ impl Call {
 
     /// A query parameter read as a time.
     pub fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
-        let read = |text: &String| Timestamp::parse(text).ok_or_else(|| wrong_parameter(name, "a time such as 2026-11-21T07:36:10Z (RFC 3339)"));
+        let read = |text: &String| {
+            Timestamp::parse(text)
+                .ok_or_else(|| wrong_parameter(name, "a time such as 2026-11-21T07:36:10Z (RFC 3339)"))
+        };
         self.query.get(name).map(read).transpose()
     }
 
@@ -106,7 +114,13 @@ impl Call {
             .query
             .keys()
             .filter(unknown)
-            .map(|name| FieldError::new(format!("?{name}"), "unknown_parameter", format!("unknown; this route takes {}", known.join(", "))))
+            .map(|name| {
+                FieldError::new(
+                    format!("?{name}"),
+                    "unknown_parameter",
+                    format!("unknown; this route takes {}", known.join(", ")),
+                )
+            })
             .collect();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
     }

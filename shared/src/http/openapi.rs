@@ -13,7 +13,10 @@ use crate::model::account::{AccountInput, AuthInput};
 use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::send::{Outgoing, SendRequest};
-use crate::model::views::{AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput};
+use crate::model::views::{
+    AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput, TokenView,
+    ValidateInput,
+};
 
 /// The document, OpenAPI 3.1.
 pub fn document() -> Value {
@@ -61,7 +64,8 @@ fn operation(route: &Route) -> Value {
         "responses": responses,
     });
     if let Some(shape) = route.request {
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": reference(shape)}}});
+        operation["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": reference(shape)}}});
     }
     if route.scope.is_none() {
         operation["security"] = json!([]);
@@ -71,7 +75,8 @@ fn operation(route: &Route) -> Value {
 
 fn parameters(route: &Route) -> Vec<Value> {
     let of_path = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    let of_path = of_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let of_path =
+        of_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let others = route.parameters.iter().map(|parameter| {
         let place = match parameter.place {
             In::Path => "path",

@@ -37,7 +37,8 @@ pub fn to_context(principal: &Principal) -> BTreeMap<&'static str, String> {
 /// token's needs the scope `tenants`.
 pub fn from_context(context: &HashMap<String, Value>, tenant_header: Option<&str>) -> Result<Principal, Problem> {
     let text = |name: &str| context.get(name).and_then(Value::as_str).unwrap_or_default();
-    let unauthorized = || Problem::new(Code::Unauthorized, "the token is unknown or expired; send Authorization: Bearer <token>");
+    let unauthorized =
+        || Problem::new(Code::Unauthorized, "the token is unknown or expired; send Authorization: Bearer <token>");
     let mut principal = Principal {
         tenant: Tenant::new(text("tenant")).map_err(|_| unauthorized())?,
         scopes: text("scopes").split(' ').filter_map(Scope::parse).collect(),
@@ -49,9 +50,13 @@ pub fn from_context(context: &HashMap<String, Value>, tenant_header: Option<&str
     };
     if let Some(wanted) = tenant_header.filter(|wanted| *wanted != principal.tenant.as_str()) {
         if !principal.may(Scope::Tenants) {
-            return Err(Problem::new(Code::Forbidden, "this token may not act for another tenant: leave the Tenant header out"));
+            return Err(Problem::new(
+                Code::Forbidden,
+                "this token may not act for another tenant: leave the Tenant header out",
+            ));
         }
-        principal.tenant = Tenant::new(wanted).map_err(|rule| Problem::new(Code::Forbidden, format!("the Tenant header: {rule}")))?;
+        principal.tenant =
+            Tenant::new(wanted).map_err(|rule| Problem::new(Code::Forbidden, format!("the Tenant header: {rule}")))?;
     }
     Ok(principal)
 }

@@ -27,7 +27,9 @@ pub fn status(code: Code) -> StatusCode {
         | Code::VerificationFailed => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::MailAuthFailed | Code::MailTlsFailed | Code::MailProtocolError | Code::MailConnectFailed => StatusCode::BAD_GATEWAY,
+        Code::MailAuthFailed | Code::MailTlsFailed | Code::MailProtocolError | Code::MailConnectFailed => {
+            StatusCode::BAD_GATEWAY
+        }
         Code::MailServerBusy | Code::TryAgain => StatusCode::SERVICE_UNAVAILABLE,
         Code::MailServerTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
@@ -83,7 +85,10 @@ pub fn from_verdict(verdict: &Verdict, receive: bool) -> Problem {
         ProbeCode::Timeout => Code::MailServerTimeout,
         ProbeCode::DnsFailed | ProbeCode::ConnectFailed => Code::MailConnectFailed,
         ProbeCode::GreetingFailed => Code::MailServerBusy,
-        ProbeCode::TlsFailed | ProbeCode::CertificateInvalid | ProbeCode::StarttlsUnavailable | ProbeCode::ProtocolInjection => Code::MailTlsFailed,
+        ProbeCode::TlsFailed
+        | ProbeCode::CertificateInvalid
+        | ProbeCode::StarttlsUnavailable
+        | ProbeCode::ProtocolInjection => Code::MailTlsFailed,
         ProbeCode::AuthFailed | ProbeCode::AuthUnavailable => Code::MailAuthFailed,
         ProbeCode::RecipientRejected => Code::RecipientRejected,
         ProbeCode::MessageRejected => Code::MessageRejected,
@@ -91,7 +96,10 @@ pub fn from_verdict(verdict: &Verdict, receive: bool) -> Problem {
     };
     let phase: Phase = verdict.phase;
     let (smtp, received) = if receive { (None, Some(verdict.clone())) } else { (Some(verdict.clone()), None) };
-    let mut problem = Problem::new(code, format!("the mail server: {} (phase {})", verdict.message, format!("{phase:?}").to_lowercase()));
+    let mut problem = Problem::new(
+        code,
+        format!("the mail server: {} (phase {})", verdict.message, format!("{phase:?}").to_lowercase()),
+    );
     problem.probe = Some(Box::new(Probe { success: false, smtp, receive: received }));
     if status(code) == StatusCode::SERVICE_UNAVAILABLE { problem.retry_after(60) } else { problem }
 }

@@ -83,8 +83,25 @@ const LIMIT: Parameter = query("limit", "Items per page, 1 to 100. Default 50.")
 const CURSOR: Parameter = query("cursor", "nextCursor of the page before.");
 const INLINE: Parameter = query("inline", "true: the bytes themselves, up to 4 MB, instead of a redirect.");
 
-const fn route(method: &'static str, path: &'static str, function: &'static str, operation: &'static str, summary: &'static str) -> Route {
-    Route { method, path, function, operation, scope: Some(Scope::Read), summary, parameters: &[], request: None, answers: &[], problems: &[] }
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    function: &'static str,
+    operation: &'static str,
+    summary: &'static str,
+) -> Route {
+    Route {
+        method,
+        path,
+        function,
+        operation,
+        scope: Some(Scope::Read),
+        summary,
+        parameters: &[],
+        request: None,
+        answers: &[],
+        problems: &[],
+    }
 }
 
 /// Whether the service answers.
@@ -183,7 +200,13 @@ pub const VALIDATE: Route = Route {
     request: Some("ValidateInput"),
     answers: &[answer(200, "Whether it works, per side; failure is an answer too.", "Probe")],
     problems: &[400, 413, 415, 422],
-    ..route("POST", "/v1/validate-credentials", "validate", "validateCredentials", "Probe given settings; nothing is stored")
+    ..route(
+        "POST",
+        "/v1/validate-credentials",
+        "validate",
+        "validateCredentials",
+        "Probe given settings; nothing is stored",
+    )
 };
 
 /// Send a test message.
@@ -199,11 +222,17 @@ pub const TEST_EMAIL: Route = Route {
 pub const SEND: Route = Route {
     scope: Some(Scope::Send),
     parameters: &[
-        header("Idempotency-Key", "1 to 255 printable ASCII characters: the same key and body is sent once, however often it is asked for."),
+        header(
+            "Idempotency-Key",
+            "1 to 255 printable ASCII characters: the same key and body is sent once, however often it is asked for.",
+        ),
         query("wait", "Seconds to wait for the outcome, 0 to 25. Default 20; 0 only queues."),
     ],
     request: Some("SendRequest"),
-    answers: &[answer(200, "Sent, or sent to some (partial).", "Outgoing"), answer(202, "Durable and under way; Location says where to look.", "Outgoing")],
+    answers: &[
+        answer(200, "Sent, or sent to some (partial).", "Outgoing"),
+        answer(202, "Durable and under way; Location says where to look.", "Outgoing"),
+    ],
     problems: &[400, 404, 409, 413, 415, 422, 503],
     ..route("POST", "/v1/accounts/{account}/messages", "send", "sendMessage", "Send a mail")
 };
@@ -265,7 +294,13 @@ pub const MESSAGE_SOURCE: Route = Route {
     parameters: &[INLINE],
     answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: message/rfc822.")],
     problems: &[404, 413, 422],
-    ..route("GET", "/v1/accounts/{account}/messages/{id}/source", "messages", "getMessageSource", "Read a message's source, byte for byte")
+    ..route(
+        "GET",
+        "/v1/accounts/{account}/messages/{id}/source",
+        "messages",
+        "getMessageSource",
+        "Read a message's source, byte for byte",
+    )
 };
 
 /// An attachment of a stored message.
@@ -273,11 +308,36 @@ pub const MESSAGE_ATTACHMENT: Route = Route {
     parameters: &[INLINE],
     answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: the decoded bytes.")],
     problems: &[404, 413, 422],
-    ..route("GET", "/v1/accounts/{account}/messages/{id}/attachments/{part}", "messages", "getAttachment", "Read an attachment, decoded")
+    ..route(
+        "GET",
+        "/v1/accounts/{account}/messages/{id}/attachments/{part}",
+        "messages",
+        "getAttachment",
+        "Read an attachment, decoded",
+    )
 };
 
 /// All native routes.
 pub const ALL: &[&Route] = &[
-    &HEALTH, &OPENAPI, &DOCS, &ACCOUNTS_LIST, &ACCOUNT_PUT, &ACCOUNT_GET, &ACCOUNT_DELETE, &TOKEN_CREATE, &TOKENS_LIST, &TOKEN_DELETE, &VERIFY, &VALIDATE,
-    &TEST_EMAIL, &SEND, &OUTBOX_GET, &PULL, &PULL_ALL, &MESSAGES_LIST, &MESSAGE_GET, &MESSAGE_SOURCE, &MESSAGE_ATTACHMENT,
+    &HEALTH,
+    &OPENAPI,
+    &DOCS,
+    &ACCOUNTS_LIST,
+    &ACCOUNT_PUT,
+    &ACCOUNT_GET,
+    &ACCOUNT_DELETE,
+    &TOKEN_CREATE,
+    &TOKENS_LIST,
+    &TOKEN_DELETE,
+    &VERIFY,
+    &VALIDATE,
+    &TEST_EMAIL,
+    &SEND,
+    &OUTBOX_GET,
+    &PULL,
+    &PULL_ALL,
+    &MESSAGES_LIST,
+    &MESSAGE_GET,
+    &MESSAGE_SOURCE,
+    &MESSAGE_ATTACHMENT,
 ];

@@ -103,10 +103,14 @@ impl Router {
 
     async fn dispatch(&self, request: Request, request_id: &str, now: Timestamp) -> Result<Reply, Problem> {
         let path = request.uri().path().to_owned();
-        let found = self.paths.at(&path).map_err(|_| Problem::new(Code::NotFound, format!("there is nothing at {path}")))?;
+        let found =
+            self.paths.at(&path).map_err(|_| Problem::new(Code::NotFound, format!("there is nothing at {path}")))?;
         let Some(mount) = pick(found.value, request.method()) else {
             let allowed: Vec<_> = found.value.iter().map(|mount| mount.route.method).collect();
-            return Err(Problem::new(Code::MethodNotAllowed, format!("{} is not served here; use {}", request.method(), allowed.join(" or "))));
+            return Err(Problem::new(
+                Code::MethodNotAllowed,
+                format!("{} is not served here; use {}", request.method(), allowed.join(" or ")),
+            ));
         };
         let handler = match &mount.handler {
             Handler::Open(handler) => return handler(),
@@ -129,23 +133,35 @@ fn caller(request: &Request, route: &Route) -> Result<Principal, Problem> {
     let none = HashMap::new();
     let context = request.request_context_ref();
     let fields: &HashMap<String, Value> = match context {
-        Some(RequestContext::ApiGatewayV2(context)) => context.authorizer.as_ref().map_or(&none, |authorizer| &authorizer.fields),
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            context.authorizer.as_ref().map_or(&none, |authorizer| &authorizer.fields)
+        }
         _ => &none,
     };
     let tenant = request.headers().get("tenant").and_then(|value| value.to_str().ok());
     let principal = from_context(fields, tenant)?;
     match route.scope {
-        Some(scope) if !principal.may(scope) => Err(Problem::new(Code::Forbidden, format!("this call needs a token with the scope {:?}", scope.name()))),
+        Some(scope) if !principal.may(scope) => {
+            Err(Problem::new(Code::Forbidden, format!("this call needs a token with the scope {:?}", scope.name())))
+        }
         _ => Ok(principal),
     }
 }
 
-fn call(request: Request, principal: Principal, path: BTreeMap<String, String>, request_id: &str, now: Timestamp, budget: Duration) -> Call {
+fn call(
+    request: Request,
+    principal: Principal,
+    path: BTreeMap<String, String>,
+    request_id: &str,
+    now: Timestamp,
+    budget: Duration,
+) -> Call {
     let query = request.query_string_parameters();
     let query = query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let lambda = request.lambda_context_ref().map(|context| context.deadline);
     let (parts, body) = request.into_parts();
-    let left = lambda.map_or(budget, |deadline| Duration::from_millis(deadline.saturating_sub(u64::try_from(now.0).unwrap_or(0))));
+    let left = lambda
+        .map_or(budget, |deadline| Duration::from_millis(deadline.saturating_sub(u64::try_from(now.0).unwrap_or(0))));
     Call {
         principal,
         method: parts.method,

@@ -19,7 +19,11 @@ pub enum Credential {
 impl Credential {
     /// The initial response of SASL PLAIN (RFC 4616 §2), base64: `\0user\0password`.
     pub fn plain(username: &str, password: &SecretString) -> SecretString {
-        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("\0{username}\0{}", password.expose_secret())).into()
+        base64::Engine::encode(
+            &base64::engine::general_purpose::STANDARD,
+            format!("\0{username}\0{}", password.expose_secret()),
+        )
+        .into()
     }
 
     /// What must never be shown: the password, in every form in which it goes over a wire (the base64 of it alone is
@@ -46,7 +50,12 @@ mod tests {
         let plain = Credential::plain("bob", &password.into());
         for echoed in [password, "CANARY\\\"pw\u{e4}", &coded, plain.expose_secret(), &long] {
             let shown = shown(format!("LOGIN {echoed} {echoed} failed").as_bytes(), &credential.secrets());
-            assert!(!shown.contains("CANARY") && !shown.contains(&coded[..6]) && !shown.contains(&plain.expose_secret()[..8]), "{shown}");
+            assert!(
+                !shown.contains("CANARY")
+                    && !shown.contains(&coded[..6])
+                    && !shown.contains(&plain.expose_secret()[..8]),
+                "{shown}"
+            );
         }
     }
 }

@@ -155,9 +155,9 @@ async fn greeting<S: Stream>(wire: &mut Wire<S>, protocol: Protocol) -> Result<B
         Protocol::Smtp => smtp_greeting(wire).await,
         Protocol::Pop3 | Protocol::Imap => line_greeting(wire, protocol).await,
     };
-    // A line that is none, or the end of the stream: at this point the peer has not shown that it is a mail server.
+    // A line that is none, or an end of the stream, orderly or not: at this point the peer has not shown that it is a mail server.
     read.map_err(|mut error| {
-        if error.code == ProbeCode::ProtocolError {
+        if matches!(error.code, ProbeCode::ProtocolError | ProbeCode::ConnectFailed) {
             error.code = ProbeCode::GreetingFailed;
         }
         error

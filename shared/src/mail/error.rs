@@ -135,12 +135,16 @@ pub fn printable(words: &[u8]) -> String {
 
 /// [`printable`], with every trace of the secrets taken out first: cut in the middle, one would not be found.
 pub fn shown(words: &[u8], secrets: &[SecretString]) -> String {
-    let words = secrets.iter().fold(String::from_utf8_lossy(words).into_owned(), |words, secret| without(&words, secret));
-    printable(words.as_bytes())
+    let words =
+        secrets.iter().fold(String::from_utf8_lossy(words).into_owned(), |words, secret| without(&words, secret));
+    printable(words.replace(|c: char| !c.is_ascii(), "?").as_bytes())
 }
 
 fn without(words: &str, secret: &SecretString) -> String {
     let clear = secret.expose_secret();
     let coded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, clear);
-    [clear, coded.as_str()].into_iter().filter(|word| word.len() > 3).fold(words.to_owned(), |words, word| words.replace(word, "***"))
+    [clear, coded.as_str()]
+        .into_iter()
+        .filter(|word| word.len() > 3)
+        .fold(words.to_owned(), |words, word| words.replace(word, "***"))
 }

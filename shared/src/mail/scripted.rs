@@ -14,9 +14,12 @@ pub(crate) struct Peer(JoinHandle<()>);
 
 /// Starts a peer. In each turn it reads exactly the first bytes, and then writes the second. After the last it
 /// closes its side, and whatever it is told then is a failure.
-pub(crate) fn scripted<Q: AsRef<[u8]>, A: AsRef<[u8]>>(turns: impl IntoIterator<Item = (Q, A)>) -> (Wire<DuplexStream>, Peer) {
+pub(crate) fn scripted<Q: AsRef<[u8]>, A: AsRef<[u8]>>(
+    turns: impl IntoIterator<Item = (Q, A)>,
+) -> (Wire<DuplexStream>, Peer) {
     let (ours, mut theirs) = tokio::io::duplex(64 << 10);
-    let turns: Vec<_> = turns.into_iter().map(|(question, answer)| (question.as_ref().to_vec(), answer.as_ref().to_vec())).collect();
+    let turns: Vec<_> =
+        turns.into_iter().map(|(question, answer)| (question.as_ref().to_vec(), answer.as_ref().to_vec())).collect();
     let peer = tokio::spawn(async move {
         for (question, answer) in turns {
             let mut got = vec![0; question.len()];

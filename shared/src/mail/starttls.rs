@@ -31,7 +31,7 @@ pub(super) async fn negotiate<S: Stream>(
         Protocol::Pop3 => pop3(wire).await?,
         Protocol::Imap => imap(wire, greeting).await?,
     }
-    if wire.arrived().is_empty() {
+    if wire.arrived()?.is_empty() {
         return Ok(());
     }
     Err(wire.error(
@@ -46,7 +46,7 @@ fn not_offered<S: Stream>(wire: &Wire<S>) -> Error {
 
 /// The server may only speak when asked: what arrived early would be taken for the answer to STARTTLS.
 fn in_step<S: Stream>(wire: &mut Wire<S>) -> Result<(), Error> {
-    if wire.arrived().is_empty() {
+    if wire.arrived()?.is_empty() {
         return Ok(());
     }
     Err(wire.error(ProbeCode::ProtocolError, "the server sent a reply that nobody asked for"))

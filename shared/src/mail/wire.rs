@@ -19,6 +19,12 @@ use crate::model::{Phase, ProbeCode};
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
+impl std::fmt::Debug for dyn Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
 /// A secured stream, whatever it is made of.
 pub type BoxedStream = Box<dyn Stream>;
 
@@ -92,13 +98,20 @@ impl<S: Stream> Wire<S> {
         &self.buffer
     }
 
-    /// [`Wire::buffered`], after one look at what else has arrived; never waits. Failures show in the next read.
-    pub fn arrived(&mut self) -> &[u8] {
+    /// [`Wire::buffered`], after one look at what else has arrived; never waits.
+    ///
+    /// # Errors
+    /// Nothing is left to read and the peer has closed: whatever would be written now, nobody answers it.
+    pub fn arrived(&mut self) -> Result<&[u8], Error> {
         if self.buffer.len() <= LINE_BYTES {
             self.buffer.reserve(16 << 10);
-            let _ = self.stream.read_buf(&mut self.buffer).now_or_never();
+            match self.stream.read_buf(&mut self.buffer).now_or_never() {
+                Some(Ok(0)) if self.buffer.is_empty() => return Err(self.closed()),
+                Some(Err(error)) if self.buffer.is_empty() => return Err(self.broken(error)),
+                _ => {}
+            }
         }
-        &self.buffer
+        Ok(&self.buffer)
     }
 
     /// Gives the stream back. Bytes in the buffer are lost: check [`Wire::buffered`] first.
@@ -176,7 +189,7 @@ impl<S: Stream> Wire<S> {
         let until = self.deadline.or_after(self.patience).instant();
         self.buffer.reserve(16 << 10);
         match timeout_at(until, self.stream.read_buf(&mut self.buffer)).await {
-            Ok(Ok(0)) => Err(self.error(ProbeCode::ProtocolError, "the server closed the connection")),
+            Ok(Ok(0)) => Err(self.closed()),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.broken(error)),
             Err(_) => Err(self.timed_out()),
@@ -188,8 +201,15 @@ impl<S: Stream> Wire<S> {
         Error::new(code, self.phase, detail)
     }
 
+    fn closed(&self) -> Error {
+        self.error(ProbeCode::ProtocolError, "the server closed the connection")
+    }
+
     fn timed_out(&self) -> Error {
-        self.error(ProbeCode::Timeout, format!("no answer in time (phase {})", format!("{:?}", self.phase).to_lowercase()))
+        self.error(
+            ProbeCode::Timeout,
+            format!("no answer in time (phase {})", format!("{:?}", self.phase).to_lowercase()),
+        )
     }
 
     fn broken(&self, error: std::io::Error) -> Error {

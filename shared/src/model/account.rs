@@ -265,7 +265,10 @@ impl Passwords {
         let wants = |server: &Server| matches!(server.auth, Auth::Password { .. });
         let smtp = account.smtp.as_ref().is_some_and(wants) && self.smtp.is_none();
         let receive = account.receive.as_ref().is_some_and(|receive| wants(&receive.server)) && self.receive.is_none();
-        [(smtp, "/smtp/auth/password"), (receive, "/receive/auth/password")].into_iter().filter_map(|(missing, pointer)| missing.then_some(pointer)).collect()
+        [(smtp, "/smtp/auth/password"), (receive, "/receive/auth/password")]
+            .into_iter()
+            .filter_map(|(missing, pointer)| missing.then_some(pointer))
+            .collect()
     }
 }
 
@@ -274,14 +277,26 @@ impl Server {
     pub fn fingerprint(&self, protocol: Protocol) -> String {
         let auth = self.auth.username().unwrap_or_default();
         let port = self.port.to_string();
-        let parts = [protocol.name(), &self.host.to_ascii_lowercase(), &port, &format!("{:?}", self.security), auth, if self.verify_certificate { "verify" } else { "any" }];
+        let parts = [
+            protocol.name(),
+            &self.host.to_ascii_lowercase(),
+            &port,
+            &format!("{:?}", self.security),
+            auth,
+            if self.verify_certificate { "verify" } else { "any" },
+        ];
         super::MessageId::derived(&parts).to_string()
     }
 }
 
 impl AccountInput {
     /// Checks everything that needs no network, and splits settings from secrets. All wrong fields are named at once.
-    pub fn check(self, id: super::AccountId, min_poll_seconds: u32, now: Timestamp) -> Result<(Account, Passwords), Vec<FieldError>> {
+    pub fn check(
+        self,
+        id: super::AccountId,
+        min_poll_seconds: u32,
+        now: Timestamp,
+    ) -> Result<(Account, Passwords), Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut passwords = Passwords::default();
         if self.smtp.is_none() && self.receive.is_none() {
@@ -290,13 +305,23 @@ impl AccountInput {
         check_poll(&self.poll, self.receive.is_some(), min_poll_seconds, &mut errors);
         let smtp = self.smtp.map(|server| {
             let auth = server.auth.clone().unwrap_or_else(|| {
-                errors.push(FieldError::new("/smtp/auth", "missing", "give auth: {\"type\": \"password\", …} or {\"type\": \"none\"}"));
+                errors.push(FieldError::new(
+                    "/smtp/auth",
+                    "missing",
+                    "give auth: {\"type\": \"password\", …} or {\"type\": \"none\"}",
+                ));
                 AuthInput::None
             });
             check_server("/smtp", &server.host, server.port, &mut errors);
             let (auth, password) = auth.split("/smtp/auth", &mut errors);
             passwords.smtp = password;
-            Server { host: server.host, port: server.port, security: server.security, verify_certificate: server.verify_certificate, auth }
+            Server {
+                host: server.host,
+                port: server.port,
+                security: server.security,
+                verify_certificate: server.verify_certificate,
+                auth,
+            }
         });
         let receive = self.receive.map(|receive| receive.check(smtp.as_ref(), &mut passwords, &mut errors));
         if !errors.is_empty() {
@@ -322,16 +347,34 @@ impl ReceiveInput {
     fn check(self, smtp: Option<&Server>, passwords: &mut Passwords, errors: &mut Vec<FieldError>) -> Receive {
         check_server("/receive", &self.host, self.port, errors);
         if self.protocol == Protocol::Smtp {
-            errors.push(FieldError::new("/receive/protocol", "invalid_value", "mail is received by \"pop3\" or \"imap\""));
+            errors.push(FieldError::new(
+                "/receive/protocol",
+                "invalid_value",
+                "mail is received by \"pop3\" or \"imap\"",
+            ));
         }
-        if self.folders.is_empty() || self.folders.iter().any(|folder| folder.is_empty() || folder.chars().any(char::is_control)) {
-            errors.push(FieldError::new("/receive/folders", "invalid_value", "name at least one folder, such as \"INBOX\"; no control characters"));
+        if self.folders.is_empty()
+            || self.folders.iter().any(|folder| folder.is_empty() || folder.chars().any(char::is_control))
+        {
+            errors.push(FieldError::new(
+                "/receive/folders",
+                "invalid_value",
+                "name at least one folder, such as \"INBOX\"; no control characters",
+            ));
         }
         if self.protocol == Protocol::Pop3 && self.folders != inbox() {
-            errors.push(FieldError::new("/receive/folders", "invalid_value", "POP3 has no folders: leave folders out or give [\"INBOX\"]"));
+            errors.push(FieldError::new(
+                "/receive/folders",
+                "invalid_value",
+                "POP3 has no folders: leave folders out or give [\"INBOX\"]",
+            ));
         }
         if self.max_message_bytes == 0 || self.max_message_bytes > MAX_MESSAGE_BYTES {
-            errors.push(FieldError::new("/receive/maxMessageBytes", "out_of_range", format!("1 to {MAX_MESSAGE_BYTES}")));
+            errors.push(FieldError::new(
+                "/receive/maxMessageBytes",
+                "out_of_range",
+                format!("1 to {MAX_MESSAGE_BYTES}"),
+            ));
         }
         let auth = match (self.auth, smtp) {
             (Some(auth), _) => {
@@ -350,7 +393,13 @@ impl ReceiveInput {
         };
         Receive {
             protocol: self.protocol,
-            server: Server { host: self.host, port: self.port, security: self.security, verify_certificate: self.verify_certificate, auth },
+            server: Server {
+                host: self.host,
+                port: self.port,
+                security: self.security,
+                verify_certificate: self.verify_certificate,
+                auth,
+            },
             folders: self.folders,
             keep_on_server: self.keep_on_server,
             delete_after_days: self.delete_after_days,
@@ -367,19 +416,32 @@ impl AuthInput {
         // A line break would end the command and start another one (RFC 4616 §2 forbids NUL as well).
         let unclean = |text: &str| text.is_empty() || text.chars().any(char::is_control);
         if unclean(&username) {
-            errors.push(FieldError::new(format!("{pointer}/username"), "invalid_value", "must not be empty or hold control characters"));
+            errors.push(FieldError::new(
+                format!("{pointer}/username"),
+                "invalid_value",
+                "must not be empty or hold control characters",
+            ));
         }
         if password.as_ref().is_some_and(|password| unclean(password.expose_secret())) {
-            errors.push(FieldError::new(format!("{pointer}/password"), "invalid_value", "must not be empty or hold control characters"));
+            errors.push(FieldError::new(
+                format!("{pointer}/password"),
+                "invalid_value",
+                "must not be empty or hold control characters",
+            ));
         }
         (Auth::Password { username, has_password: password.is_some() }, password)
     }
 }
 
 fn check_server(pointer: &str, host: &str, port: u16, errors: &mut Vec<FieldError>) {
-    let clean = !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_alphanumeric() || ".-:_".contains(c));
+    let clean =
+        !host.is_empty() && host.len() <= 253 && host.chars().all(|c| c.is_alphanumeric() || ".-:_".contains(c));
     if !clean {
-        errors.push(FieldError::new(format!("{pointer}/host"), "invalid_value", "a DNS name such as \"mail.example.com\", or an IP address; no scheme, no path"));
+        errors.push(FieldError::new(
+            format!("{pointer}/host"),
+            "invalid_value",
+            "a DNS name such as \"mail.example.com\", or an IP address; no scheme, no path",
+        ));
     }
     if port == 0 {
         errors.push(FieldError::new(format!("{pointer}/port"), "out_of_range", "1 to 65535"));

@@ -32,7 +32,9 @@ impl Address {
     /// Whether the address can stand on the wire: an addr-spec, and no control character anywhere.
     pub fn is_valid(&self) -> bool {
         let clean = |text: &str| !text.chars().any(char::is_control);
-        clean(&self.address) && self.name.as_deref().is_none_or(clean) && self.address.parse::<lettre::Address>().is_ok()
+        clean(&self.address)
+            && self.name.as_deref().is_none_or(clean)
+            && self.address.parse::<lettre::Address>().is_ok()
     }
 
     /// The domain behind the last `@`.
@@ -95,7 +97,9 @@ mod tests {
 
     #[test]
     fn reads_the_three_forms() {
-        for given in [r#""a@example.com""#, r#"{"address":"a@example.com"}"#, r#"{"name":null,"address":"a@example.com"}"#] {
+        for given in
+            [r#""a@example.com""#, r#"{"address":"a@example.com"}"#, r#"{"name":null,"address":"a@example.com"}"#]
+        {
             assert_eq!(read(given).unwrap(), Address::bare("a@example.com"));
         }
         let named = read(r#""Zoë <zoe@example.com>""#).unwrap();
@@ -104,7 +108,14 @@ mod tests {
 
     #[test]
     fn refuses_what_cannot_be_sent_to() {
-        for given in [r#""""#, r#""a""#, r#""a@b@c""#, r#""a@example.com\r\nBcc: e@example.com""#, r#"{"name":"x\ny","address":"a@example.com"}"#, "7"] {
+        for given in [
+            r#""""#,
+            r#""a""#,
+            r#""a@b@c""#,
+            r#""a@example.com\r\nBcc: e@example.com""#,
+            r#"{"name":"x\ny","address":"a@example.com"}"#,
+            "7",
+        ] {
             assert!(read(given).is_err(), "{given}");
         }
     }

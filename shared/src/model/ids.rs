@@ -29,7 +29,9 @@ impl Tenant {
 
     /// Checks and takes a tenant's name.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
-        checked(name.into(), 60, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-').map(Self).ok_or(Self::RULE)
+        checked(name.into(), 60, |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            .map(Self)
+            .ok_or(Self::RULE)
     }
 }
 

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Address, MessageId, Timestamp, send::{Correlation, Disposition, Recipient}};
+use super::{
+    AccountId, Address, MessageId, Timestamp,
+    send::{Correlation, Disposition, Recipient},
+};
 
 /// Which way a message went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

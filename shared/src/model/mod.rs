@@ -15,6 +15,7 @@ pub mod send;
 pub mod time;
 pub mod views;
 
+pub use self::time::Timestamp;
 pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Server};
 pub use address::Address;
 pub use ids::{AccountId, MessageId, Tenant};
@@ -23,4 +24,3 @@ pub use principal::Principal;
 pub use probe::{Phase, Probe, ProbeCode, Verdict};
 pub use problem::{Code, FieldError, Problem};
 pub use send::{RecipientState, SendState};
-pub use self::time::Timestamp;

@@ -84,7 +84,8 @@ mod tests {
         for hash in [0, 1, 5, u64::MAX] {
             let rhythm = rhythm(480, 480, None, hash);
             let start = Timestamp(1_700_000_000_000);
-            let due: Vec<_> = (0..64).map(|minute| start.plus_seconds(60 * minute)).filter(|at| rhythm.is_due(*at)).collect();
+            let due: Vec<_> =
+                (0..64).map(|minute| start.plus_seconds(60 * minute)).filter(|at| rhythm.is_due(*at)).collect();
             assert_eq!(due.len(), 8);
             let next = rhythm.next(start);
             assert!(next > start && rhythm.is_due(next) && next.seconds() - start.seconds() <= 480);

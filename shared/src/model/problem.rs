@@ -109,7 +109,15 @@ pub struct Problem {
 impl Problem {
     /// A problem with its words.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, probe: None, resource: None, cause: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            probe: None,
+            resource: None,
+            cause: None,
+        }
     }
 
     /// A request with wrong fields.
@@ -123,7 +131,11 @@ impl Problem {
 
     /// Something of ours failed; the caller gets an id to ask with, the log gets the cause.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::new(Code::Internal, "something failed on our side; nothing was lost, try again or ask with the request id").because(cause)
+        Self::new(
+            Code::Internal,
+            "something failed on our side; nothing was lost, try again or ask with the request id",
+        )
+        .because(cause)
     }
 
     /// Keeps what went wrong underneath, for the log.

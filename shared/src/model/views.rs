@@ -88,7 +88,8 @@ pub struct AccountView {
 impl AccountView {
     /// Puts settings and status together and names what is dangerous.
     pub fn new(settings: Account, status: Status) -> Self {
-        let sides = [("smtp", settings.smtp.as_ref()), ("receive", settings.receive.as_ref().map(|receive| &receive.server))];
+        let sides =
+            [("smtp", settings.smtp.as_ref()), ("receive", settings.receive.as_ref().map(|receive| &receive.server))];
         let mut warnings = Vec::new();
         for (side, server) in sides.into_iter().filter_map(|(side, server)| Some((side, server?))) {
             if server.security == Security::None {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverOpts};
 use hickory_resolver::net::NetError;
 use tokio::sync::OnceCell;
 
@@ -39,10 +39,14 @@ impl Resolver {
 
 fn system() -> Result<TokioResolver, NetError> {
     let mut builder = TokioResolver::builder_tokio()?;
-    let options = builder.options_mut();
+    set_options(builder.options_mut());
+    builder.build()
+}
+
+/// Both families, because every address is checked; and the hosts file counts.
+fn set_options(options: &mut ResolverOpts) {
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Always;
-    builder.build()
 }
 
 /// IPv6 first, then one of each family in turn, so that a broken family costs one delay and not one per address.
@@ -56,5 +60,158 @@ fn in_turn(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
             return sorted;
         }
         sorted.extend(pair.into_iter().flatten());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+    use hickory_resolver::proto::op::{Message, ResponseCode};
+    use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+    use tokio::net::{TcpListener, UdpSocket};
+    use tokio::time::Instant;
+
+    use super::super::{Network, SetupError};
+    use super::*;
+    use crate::mail::Timeouts;
+
+    /// What is answered about each name, the next answer last, and how many questions it has answered.
+    type Zone = HashMap<String, (Vec<Vec<IpAddr>>, usize)>;
+
+    /// A name server: the two questions of a lookup (A and AAAA, in any order) get one answer, the next two the next
+    /// one, and the last is for good. TTL 0.
+    async fn name_server(zone: &[(&str, &[&[&str]])]) -> SocketAddr {
+        let mut zone: Zone = zone
+            .iter()
+            .map(|(name, answers)| {
+                let parsed = |answer: &&[&str]| answer.iter().map(|text| text.parse().unwrap()).collect();
+                (format!("{name}."), (answers.iter().rev().map(parsed).collect(), 0))
+            })
+            .collect();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0; 1_500];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let answer = answer(&buffer[..length], &mut zone);
+                socket.send_to(&answer, from).await.unwrap();
+            }
+        });
+        address
+    }
+
+    fn answer(question: &[u8], zone: &mut Zone) -> Vec<u8> {
+        let question = Message::from_vec(question).unwrap();
+        let query = question.queries[0].clone();
+        let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
+        match zone.get_mut(&query.name().to_lowercase().to_string()) {
+            None => answer.metadata.response_code = ResponseCode::NXDomain,
+            Some((answers, questions)) => {
+                let of_type = |address: &&IpAddr| (query.query_type() == RecordType::AAAA) == address.is_ipv6();
+                for address in answers[answers.len() - 1].iter().filter(of_type) {
+                    answer.add_answer(Record::from_rdata(query.name().clone(), 0, RData::from(*address)));
+                }
+                *questions += 1;
+                if answers.len() > 1 && questions.is_multiple_of(2) {
+                    answers.pop();
+                }
+            }
+        }
+        answer.add_query(query);
+        answer.to_vec().unwrap()
+    }
+
+    async fn network(allow: &str, name_server: SocketAddr) -> Network {
+        let mut connection = ConnectionConfig::udp();
+        connection.port = name_server.port();
+        let server = NameServerConfig::new(name_server.ip(), true, vec![connection]);
+        let search = vec![Name::from_ascii("corp.test.").unwrap()];
+        let config = ResolverConfig::from_parts(None, search, vec![server]);
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        set_options(builder.options_mut());
+        let mut network = Network::new(allow, &[], None, Timeouts::default()).unwrap();
+        network.resolver = Resolver(OnceCell::new_with(Some(builder.build().unwrap())));
+        network
+    }
+
+    async fn connect(network: &Network, host: &str, port: u16) -> Result<SocketAddr, Error> {
+        network.connect(host, port, Instant::now() + Duration::from_secs(2)).await.map(|(_, address)| address)
+    }
+
+    #[tokio::test]
+    async fn one_private_address_among_public_ones_refuses_the_name() {
+        let server = name_server(&[
+            ("mixed.example.com", &[&["1.1.1.1", "10.0.0.1"]]),
+            ("six.example.com", &[&["1.1.1.1", "fd00::1"]]),
+            ("mapped.example.com", &[&["::ffff:127.0.0.1"]]),
+            ("loop.example.com", &[&["127.0.0.1"]]),
+        ])
+        .await;
+        let network = network("", server).await;
+        for host in
+            ["mixed.example.com", "six.example.com", "mapped.example.com", "loop.example.com", "LOOP.example.com."]
+        {
+            let error = connect(&network, host, 25).await.unwrap_err();
+            assert!(matches!(error, Error::NotAllowed), "{host}: {error}");
+        }
+    }
+
+    /// DNS rebinding: what was checked is what is connected to, because the name is asked for once.
+    #[tokio::test]
+    async fn an_answer_that_changes_is_checked_each_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = name_server(&[("rebind.example.com", &[&["127.0.0.1"], &["10.0.0.1"]])]).await;
+        let network = network("127.0.0.0/8", server).await;
+        assert_eq!(connect(&network, "rebind.example.com", port).await.unwrap().ip(), Ipv4Addr::LOCALHOST);
+        assert!(matches!(connect(&network, "rebind.example.com", port).await.unwrap_err(), Error::NotAllowed));
+    }
+
+    #[tokio::test]
+    async fn the_search_list_is_not_used_and_an_unknown_name_is_unresolved() {
+        let server = name_server(&[("mail.foo.corp.test", &[&["127.0.0.1"]]), ("nas", &[&["127.0.0.1"]])]).await;
+        let network = network("127.0.0.0/8", server).await;
+        assert!(matches!(connect(&network, "mail.foo", 9).await.unwrap_err(), Error::Unresolved(_)));
+        // A name without a dot is asked for as it is, once the allow list might let it pass.
+        assert!(matches!(connect(&network, "nas", 9).await.unwrap_err(), Error::Unreachable(_)));
+    }
+
+    #[tokio::test]
+    async fn a_silent_name_server_is_a_time_out_of_its_own() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let network = network("", silent.local_addr().unwrap()).await;
+        let error =
+            network.connect("mail.example.com", 25, Instant::now() + Duration::from_millis(200)).await.unwrap_err();
+        assert!(matches!(error, Error::ResolveTimeout));
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = name_server(&[("two.example.com", &[&["::1", "127.0.0.3", "127.0.0.1"]])]).await;
+        let network = network("127.0.0.0/8,::1", server).await;
+        assert_eq!(connect(&network, "two.example.com", port).await.unwrap().ip(), Ipv4Addr::LOCALHOST);
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let addresses = ["1.1.1.1", "1.1.1.2", "1.1.1.3", "2606::1"].map(|text| text.parse().unwrap());
+        let sorted: Vec<String> = in_turn(addresses.into_iter()).iter().map(ToString::to_string).collect();
+        assert_eq!(sorted, ["2606::1", "1.1.1.1", "1.1.1.2", "1.1.1.3"]);
+        assert!(in_turn(std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn wrong_settings_are_named() {
+        let file = std::path::Path::new("/nonexistent/roots.pem");
+        assert!(matches!(Network::new("", &[], Some(file), Timeouts::default()), Err(SetupError::Roots { .. })));
+        assert!(matches!(Network::new("10.0.0.0/99", &[], None, Timeouts::default()), Err(SetupError::Allow(_))));
+        assert!(Network::new("", &[], Some(std::path::Path::new("")), Timeouts::default()).is_ok());
     }
 }

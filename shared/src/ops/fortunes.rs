@@ -24,7 +24,13 @@ pub enum Fortune<'a> {
 }
 
 /// Records what became of a use of the account.
-pub async fn record(tools: &Tools, tenant: &Tenant, row: &AccountRow, fortune: Fortune<'_>, now: Timestamp) -> Result<(), StoreError> {
+pub async fn record(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    fortune: Fortune<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let account = &row.account.account;
     let before = tools.store.statuses.get(tenant, account).await?;
     let change = match fortune {
@@ -111,7 +117,15 @@ mod tests {
     use crate::model::Phase;
 
     fn verdict(code: ProbeCode) -> Verdict {
-        Verdict { success: false, code, smtp_response_code: None, message: "no".into(), connection_failed: false, phase: Phase::Auth, duration_ms: 1 }
+        Verdict {
+            success: false,
+            code,
+            smtp_response_code: None,
+            message: "no".into(),
+            connection_failed: false,
+            phase: Phase::Auth,
+            duration_ms: 1,
+        }
     }
 
     #[test]
@@ -121,8 +135,14 @@ mod tests {
             let before = AccountStatus { auth_failures: failures, ..AccountStatus::default() };
             failure(&before, &verdict(ProbeCode::AuthFailed), now).next_login_at.flatten().map(Timestamp::seconds)
         };
-        assert_eq!([0, 1, 4, 10, 11, 4_000_000_000].map(pause), [Some(60), Some(120), Some(960), Some(61_440), Some(86_400), Some(86_400)]);
+        assert_eq!(
+            [0, 1, 4, 10, 11, 4_000_000_000].map(pause),
+            [Some(60), Some(120), Some(960), Some(61_440), Some(86_400), Some(86_400)]
+        );
         let change = failure(&AccountStatus::default(), &verdict(ProbeCode::Timeout), now);
-        assert_eq!((change.auth_failures, change.next_login_at, change.state), (None, None, Some(AccountState::ConnectFailed)));
+        assert_eq!(
+            (change.auth_failures, change.next_login_at, change.state),
+            (None, None, Some(AccountState::ConnectFailed))
+        );
     }
 }

@@ -11,7 +11,13 @@ use crate::net::Network;
 use crate::store::{AccountRow, StoreError};
 
 /// Probes stored settings with the stored credential, and records how the account fares.
-pub async fn stored(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: Deadline, now: Timestamp) -> Result<Probe, StoreError> {
+pub async fn stored(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Probe, StoreError> {
     let smtp = async {
         row.account.smtp.as_ref()?;
         let started = Instant::now();
@@ -55,13 +61,23 @@ pub async fn given(network: &Network, account: &Account, passwords: &Passwords, 
     summed(smtp, receive)
 }
 
-async fn try_smtp(network: &Network, server: &Server, passwords: &Passwords, deadline: Deadline) -> Result<Found, mail::Error> {
+async fn try_smtp(
+    network: &Network,
+    server: &Server,
+    passwords: &Passwords,
+    deadline: Deadline,
+) -> Result<Found, mail::Error> {
     let credential = credential(&server.auth, passwords.smtp.as_ref())?;
     let client = sign_in::open_smtp(network, server, &credential, deadline).await?;
     Ok(met(client).await)
 }
 
-async fn try_receive(network: &Network, receive: &Receive, passwords: &Passwords, deadline: Deadline) -> Result<Found, mail::Error> {
+async fn try_receive(
+    network: &Network,
+    receive: &Receive,
+    passwords: &Passwords,
+    deadline: Deadline,
+) -> Result<Found, mail::Error> {
     let credential = credential(&receive.server.auth, passwords.receive.as_ref())?;
     let client = sign_in::open_receiver(network, receive, &credential, deadline).await?;
     seen(client, receive).await
@@ -71,7 +87,9 @@ async fn try_receive(network: &Network, receive: &Receive, passwords: &Passwords
 pub fn credential(auth: &Auth, password: Option<&secrecy::SecretString>) -> Result<Credential, mail::Error> {
     match (auth, password) {
         (Auth::None, _) => Ok(Credential::None),
-        (Auth::Password { username, .. }, Some(password)) => Ok(Credential::Password { username: username.clone(), password: password.clone() }),
+        (Auth::Password { username, .. }, Some(password)) => {
+            Ok(Credential::Password { username: username.clone(), password: password.clone() })
+        }
         (Auth::Password { .. }, None) => Err(sign_in::no_password()),
     }
 }
@@ -93,7 +111,9 @@ async fn met(client: smtp::Client<BoxedStream>) -> Found {
     client.quit().await;
     match reply {
         Some(reply) => Found { phase: Phase::Auth, code: Some(reply.code), words: reply.to_string() },
-        None => Found { phase: Phase::Capabilities, code: None, words: "connected; no sign-in was asked for".to_owned() },
+        None => {
+            Found { phase: Phase::Capabilities, code: None, words: "connected; no sign-in was asked for".to_owned() }
+        }
     }
 }
 

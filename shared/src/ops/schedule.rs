@@ -41,9 +41,15 @@ async fn messages(store: &Store, tick: Timestamp) -> Result<usize, StoreError> {
             by_account.entry((due.tenant, due.account)).or_default().push(due.id);
             count += 1;
         }
-        let job = |tenant: &Tenant, account: &AccountId, ids: &[MessageId]| DeliverJob { tenant: tenant.clone(), account: account.clone(), ids: ids.to_vec() };
-        let jobs: Vec<_> =
-            by_account.iter().flat_map(|((tenant, account), ids)| ids.chunks(MESSAGES_PER_JOB).map(move |ids| job(tenant, account, ids))).collect();
+        let job = |tenant: &Tenant, account: &AccountId, ids: &[MessageId]| DeliverJob {
+            tenant: tenant.clone(),
+            account: account.clone(),
+            ids: ids.to_vec(),
+        };
+        let jobs: Vec<_> = by_account
+            .iter()
+            .flat_map(|((tenant, account), ids)| ids.chunks(MESSAGES_PER_JOB).map(move |ids| job(tenant, account, ids)))
+            .collect();
         store.queues.enqueue_deliver(&jobs, 0).await?;
     }
     Ok(count)
@@ -52,8 +58,10 @@ async fn messages(store: &Store, tick: Timestamp) -> Result<usize, StoreError> {
 async fn mailboxes(store: &Store, settings: &Settings, tick: Timestamp) -> Result<usize, StoreError> {
     let mut count = 0;
     for shard in 0..POLL_SHARDS {
-        let due = store.polls.shard(shard).await?.into_iter().filter(|entry| is_due(entry, settings.tick_seconds, tick));
-        let jobs: Vec<_> = due.map(|entry| PullJob { tenant: entry.tenant, account: entry.account, tick, asked: false }).collect();
+        let due =
+            store.polls.shard(shard).await?.into_iter().filter(|entry| is_due(entry, settings.tick_seconds, tick));
+        let jobs: Vec<_> =
+            due.map(|entry| PullJob { tenant: entry.tenant, account: entry.account, tick, asked: false }).collect();
         count += jobs.len();
         store.queues.enqueue_pull(&jobs).await?;
     }

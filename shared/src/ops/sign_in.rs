@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use super::Tools;
 use crate::mail::connect::{Server, connect};
 use crate::mail::{self, BoxedStream, Credential, Deadline, imap, pop3, smtp};
-use crate::model::{self, AccountId, Auth, Code, Phase, Problem, ProbeCode, Protocol, Tenant, Timestamp, Verdict};
+use crate::model::{self, AccountId, Auth, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
 use crate::net::Network;
 use crate::store::{AccountRow, SecretError, Side, StoreError};
 
@@ -57,7 +57,11 @@ impl SignInError {
 
 /// The same as a failure of the dialogue that never began.
 pub fn no_password() -> mail::Error {
-    mail::Error::new(ProbeCode::AuthUnavailable, Phase::Auth, "no password is stored for these settings: give it with PUT")
+    mail::Error::new(
+        ProbeCode::AuthUnavailable,
+        Phase::Auth,
+        "no password is stored for these settings: give it with PUT",
+    )
 }
 
 /// A receiving client of either protocol.
@@ -69,36 +73,81 @@ pub enum Receiver {
 }
 
 /// Connects and signs in to a sending server.
-pub async fn open_smtp(network: &Network, server: &model::Server, credential: &Credential, deadline: Deadline) -> Result<smtp::Client<BoxedStream>, mail::Error> {
+pub async fn open_smtp(
+    network: &Network,
+    server: &model::Server,
+    credential: &Credential,
+    deadline: Deadline,
+) -> Result<smtp::Client<BoxedStream>, mail::Error> {
     let connection = connect(network, &place(server, Protocol::Smtp), deadline).await?;
     smtp::Client::open(connection, HELLO, credential, network.timeouts).await
 }
 
 /// Connects and signs in to a receiving server.
-pub async fn open_receiver(network: &Network, receive: &model::Receive, credential: &Credential, deadline: Deadline) -> Result<Receiver, mail::Error> {
+pub async fn open_receiver(
+    network: &Network,
+    receive: &model::Receive,
+    credential: &Credential,
+    deadline: Deadline,
+) -> Result<Receiver, mail::Error> {
     let connection = connect(network, &place(&receive.server, receive.protocol), deadline).await?;
     match receive.protocol {
         Protocol::Pop3 => Ok(Receiver::Pop3(pop3::login(connection.wire, &connection.greeting, credential).await?)),
-        Protocol::Imap | Protocol::Smtp => Ok(Receiver::Imap(imap::login(connection.wire, &connection.greeting, credential).await?)),
+        Protocol::Imap | Protocol::Smtp => {
+            Ok(Receiver::Imap(imap::login(connection.wire, &connection.greeting, credential).await?))
+        }
     }
 }
 
 fn place(server: &model::Server, protocol: Protocol) -> Server<'_> {
-    Server { protocol, host: &server.host, port: server.port, security: server.security, verify_certificate: server.verify_certificate }
+    Server {
+        protocol,
+        host: &server.host,
+        port: server.port,
+        security: server.security,
+        verify_certificate: server.verify_certificate,
+    }
 }
 
 /// Signs in to an account's sending server with the stored credential.
-pub async fn smtp(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: Deadline, now: Timestamp) -> Result<smtp::Client<BoxedStream>, SignInError> {
+pub async fn smtp(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<smtp::Client<BoxedStream>, SignInError> {
     let server = row.account.smtp.as_ref().ok_or(SignInError::NoPassword)?;
     let keyring = Keyring { tools, tenant, row, side: Side::Smtp, server, protocol: Protocol::Smtp, now };
-    keyring.sign_in(async |credential: &Credential| open_smtp(&tools.network, server, credential, deadline).await).await
+    let credential = keyring.credential().await?;
+    match open_smtp(&tools.network, server, &credential, deadline).await {
+        Err(refused) if refused.is_auth_refusal() => {
+            let changed = keyring.changed(&credential, refused).await?;
+            Ok(open_smtp(&tools.network, server, &changed, deadline).await?)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Signs in to an account's receiving server with the stored credential.
-pub async fn receiver(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: Deadline, now: Timestamp) -> Result<Receiver, SignInError> {
+pub async fn receiver(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Receiver, SignInError> {
     let receive = row.account.receive.as_ref().ok_or(SignInError::NoPassword)?;
-    let keyring = Keyring { tools, tenant, row, side: Side::Receive, server: &receive.server, protocol: receive.protocol, now };
-    keyring.sign_in(async |credential: &Credential| open_receiver(&tools.network, receive, credential, deadline).await).await
+    let keyring =
+        Keyring { tools, tenant, row, side: Side::Receive, server: &receive.server, protocol: receive.protocol, now };
+    let credential = keyring.credential().await?;
+    match open_receiver(&tools.network, receive, &credential, deadline).await {
+        Err(refused) if refused.is_auth_refusal() => {
+            let changed = keyring.changed(&credential, refused).await?;
+            Ok(open_receiver(&tools.network, receive, &changed, deadline).await?)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// One side of one account, and where its secret is.
@@ -113,23 +162,27 @@ struct Keyring<'a> {
 }
 
 impl Keyring<'_> {
-    /// Signs in; where the server refuses a password that came from the cache, it is read afresh once, because
-    /// somebody may have changed it a moment ago.
-    async fn sign_in<T>(&self, open: impl AsyncFn(&Credential) -> Result<T, mail::Error>) -> Result<T, SignInError> {
-        let Auth::Password { username, .. } = &self.server.auth else {
-            return Ok(open(&Credential::None).await?);
-        };
-        let credential = |password| Credential::Password { username: username.clone(), password };
-        let first = self.secret(false).await?;
-        let refused = match open(&credential(first.clone())).await {
-            Err(error) if error.is_auth_refusal() => error,
-            other => return Ok(other?),
-        };
-        let second = self.secret(true).await?;
-        if same(&first, &second) {
-            return Err(refused.into());
+    /// The credential, its secret from memory where it is young enough.
+    async fn credential(&self) -> Result<Credential, SignInError> {
+        match &self.server.auth {
+            Auth::Password { username, .. } => {
+                Ok(Credential::Password { username: username.clone(), password: self.secret(false).await? })
+            }
+            Auth::None => Ok(Credential::None),
         }
-        Ok(open(&credential(second)).await?)
+    }
+
+    /// The server refused a credential that may come from memory: read afresh, once, because somebody may have changed
+    /// the password a moment ago. The refusal stands if it is still the same.
+    async fn changed(&self, refused: &Credential, refusal: mail::Error) -> Result<Credential, SignInError> {
+        let Credential::Password { username, password } = refused else {
+            return Err(refusal.into());
+        };
+        let afresh = self.secret(true).await?;
+        if same(password, &afresh) {
+            return Err(refusal.into());
+        }
+        Ok(Credential::Password { username: username.clone(), password: afresh })
     }
 
     async fn secret(&self, afresh: bool) -> Result<SecretString, SignInError> {

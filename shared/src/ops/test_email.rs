@@ -9,23 +9,36 @@ use super::probe::{credential, millis};
 use super::send::content;
 use super::sign_in::{self, SignInError};
 use crate::mail::smtp::{Client, Content, Outcome};
-use crate::mail::{self, BoxedStream, Deadline, Error};
+use crate::mail::{BoxedStream, Deadline, Error};
 use crate::model::account::{AccountInput, AuthInput, ServerInput};
 use crate::model::send::SendRequest;
 use crate::model::views::TestEmailInput;
-use crate::model::{Address, FieldError, Phase, Poll, Probe, ProbeCode, Problem, Protocol, SentCopy, Server, Tenant, Timestamp, Verdict};
+use crate::model::{
+    Address, FieldError, Phase, Poll, Probe, ProbeCode, Problem, Protocol, SentCopy, Server, Tenant, Timestamp, Verdict,
+};
 use crate::store::keys::random_id;
 use crate::store::{AccountRow, Side};
 
 /// Sends the message with the stored sending side, or with given settings instead of it. The stored password goes to
 /// the stored server only.
-pub async fn send(tools: &Tools, tenant: &Tenant, account: &AccountRow, input: TestEmailInput, deadline: Deadline, now: Timestamp) -> Result<Probe, Problem> {
+pub async fn send(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    input: TestEmailInput,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Probe, Problem> {
     let started = Instant::now();
     let request = SendRequest {
         to: vec![input.to],
         from: input.from,
         subject: Some(input.subject.unwrap_or_else(|| "Test message".to_owned())),
-        text: Some(input.text.unwrap_or_else(|| "This message was sent to see whether this account can send. It can.\n".to_owned())),
+        text: Some(
+            input
+                .text
+                .unwrap_or_else(|| "This message was sent to see whether this account can send. It can.\n".to_owned()),
+        ),
         ..SendRequest::default()
     };
     let from = content::check(&request, &account.account).map_err(Problem::invalid)?;
@@ -34,7 +47,11 @@ pub async fn send(tools: &Tools, tenant: &Tenant, account: &AccountRow, input: T
     let client = match input.smtp {
         Some(server) => with_given(tools, tenant, account, server, deadline, now).await?,
         None if account.account.smtp.is_none() => {
-            return Err(Problem::invalid(vec![FieldError::new("/smtp", "missing", "this account only receives: give smtp here, or store it with PUT")]));
+            return Err(Problem::invalid(vec![FieldError::new(
+                "/smtp",
+                "missing",
+                "this account only receives: give smtp here, or store it with PUT",
+            )]));
         }
         None => sign_in::smtp(tools, tenant, account, deadline, now).await,
     };
@@ -74,10 +91,18 @@ async fn with_given(
 }
 
 /// The given side by the rules of an account's; without `auth` it signs in as the stored one does.
-fn checked(account: &AccountRow, mut given: ServerInput, now: Timestamp) -> Result<(Server, Option<SecretString>), Problem> {
+fn checked(
+    account: &AccountRow,
+    mut given: ServerInput,
+    now: Timestamp,
+) -> Result<(Server, Option<SecretString>), Problem> {
     if given.auth.is_none() {
         let username = account.account.smtp.as_ref().and_then(|server| server.auth.username());
-        given.auth = Some(username.map_or(AuthInput::None, |username| AuthInput::Password { username: username.to_owned(), password: None }));
+        given.auth =
+            Some(username.map_or(AuthInput::None, |username| AuthInput::Password {
+                username: username.to_owned(),
+                password: None,
+            }));
     }
     let input = AccountInput {
         name: None,
@@ -93,19 +118,37 @@ fn checked(account: &AccountRow, mut given: ServerInput, now: Timestamp) -> Resu
     Ok((server, passwords.smtp))
 }
 
-async fn stored(tools: &Tools, tenant: &Tenant, account: &AccountRow, server: &Server, now: Timestamp) -> Result<Option<SecretString>, Problem> {
+async fn stored(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    server: &Server,
+    now: Timestamp,
+) -> Result<Option<SecretString>, Problem> {
     let Some(place) = &account.secret else {
         return Ok(None);
     };
     let fingerprint = server.fingerprint(Protocol::Smtp);
-    match tools.store.secrets.get(tenant, &account.account.account, place, Side::Smtp, &fingerprint, now).await.map_err(SignInError::from) {
+    match tools
+        .store
+        .secrets
+        .get(tenant, &account.account.account, place, Side::Smtp, &fingerprint, now)
+        .await
+        .map_err(SignInError::from)
+    {
         Ok(password) => Ok(Some(password)),
         Err(SignInError::Store(error)) => Err(error.into()),
         Err(_) => Ok(None),
     }
 }
 
-async fn hand_over(mut client: Client<BoxedStream>, from: &Address, request: &SendRequest, source: &[u8], deadline: Deadline) -> Result<Verdict, Error> {
+async fn hand_over(
+    mut client: Client<BoxedStream>,
+    from: &Address,
+    request: &SendRequest,
+    source: &[u8],
+    deadline: Deadline,
+) -> Result<Verdict, Error> {
     client.set_deadline(deadline);
     let content = Content::check(source)?;
     let recipients: Vec<String> = request.to.iter().map(|address| address.address.clone()).collect();
@@ -123,7 +166,7 @@ async fn hand_over(mut client: Client<BoxedStream>, from: &Address, request: &Se
     Ok(verdict)
 }
 
-fn settle(outcome: Outcome) -> Result<Verdict, mail::Error> {
+fn settle(outcome: Outcome) -> Result<Verdict, Error> {
     match outcome {
         Outcome::Sent(reply) => Ok(Verdict {
             success: true,

@@ -41,7 +41,12 @@ pub fn presented(authorization: &str) -> Option<String> {
 }
 
 /// Who stands behind a token; none if nobody does, or does no more.
-pub async fn principal(store: &Store, settings: &Settings, token: &str, now: Timestamp) -> Result<Option<Principal>, StoreError> {
+pub async fn principal(
+    store: &Store,
+    settings: &Settings,
+    token: &str,
+    now: Timestamp,
+) -> Result<Option<Principal>, StoreError> {
     let hash = hash(token);
     if settings.root_token_sha256.as_ref() == Some(&hash) {
         let tenant = settings.root_tenant.clone();

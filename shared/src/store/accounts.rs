@@ -62,7 +62,12 @@ impl Accounts {
     }
 
     /// A tenant's accounts by name, `limit` at a time.
-    pub async fn list(&self, tenant: &Tenant, limit: u32, cursor: Option<&str>) -> Result<Page<AccountRow>, StoreError> {
+    pub async fn list(
+        &self,
+        tenant: &Tenant,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<Page<AccountRow>, StoreError> {
         cursor::rows(&self.table, keys::accounts(tenant), limit, cursor).await
     }
 

@@ -22,7 +22,10 @@ const LISTS: [&str; 5] = ["to", "cc", "replyTo", "flags", "attachments"];
 
 /// The one place that bounds what a hostile message can put into an item.
 pub(super) fn bounded(mut message: Message) -> Message {
-    for text in [&mut message.subject, &mut message.message_id, &mut message.in_reply_to, &mut message.folder].into_iter().flatten() {
+    for text in [&mut message.subject, &mut message.message_id, &mut message.in_reply_to, &mut message.folder]
+        .into_iter()
+        .flatten()
+    {
         cut(text, LINE_CHARS);
     }
     cut(&mut message.thread_id, LINE_CHARS);
@@ -67,7 +70,12 @@ pub(super) fn packed(message: Message) -> Result<Value, serde_json::Error> {
 }
 
 /// The message of an item and its keys.
-pub(super) fn unpacked(mut fields: Map<String, Value>, id: &MessageId, account: &AccountId, received_at: Timestamp) -> Result<Message, StoreError> {
+pub(super) fn unpacked(
+    mut fields: Map<String, Value>,
+    id: &MessageId,
+    account: &AccountId,
+    received_at: Timestamp,
+) -> Result<Message, StoreError> {
     for list in LISTS {
         fields.entry(list).or_insert_with(|| Value::Array(Vec::new()));
     }

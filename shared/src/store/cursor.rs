@@ -22,11 +22,21 @@ pub struct Page<T> {
 }
 
 /// A page of the rows of one partition, by their sort keys.
-pub(super) async fn rows<T: DeserializeOwned>(table: &Table, pk: String, limit: u32, cursor: Option<&str>) -> Result<Page<T>, StoreError> {
+pub(super) async fn rows<T: DeserializeOwned>(
+    table: &Table,
+    pk: String,
+    limit: u32,
+    cursor: Option<&str>,
+) -> Result<Page<T>, StoreError> {
     // Every sort key of ours begins with a letter or a digit; a space stands before all of them.
     let after = cursor.map_or(Ok(" ".to_owned()), |cursor| open(&pk, cursor))?;
     let values = vec![(":pk", text(&pk)), (":after", text(after))];
-    let query = Query { condition: "#pk = :pk AND #sk > :after", values, limit: Some(limit.saturating_add(1)), ..Query::default() };
+    let query = Query {
+        condition: "#pk = :pk AND #sk > :after",
+        values,
+        limit: Some(limit.saturating_add(1)),
+        ..Query::default()
+    };
     let (mut items, mut more) = table.query(query).await?;
     more |= items.len() > limit as usize;
     items.truncate(limit as usize);

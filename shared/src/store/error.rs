@@ -74,7 +74,13 @@ impl StoreError {
 
     /// An answer that broke off.
     pub(super) fn interrupted(operation: &'static str, source: impl Into<Source>) -> Self {
-        Self::Unavailable { operation, code: "broke off".into(), status: 200, request: String::new(), source: Some(source.into()) }
+        Self::Unavailable {
+            operation,
+            code: "broke off".into(),
+            status: 200,
+            request: String::new(),
+            source: Some(source.into()),
+        }
     }
 
     /// A request that the SDK refuses to build.
@@ -117,7 +123,13 @@ where
                 SdkError::ConstructionFailure(_) => "no request",
                 _ => "no answer",
             };
-            return StoreError::Unavailable { operation, code: code.into(), status, request: String::new(), source: error.into_source().ok() };
+            return StoreError::Unavailable {
+                operation,
+                code: code.into(),
+                status,
+                request: String::new(),
+                source: error.into_source().ok(),
+            };
         };
         let meta = service.err().meta();
         let code = meta.code().unwrap_or("unknown").to_owned();
@@ -133,9 +145,17 @@ where
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Cursor => Self::invalid(vec![FieldError::new("cursor", "invalid_value", "give a nextCursor of this very list, unchanged")]),
-            StoreError::Conflict { what } => Self::new(Code::Conflict, format!("{what} was changed meanwhile; read it again")).because(error),
-            error if error.is_transient() => Self::new(Code::TryAgain, "our storage is busy; try again").retry_after(RETRY_AFTER_SECONDS).because(error),
+            StoreError::Cursor => Self::invalid(vec![FieldError::new(
+                "cursor",
+                "invalid_value",
+                "give a nextCursor of this very list, unchanged",
+            )]),
+            StoreError::Conflict { what } => {
+                Self::new(Code::Conflict, format!("{what} was changed meanwhile; read it again")).because(error)
+            }
+            error if error.is_transient() => Self::new(Code::TryAgain, "our storage is busy; try again")
+                .retry_after(RETRY_AFTER_SECONDS)
+                .because(error),
             error => Self::internal(error),
         }
     }

@@ -49,8 +49,18 @@ impl Files {
     }
 
     /// Stores a message's source; S3 compares the SHA-256 (32 bytes). Storing it again is harmless.
-    pub async fn put_raw(&self, tenant: &Tenant, id: &MessageId, bytes: Bytes, sha256: &[u8; 32]) -> Result<(), StoreError> {
-        self.put(keys::raw_object(tenant, id), bytes, sha256).content_type("message/rfc822").send().await.map_err(aws("PutObject"))?;
+    pub async fn put_raw(
+        &self,
+        tenant: &Tenant,
+        id: &MessageId,
+        bytes: Bytes,
+        sha256: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        self.put(keys::raw_object(tenant, id), bytes, sha256)
+            .content_type("message/rfc822")
+            .send()
+            .await
+            .map_err(aws("PutObject"))?;
         Ok(())
     }
 
@@ -68,7 +78,13 @@ impl Files {
     /// [`StoreError::Missing`] where there is none.
     pub async fn get_raw_head(&self, tenant: &Tenant, id: &MessageId, bytes: u64) -> Result<Bytes, StoreError> {
         match bytes.checked_sub(1) {
-            Some(last) => self.read(self.get(keys::raw_object(tenant, id)).range(format!("bytes=0-{last}")), "the source of the message").await,
+            Some(last) => {
+                self.read(
+                    self.get(keys::raw_object(tenant, id)).range(format!("bytes=0-{last}")),
+                    "the source of the message",
+                )
+                .await
+            }
             None => Ok(Bytes::new()),
         }
     }
@@ -88,7 +104,13 @@ impl Files {
         Ok(hex::encode(sha256))
     }
 
-    async fn put_hashed(&self, tenant: &Tenant, sha256: &[u8; 32], bytes: Bytes, content_type: &str) -> Result<(), StoreError> {
+    async fn put_hashed(
+        &self,
+        tenant: &Tenant,
+        sha256: &[u8; 32],
+        bytes: Bytes,
+        content_type: &str,
+    ) -> Result<(), StoreError> {
         let name = keys::file_object(tenant, &hex::encode(sha256));
         let put = || self.put(name.clone(), bytes.clone(), sha256).content_type(content_type);
         match put().if_none_match("*").send().await {
@@ -96,7 +118,9 @@ impl Files {
             // 412: it is there already, and under this name there can be no other content.
             Err(error) if code(&error) == Some("PreconditionFailed") => Ok(()),
             // 409: it is being deleted right now, and S3 does not decide. Then without the condition.
-            Err(error) if code(&error) == Some("ConditionalRequestConflict") => put().send().await.map(drop).map_err(aws("PutObject")),
+            Err(error) if code(&error) == Some("ConditionalRequestConflict") => {
+                put().send().await.map(drop).map_err(aws("PutObject"))
+            }
             Err(error) => Err(aws("PutObject")(error)),
         }
     }
@@ -113,13 +137,22 @@ impl Files {
     pub async fn head_file(&self, tenant: &Tenant, sha256: &str) -> Result<Option<Upload>, StoreError> {
         let request = self.client.head_object().bucket(&*self.bucket).key(keys::file_object(tenant, sha256));
         match request.send().await {
-            Ok(head) => Ok(Some(Upload { size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(), content_type: head.content_type })),
+            Ok(head) => Ok(Some(Upload {
+                size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                content_type: head.content_type,
+            })),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
             Err(error) => Err(aws("HeadObject")(error)),
         }
     }
 
-    pub(super) async fn put_body(&self, tenant: &Tenant, id: &MessageId, fingerprint: &str, json: Bytes) -> Result<(), StoreError> {
+    pub(super) async fn put_body(
+        &self,
+        tenant: &Tenant,
+        id: &MessageId,
+        fingerprint: &str,
+        json: Bytes,
+    ) -> Result<(), StoreError> {
         self.put(keys::body_object(tenant, id, fingerprint), json.clone(), digest(&SHA256, &json).as_ref())
             .content_type("application/json")
             .send()
@@ -128,23 +161,45 @@ impl Files {
         Ok(())
     }
 
-    pub(super) async fn get_body(&self, tenant: &Tenant, id: &MessageId, fingerprint: &str) -> Result<Bytes, StoreError> {
+    pub(super) async fn get_body(
+        &self,
+        tenant: &Tenant,
+        id: &MessageId,
+        fingerprint: &str,
+    ) -> Result<Bytes, StoreError> {
         self.read(self.get(keys::body_object(tenant, id, fingerprint)), "the body of the message").await
     }
 
     /// A URL that gives a message's source to whoever has it, for at most 15 minutes.
-    pub async fn presign_raw(&self, tenant: &Tenant, id: &MessageId, download: &Download, valid: Duration) -> Result<String, StoreError> {
+    pub async fn presign_raw(
+        &self,
+        tenant: &Tenant,
+        id: &MessageId,
+        download: &Download,
+        valid: Duration,
+    ) -> Result<String, StoreError> {
         self.presign(keys::raw_object(tenant, id), download, valid).await
     }
 
     /// A URL that gives a file to whoever has it, for at most 15 minutes.
-    pub async fn presign_file(&self, tenant: &Tenant, sha256: &str, download: &Download, valid: Duration) -> Result<String, StoreError> {
+    pub async fn presign_file(
+        &self,
+        tenant: &Tenant,
+        sha256: &str,
+        download: &Download,
+        valid: Duration,
+    ) -> Result<String, StoreError> {
         self.presign(keys::file_object(tenant, sha256), download, valid).await
     }
 
     /// A PUT whose content S3 compares with its SHA-256, so that no flipped bit is ever stored.
     fn put(&self, key: String, bytes: Bytes, sha256: &[u8]) -> PutObjectFluentBuilder {
-        self.client.put_object().bucket(&*self.bucket).key(key).checksum_sha256(STANDARD.encode(sha256)).body(bytes.into())
+        self.client
+            .put_object()
+            .bucket(&*self.bucket)
+            .key(key)
+            .checksum_sha256(STANDARD.encode(sha256))
+            .body(bytes.into())
     }
 
     fn get(&self, key: String) -> GetObjectFluentBuilder {
@@ -154,7 +209,9 @@ impl Files {
     async fn read(&self, request: GetObjectFluentBuilder, what: &'static str) -> Result<Bytes, StoreError> {
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Err(StoreError::Missing { what }),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => {
+                return Err(StoreError::Missing { what });
+            }
             Err(error) => return Err(aws("GetObject")(error)),
         };
         let body = answer.body.collect().await.map_err(|error| StoreError::interrupted("GetObject", error))?;
@@ -162,8 +219,12 @@ impl Files {
     }
 
     async fn presign(&self, key: String, download: &Download, valid: Duration) -> Result<String, StoreError> {
-        let valid = PresigningConfig::expires_in(valid.min(LONGEST_URL)).map_err(|_| StoreError::Missing { what: "the time a URL is valid" })?;
-        let request = self.get(key).response_content_disposition(disposition(&download.filename)).response_content_type(media_type(&download.content_type));
+        let valid = PresigningConfig::expires_in(valid.min(LONGEST_URL))
+            .map_err(|_| StoreError::Missing { what: "the time a URL is valid" })?;
+        let request = self
+            .get(key)
+            .response_content_disposition(disposition(&download.filename))
+            .response_content_type(media_type(&download.content_type));
         Ok(request.presigned(valid).await.map_err(aws("presign GetObject"))?.uri().to_owned())
     }
 }
@@ -175,9 +236,15 @@ fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
 /// Content-Disposition that always downloads and never shows (RFC 6266 §4): an ASCII name for old clients, and the
 /// real one as RFC 8187 §3.2 has it. Nothing in it can end the header or name a folder.
 fn disposition(filename: &str) -> String {
-    let name: String = filename.chars().filter(|c| !c.is_control()).map(|c| if "/\\:".contains(c) { '_' } else { c }).take(200).collect();
+    let name: String = filename
+        .chars()
+        .filter(|c| !c.is_control())
+        .map(|c| if "/\\:".contains(c) { '_' } else { c })
+        .take(200)
+        .collect();
     let name = if name.trim_matches(['.', ' ']).is_empty() { "file" } else { name.as_str() };
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || " .-_()+@".contains(c) { c } else { '_' }).collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || " .-_()+@".contains(c) { c } else { '_' }).collect();
     let coded = name.bytes().fold(String::new(), |coded, byte| match byte {
         b if b.is_ascii_alphanumeric() || b".-_".contains(&b) => coded + &char::from(b).to_string(),
         b => coded + &format!("%{b:02X}"),
@@ -188,7 +255,8 @@ fn disposition(filename: &str) -> String {
 /// A type that cannot end the header: `type/subtype` without parameters (RFC 9110 §8.3.1), else plain bytes.
 fn media_type(given: &str) -> String {
     let bare = given.split(';').next().unwrap_or_default().trim();
-    let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let token =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
     match bare.split_once('/') {
         Some((kind, subtype)) if token(kind) && token(subtype) => bare.to_ascii_lowercase(),
         _ => "application/octet-stream".to_owned(),
@@ -202,8 +270,14 @@ mod tests {
     #[test]
     fn a_download_is_saved_under_a_harmless_name() {
         assert_eq!(disposition("a b.pdf"), "attachment; filename=\"a b.pdf\"; filename*=UTF-8''a%20b.pdf");
-        assert_eq!(disposition("\"; x=\"\r\ny"), "attachment; filename=\"__ x=_y\"; filename*=UTF-8''%22%3B%20x%3D%22y".replace("x=_y", "x__y"));
-        assert_eq!(disposition("../../Rechnung für.pdf"), "attachment; filename=\".._.._Rechnung f_r.pdf\"; filename*=UTF-8''.._.._Rechnung%20f%C3%BCr.pdf");
+        assert_eq!(
+            disposition("\"; x=\"\r\ny"),
+            "attachment; filename=\"__ x=_y\"; filename*=UTF-8''%22%3B%20x%3D%22y".replace("x=_y", "x__y")
+        );
+        assert_eq!(
+            disposition("../../Rechnung für.pdf"),
+            "attachment; filename=\".._.._Rechnung f_r.pdf\"; filename*=UTF-8''.._.._Rechnung%20f%C3%BCr.pdf"
+        );
         assert_eq!(disposition(" .. "), "attachment; filename=\"file\"; filename*=UTF-8''file");
     }
 

@@ -215,7 +215,12 @@ pub(super) fn message(tenant: &Tenant, id: &MessageId) -> Key {
 }
 
 /// Where a message stands in its mailbox's time line.
-pub(super) fn by_time(tenant: &Tenant, account: &AccountId, at: Timestamp, id: &MessageId) -> [(String, AttributeValue); 2] {
+pub(super) fn by_time(
+    tenant: &Tenant,
+    account: &AccountId,
+    at: Timestamp,
+    id: &MessageId,
+) -> [(String, AttributeValue); 2] {
     [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(format!("{at}#{id}")))]
 }
 

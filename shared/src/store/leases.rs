@@ -34,7 +34,13 @@ impl Leases {
     }
 
     /// Takes the mailbox unless somebody holds it.
-    pub async fn acquire(&self, tenant: &Tenant, account: &AccountId, now: Timestamp, seconds: u32) -> Result<Option<Lease>, StoreError> {
+    pub async fn acquire(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        now: Timestamp,
+        seconds: u32,
+    ) -> Result<Option<Lease>, StoreError> {
         let owner = random::hex(8);
         let update = "SET #owner = :owner, #until = :until, #fence = if_not_exists(#fence, :zero) + :one";
         let values = vec![
@@ -61,7 +67,11 @@ impl Leases {
     pub async fn renew(&self, lease: &mut Lease, now: Timestamp, seconds: u32) -> Result<(), StoreError> {
         let until = now.plus_seconds(seconds.into());
         let values = vec![(":owner", text(&lease.owner)), (":fence", number(lease.fence)), (":until", number(until.0))];
-        match self.table.update(&keys::lease(&lease.tenant, &lease.account), "SET #until = :until", Some(MINE), values).await? {
+        match self
+            .table
+            .update(&keys::lease(&lease.tenant, &lease.account), "SET #until = :until", Some(MINE), values)
+            .await?
+        {
             Write::Done(_) => lease.until = until,
             Write::Refused(_) => return Err(StoreError::Conflict { what: "the mailbox's lease" }),
         }

@@ -84,7 +84,16 @@ pub struct Window {
 impl Ledger {
     /// The ledger of a source that was never pulled.
     pub fn new(source: SourceId) -> Self {
-        Self { source, version: 0, run: 0, position: Position::New, window: None, last_arrival: None, swept_run: 0, swept_at: None }
+        Self {
+            source,
+            version: 0,
+            run: 0,
+            position: Position::New,
+            window: None,
+            last_arrival: None,
+            swept_run: 0,
+            swept_at: None,
+        }
     }
 }
 

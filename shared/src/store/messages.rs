@@ -106,7 +106,14 @@ impl Messages {
     ///
     /// # Errors
     /// [`StoreError::Cursor`] for a cursor of another list, or an altered one.
-    pub async fn list(&self, tenant: &Tenant, account: &AccountId, range: Range, limit: u32, cursor: Option<&str>) -> Result<Page<StoredMessage>, StoreError> {
+    pub async fn list(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        range: Range,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<Page<StoredMessage>, StoreError> {
         let (ids, next_cursor) = self.time_line(tenant, account, range, limit, cursor).await?;
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
         let items = self.table.batch_get(&keys, None).await?;
@@ -134,7 +141,14 @@ impl Messages {
     }
 
     /// Ids of one page, newest first, and the cursor behind them.
-    async fn time_line(&self, tenant: &Tenant, account: &AccountId, range: Range, limit: u32, cursor: Option<&str>) -> Result<(Vec<MessageId>, Option<String>), StoreError> {
+    async fn time_line(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        range: Range,
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<(Vec<MessageId>, Option<String>), StoreError> {
         let list = keys::mailbox(tenant, account);
         let before = range.before.map_or("~".to_owned(), |before| before.to_string());
         let after = cursor.map(|cursor| cursor::open(&list, cursor)).transpose()?;
@@ -155,7 +169,11 @@ impl Messages {
             ..Query::default()
         };
         let (items, mut more) = self.table.query(query).await?;
-        let mut places: Vec<&str> = items.iter().filter_map(|item| text_of(item, "lsk")).filter(|place| Some(*place) != after.as_deref()).collect();
+        let mut places: Vec<&str> = items
+            .iter()
+            .filter_map(|item| text_of(item, "lsk"))
+            .filter(|place| Some(*place) != after.as_deref())
+            .collect();
         more |= places.len() > limit as usize;
         places.truncate(limit as usize);
         let next_cursor = places.last().filter(|_| more).map(|place| cursor::seal(&list, place));
@@ -213,7 +231,8 @@ fn stored(item: Item) -> Result<StoredMessage, StoreError> {
     let read = || {
         let (_, id) = keys::message_of(text_of(&item, "pk")?)?;
         let (account, received_at) = keys::by_time_of(&item)?;
-        let fields: Map<String, Value> = serde_dynamo::aws_sdk_dynamodb_1::from_attribute_value(item.get("m")?.clone()).ok()?;
+        let fields: Map<String, Value> =
+            serde_dynamo::aws_sdk_dynamodb_1::from_attribute_value(item.get("m")?.clone()).ok()?;
         let message = compact::unpacked(fields, &id, &account, received_at).ok()?;
         let stored_at = Timestamp(number_of(&item, "at")?);
         Some(Incoming { message, key: text_of(&item, "key")?.to_owned(), run: number_of(&item, "run")?, stored_at })

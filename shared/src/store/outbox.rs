@@ -94,8 +94,15 @@ impl Outbox {
     }
 
     /// Writes the body, before [`Outbox::insert`]. Writing it again is harmless.
-    pub async fn put_body(&self, tenant: &Tenant, id: &MessageId, fingerprint: &str, request: &SendRequest) -> Result<BodyPlace, StoreError> {
-        let json = serde_json::to_vec(request).map_err(|_| StoreError::Corrupt { key: format!("body of message {id}") })?;
+    pub async fn put_body(
+        &self,
+        tenant: &Tenant,
+        id: &MessageId,
+        fingerprint: &str,
+        request: &SendRequest,
+    ) -> Result<BodyPlace, StoreError> {
+        let json =
+            serde_json::to_vec(request).map_err(|_| StoreError::Corrupt { key: format!("body of message {id}") })?;
         if json.len() > ITEM_BODY_BYTES {
             self.files.put_body(tenant, id, fingerprint, json.into()).await?;
             return Ok(BodyPlace::Object);
@@ -154,9 +161,16 @@ impl Outbox {
     }
 
     /// Claims a message that is due, or whose claim ran over, for `lease_seconds` from `now`.
-    pub async fn take(&self, tenant: &Tenant, id: &MessageId, now: Timestamp, lease_seconds: u32) -> Result<Taken, StoreError> {
+    pub async fn take(
+        &self,
+        tenant: &Tenant,
+        id: &MessageId,
+        now: Timestamp,
+        lease_seconds: u32,
+    ) -> Result<Taken, StoreError> {
         let attempt = random::hex(8);
-        let update = "SET #state = :sending, #attempt = :attempt, #fence = #fence + :one, #due = :until, #duesh = :duesh";
+        let update =
+            "SET #state = :sending, #attempt = :attempt, #fence = #fence + :one, #due = :until, #duesh = :duesh";
         let values = vec![
             (":sending", text(state_name(SendState::Sending))),
             (":attempt", text(&attempt)),
@@ -185,11 +199,20 @@ impl Outbox {
     }
 
     /// The last durable write before the final dot: from now on a crash leaves the message in doubt. Notes what the
-    /// server said about each recipient, and holds the claim until then.
+    /// server said about each recipient, and holds the claim at least until then. Whoever was accepted in this very
+    /// transaction must stand as queued: that is who is in doubt after a crash.
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: the claim was lost; do not send the dot.
-    pub async fn commit(&self, tenant: &Tenant, row: &mut OutgoingRow, recipients: &[Recipient], until: Timestamp) -> Result<(), StoreError> {
+    pub async fn commit(
+        &self,
+        tenant: &Tenant,
+        row: &mut OutgoingRow,
+        recipients: &[Recipient],
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        // An end that stays costs no write to the due index.
+        let until = row.due.map_or(until, |due| due.max(until));
         let mut update = "SET #phase = :committing, #due = :until".to_owned();
         let mut values = vec![(":committing", value(&Commit::Committing)?), (":until", number(until.0))];
         if recipients != row.recipients {
@@ -211,7 +234,12 @@ impl Outbox {
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: the claim was lost; nothing was written.
-    pub async fn finish(&self, tenant: &Tenant, row: &OutgoingRow, outcome: Outcome) -> Result<OutgoingRow, StoreError> {
+    pub async fn finish(
+        &self,
+        tenant: &Tenant,
+        row: &OutgoingRow,
+        outcome: Outcome,
+    ) -> Result<OutgoingRow, StoreError> {
         let waits = matches!(outcome.state, SendState::Queued | SendState::Deferred);
         // Without a time of its own it is tried when the claim would have ended: never lost from the index.
         let due = outcome.due.or(row.due).filter(|_| waits);
@@ -235,7 +263,11 @@ impl Outbox {
         let item = match self.update_claimed(tenant, row, &update, values).await? {
             Write::Done(item) => item,
             // The answer got lost and the SDK asked again: it is our own result that is there.
-            Write::Refused(Some(old)) if is_attempt(&old, &row.attempt) && text_of(&old, "state") == Some(state_name(outcome.state)) => old,
+            Write::Refused(Some(old))
+                if is_attempt(&old, &row.attempt) && text_of(&old, "state") == Some(state_name(outcome.state)) =>
+            {
+                old
+            }
             Write::Refused(_) => return Err(CONFLICT),
         };
         self.read(tenant, item).await
@@ -246,7 +278,8 @@ impl Outbox {
         let Some(row) = self.get(tenant, id).await? else {
             return Ok(Cancel::Missing);
         };
-        let over = row.state == SendState::Sending && row.phase == Commit::None && row.due.is_some_and(|until| until <= now);
+        let over =
+            row.state == SendState::Sending && row.phase == Commit::None && row.due.is_some_and(|until| until <= now);
         if !over && !matches!(row.state, SendState::Queued | SendState::Deferred) {
             return Ok(Cancel::TooLate(row));
         }
@@ -289,14 +322,26 @@ impl Outbox {
         Ok(due)
     }
 
-    async fn update_claimed(&self, tenant: &Tenant, row: &OutgoingRow, update: &str, mut values: Values<'_>) -> Result<Write, StoreError> {
+    async fn update_claimed(
+        &self,
+        tenant: &Tenant,
+        row: &OutgoingRow,
+        update: &str,
+        mut values: Values<'_>,
+    ) -> Result<Write, StoreError> {
         values.push((":attempt", text(&row.attempt)));
         values.push((":sending", text(state_name(SendState::Sending))));
         let claimed = "#attempt = :attempt AND #state = :sending";
         self.table.update(&keys::message(tenant, &row.id), update, Some(claimed), values).await
     }
 
-    async fn recipients(&self, tenant: &Tenant, row: &OutgoingRow, step: &str, list: &[Recipient]) -> Result<(Vec<Recipient>, Option<String>), StoreError> {
+    async fn recipients(
+        &self,
+        tenant: &Tenant,
+        row: &OutgoingRow,
+        step: &str,
+        list: &[Recipient],
+    ) -> Result<(Vec<Recipient>, Option<String>), StoreError> {
         outgoing::put_recipients(&self.table, tenant, &row.id, format!("{}{step}", row.attempt), list).await
     }
 
@@ -314,7 +359,10 @@ fn is_attempt(item: &Item, attempt: &str) -> bool {
 }
 
 /// The part of an update that puts recipients (and where the others are) into the state item.
-fn set_recipients((list, elsewhere): (Vec<Recipient>, Option<String>), values: &mut Values<'_>) -> Result<String, StoreError> {
+fn set_recipients(
+    (list, elsewhere): (Vec<Recipient>, Option<String>),
+    values: &mut Values<'_>,
+) -> Result<String, StoreError> {
     values.push((":recipients", value(&list)?));
     Ok(match elsewhere {
         Some(name) => {

@@ -221,7 +221,13 @@ struct Many {
 
 /// Writes recipients that are too many for the state item, before it. Every claim writes under names of its own, so
 /// that the state item always leads to what was written with it. The answer is what the state item is to hold.
-pub(super) async fn put_recipients(table: &Table, tenant: &Tenant, id: &MessageId, name: String, list: &[Recipient]) -> Result<(Vec<Recipient>, Option<String>), StoreError> {
+pub(super) async fn put_recipients(
+    table: &Table,
+    tenant: &Tenant,
+    id: &MessageId,
+    name: String,
+    list: &[Recipient],
+) -> Result<(Vec<Recipient>, Option<String>), StoreError> {
     if list.len() <= INLINE_RECIPIENTS {
         return Ok((list.to_vec(), None));
     }
@@ -231,14 +237,20 @@ pub(super) async fn put_recipients(table: &Table, tenant: &Tenant, id: &MessageI
 }
 
 /// Reads the recipients of those rows whose items do not hold them.
-pub(super) async fn complete<'a>(table: &Table, tenant: &Tenant, rows: impl Iterator<Item = &'a mut OutgoingRow>) -> Result<(), StoreError> {
+pub(super) async fn complete<'a>(
+    table: &Table,
+    tenant: &Tenant,
+    rows: impl Iterator<Item = &'a mut OutgoingRow>,
+) -> Result<(), StoreError> {
     let mut rows: Vec<&mut OutgoingRow> = rows.filter(|row| row.recipients_in.is_some()).collect();
     let key = |row: &OutgoingRow| row.recipients_in.as_ref().map(|name| keys::recipients(tenant, &row.id, name));
     let keys: Vec<keys::Key> = rows.iter().filter_map(|row| key(row)).collect();
     for found in table.batch_get(&keys, None).await? {
         let place = (text_of(&found, "pk").map(str::to_owned), text_of(&found, "sk").map(str::to_owned));
         let many: Many = row(found)?;
-        let owner = rows.iter_mut().find(|row| key(row).is_some_and(|key| place.0.as_deref() == Some(key.pk()) && place.1.as_deref() == Some(key.sk())));
+        let owner = rows.iter_mut().find(|row| {
+            key(row).is_some_and(|key| place.0.as_deref() == Some(key.pk()) && place.1.as_deref() == Some(key.sk()))
+        });
         if let Some(owner) = owner {
             owner.recipients = many.list;
         }

@@ -2,7 +2,7 @@
 
 use super::{
     StoreError, keys,
-    table::{Item, Query, Table, described, number, number_of, text, text_of, Values},
+    table::{Item, Query, Table, Values, described, number, number_of, text, text_of},
 };
 use crate::model::{AccountId, Tenant, Timestamp};
 
@@ -35,7 +35,13 @@ impl Polls {
     }
 
     /// Polls a mailbox from now on, or with other intervals; what is known about its arrivals stays, its back-off ends.
-    pub async fn put(&self, tenant: &Tenant, account: &AccountId, min_seconds: u32, max_seconds: u32) -> Result<(), StoreError> {
+    pub async fn put(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        min_seconds: u32,
+        max_seconds: u32,
+    ) -> Result<(), StoreError> {
         let update = "SET #min = :min, #max = :max REMOVE #blocked";
         let values = vec![(":min", number(min_seconds)), (":max", number(max_seconds))];
         self.table.update(&keys::poll(tenant, account), update, None, values).await?;
@@ -54,20 +60,38 @@ impl Polls {
     }
 
     /// Leaves it alone until then; `None` lifts that. Nothing happens where the mailbox is not polled (any more).
-    pub async fn block(&self, tenant: &Tenant, account: &AccountId, until: Option<Timestamp>) -> Result<(), StoreError> {
+    pub async fn block(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
         match until {
-            Some(until) => self.update(tenant, account, "SET #blocked = :until", vec![(":until", number(until.0))]).await,
+            Some(until) => {
+                self.update(tenant, account, "SET #blocked = :until", vec![(":until", number(until.0))]).await
+            }
             None => self.update(tenant, account, "REMOVE #blocked", Vec::new()).await,
         }
     }
 
     /// All entries of one shard, as they were a moment ago: 0 to [`super::keys::POLL_SHARDS`] - 1.
     pub async fn shard(&self, shard: u8) -> Result<Vec<PollEntry>, StoreError> {
-        let query = Query { condition: "#pk = :pk", values: vec![(":pk", text(keys::polls(shard)))], eventual: true, ..Query::default() };
+        let query = Query {
+            condition: "#pk = :pk",
+            values: vec![(":pk", text(keys::polls(shard)))],
+            eventual: true,
+            ..Query::default()
+        };
         self.table.query_all(query).await?.iter().map(entry).collect()
     }
 
-    async fn update(&self, tenant: &Tenant, account: &AccountId, update: &str, values: Values<'_>) -> Result<(), StoreError> {
+    async fn update(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        update: &str,
+        values: Values<'_>,
+    ) -> Result<(), StoreError> {
         // Refused where the entry is gone: polling was switched off meanwhile, and must stay so.
         self.table.update(&keys::poll(tenant, account), update, Some("attribute_exists(#pk)"), values).await?;
         Ok(())

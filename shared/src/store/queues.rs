@@ -64,14 +64,23 @@ impl Queues {
 
     async fn enqueue(&self, queue: &str, jobs: &[impl Serialize], delay_seconds: u32) -> Result<(), StoreError> {
         for batch in jobs.chunks(BATCH) {
-            let mut left = batch.iter().enumerate().map(|(index, job)| entry(index, job, delay_seconds)).collect::<Result<Vec<_>, _>>()?;
+            let mut left = batch
+                .iter()
+                .enumerate()
+                .map(|(index, job)| entry(index, job, delay_seconds))
+                .collect::<Result<Vec<_>, _>>()?;
             // SQS answers for each message; what it could not take for reasons of its own is asked once more.
             for _ in 0..2 {
                 let request = self.client.send_message_batch().queue_url(queue).set_entries(Some(left.clone()));
                 let answer = request.send().await.map_err(aws("SendMessageBatch"))?;
                 if let Some(refused) = answer.failed.iter().find(|failed| failed.sender_fault) {
                     let code = refused.code.clone();
-                    return Err(StoreError::Refused { operation: "SendMessageBatch", code, status: 200, request: String::new() });
+                    return Err(StoreError::Refused {
+                        operation: "SendMessageBatch",
+                        code,
+                        status: 200,
+                        request: String::new(),
+                    });
                 }
                 left.retain(|entry| answer.failed.iter().any(|failed| failed.id == entry.id));
                 if left.is_empty() {

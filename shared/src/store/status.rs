@@ -68,7 +68,11 @@ impl StatusChange {
     }
 }
 
-fn add<T: Serialize>(fields: &mut Vec<Field>, name: &'static str, change: Option<Option<&T>>) -> Result<(), StoreError> {
+fn add<T: Serialize>(
+    fields: &mut Vec<Field>,
+    name: &'static str,
+    change: Option<Option<&T>>,
+) -> Result<(), StoreError> {
     if let Some(change) = change {
         fields.push((name, change.map(value).transpose()?));
     }
@@ -93,7 +97,11 @@ impl Statuses {
     }
 
     /// The statuses of these accounts, for a list; nothing happened yet to those that are left out.
-    pub async fn of(&self, tenant: &Tenant, accounts: &[AccountId]) -> Result<HashMap<AccountId, AccountStatus>, StoreError> {
+    pub async fn of(
+        &self,
+        tenant: &Tenant,
+        accounts: &[AccountId],
+    ) -> Result<HashMap<AccountId, AccountStatus>, StoreError> {
         let keys: Vec<_> = accounts.iter().map(|account| keys::status(tenant, account)).collect();
         let mut statuses = HashMap::new();
         for item in self.table.batch_get(&keys, None).await? {
@@ -107,8 +115,10 @@ impl Statuses {
     /// Changes the named fields.
     pub async fn change(&self, tenant: &Tenant, account: &AccountId, change: &StatusChange) -> Result<(), StoreError> {
         let fields = change.fields()?;
-        let sets: Vec<String> = fields.iter().flat_map(|(name, value)| value.is_some().then(|| format!("#{name} = :{name}"))).collect();
-        let removes: Vec<String> = fields.iter().flat_map(|(name, value)| value.is_none().then(|| format!("#{name}"))).collect();
+        let sets: Vec<String> =
+            fields.iter().flat_map(|(name, value)| value.is_some().then(|| format!("#{name} = :{name}"))).collect();
+        let removes: Vec<String> =
+            fields.iter().flat_map(|(name, value)| value.is_none().then(|| format!("#{name}"))).collect();
         let clauses = [("SET", sets), ("REMOVE", removes)].into_iter().filter(|(_, fields)| !fields.is_empty());
         let update: Vec<String> = clauses.map(|(verb, fields)| format!("{verb} {}", fields.join(", "))).collect();
         if update.is_empty() {

@@ -1,6 +1,10 @@
 //! DynamoDB, as far as this house uses it: single items, one partition at a time, batches of reads.
 
-use std::{collections::{HashMap, HashSet}, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -70,7 +74,12 @@ impl Table {
     }
 
     /// Writes a whole item, over an older one only where `condition` holds.
-    pub(super) async fn put(&self, item: Item, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn put(
+        &self,
+        item: Item,
+        condition: Option<&str>,
+        values: Values<'_>,
+    ) -> Result<Write, StoreError> {
         let request = self
             .client
             .put_item()
@@ -90,7 +99,13 @@ impl Table {
     }
 
     /// Changes attributes of one item, where `condition` holds.
-    pub(super) async fn update(&self, key: &Key, update: &str, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn update(
+        &self,
+        key: &Key,
+        update: &str,
+        condition: Option<&str>,
+        values: Values<'_>,
+    ) -> Result<Write, StoreError> {
         let request = self
             .client
             .update_item()
@@ -105,14 +120,21 @@ impl Table {
         match request.send().await {
             Ok(answer) => Ok(Write::Done(answer.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(Write::Refused(failed.item.clone())),
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Write::Refused(failed.item.clone()))
+                }
                 _ => Err(aws("UpdateItem")(error)),
             },
         }
     }
 
     /// Deletes one item, where `condition` holds.
-    pub(super) async fn delete(&self, key: &Key, condition: Option<&str>, values: Values<'_>) -> Result<Write, StoreError> {
+    pub(super) async fn delete(
+        &self,
+        key: &Key,
+        condition: Option<&str>,
+        values: Values<'_>,
+    ) -> Result<Write, StoreError> {
         let request = self
             .client
             .delete_item()
@@ -126,7 +148,9 @@ impl Table {
         match request.send().await {
             Ok(answer) => Ok(Write::Done(answer.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
-                Some(DeleteItemError::ConditionalCheckFailedException(failed)) => Ok(Write::Refused(failed.item.clone())),
+                Some(DeleteItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Write::Refused(failed.item.clone()))
+                }
                 _ => Err(aws("DeleteItem")(error)),
             },
         }
@@ -174,7 +198,8 @@ impl Table {
     /// is named twice is read once: DynamoDB refuses to read it twice.
     pub(super) async fn batch_get(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
         let keys: Vec<&Key> = keys.iter().collect::<HashSet<_>>().into_iter().collect();
-        let batches: Vec<Vec<Item>> = keys.chunks(BATCH).map(|keys| keys.iter().map(|key| primary(key)).collect()).collect();
+        let batches: Vec<Vec<Item>> =
+            keys.chunks(BATCH).map(|keys| keys.iter().map(|key| primary(key)).collect()).collect();
         let reads = batches.into_iter().map(|keys| self.batch(keys, projection));
         let found: Vec<Vec<Item>> = stream::iter(reads).buffer_unordered(BATCHES_AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
@@ -188,8 +213,18 @@ impl Table {
             .set_expression_attribute_names(names(&[projection.unwrap_or_default()]));
         let mut left = keys;
         for attempt in 0..BATCH_TRIES {
-            let request = wanted.clone().set_keys(Some(left)).build().map_err(|error| StoreError::invalid("BatchGetItem", error))?;
-            let answer = self.client.batch_get_item().request_items(&*self.name, request).send().await.map_err(aws("BatchGetItem"))?;
+            let request = wanted
+                .clone()
+                .set_keys(Some(left))
+                .build()
+                .map_err(|error| StoreError::invalid("BatchGetItem", error))?;
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(&*self.name, request)
+                .send()
+                .await
+                .map_err(aws("BatchGetItem"))?;
             found.extend(answer.responses.unwrap_or_default().into_values().flatten());
             left = answer.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
             if left.is_empty() {
@@ -203,7 +238,8 @@ impl Table {
 
 /// The item of a row: its fields as attributes, without those that are null, under its key.
 pub(super) fn item(key: &Key, row: &impl Serialize) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::aws_sdk_dynamodb_1::to_item(row).map_err(|_| StoreError::Corrupt { key: key.to_string() })?;
+    let mut item: Item =
+        serde_dynamo::aws_sdk_dynamodb_1::to_item(row).map_err(|_| StoreError::Corrupt { key: key.to_string() })?;
     item.retain(|_, value| !value.is_null());
     item.extend(primary(key));
     Ok(item)

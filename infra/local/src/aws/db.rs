@@ -41,20 +41,14 @@ impl Db {
         E: From<AwsError> + Send + 'static,
     {
         let db = self.clone();
-        tokio::task::spawn_blocking(move || db.run(work))
-            .await
-            .map_err(AwsError::from)?
+        tokio::task::spawn_blocking(move || db.run(work)).await.map_err(AwsError::from)?
     }
 
-    fn run<T, E: From<AwsError>>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
+    fn run<T, E: From<AwsError>>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
         // A panic in `work` undid its transaction: the connection behind a poisoned lock is sound.
         let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(AwsError::from)?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(AwsError::from)?;
         let value = work(&transaction)?;
         transaction.commit().map_err(AwsError::from)?;
         Ok(value)

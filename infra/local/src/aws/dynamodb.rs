@@ -26,32 +26,21 @@ const STREAM_SECONDS: i64 = 24 * 60 * 60;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Opens the file, creates the tables that are missing and serves; answers with the base URL.
-pub(super) fn start(
-    options: &Options,
-    counts: &Counts,
-    stop: &CancellationToken,
-) -> Result<String, AwsError> {
+pub(super) fn start(options: &Options, counts: &Counts, stop: &CancellationToken) -> Result<String, AwsError> {
     let port = options.dynamodb_port;
     let failed = |source| AwsError::Port { port, source };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
-    let url = format!(
-        "http://127.0.0.1:{}",
-        listener.local_addr().map_err(failed)?.port()
-    );
+    let url = format!("http://127.0.0.1:{}", listener.local_addr().map_err(failed)?.port());
 
     let path = options.data.join("dynamodb.sqlite");
     let db = open(&path)?;
     for properties in &options.tables {
         create_table(&db, properties)?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     tokio::spawn(sweep(db.clone(), path, stop.clone()));
-    let counting =
-        tracing_subscriber::registry().with(Requests(counts.clone()).with_filter(requests_only()));
+    let counting = tracing_subscriber::registry().with(Requests(counts.clone()).with_filter(requests_only()));
     let serving = serve(listener, db, stop.clone());
     let thread = move || {
         let served = tracing::subscriber::with_default(counting, || runtime.block_on(serving));
@@ -59,18 +48,12 @@ pub(super) fn start(
             tracing::error!(error, "dynamodb");
         }
     };
-    std::thread::Builder::new()
-        .name("dynamodb".to_owned())
-        .spawn(thread)
-        .map_err(failed)?;
+    std::thread::Builder::new().name("dynamodb".to_owned()).spawn(thread).map_err(failed)?;
     Ok(url)
 }
 
 fn open(path: &Path) -> Result<Database, AwsError> {
-    let state = |error: DynoxideError| AwsError::Table {
-        table: String::new(),
-        message: error.to_string(),
-    };
+    let state = |error: DynoxideError| AwsError::Table { table: String::new(), message: error.to_string() };
     let db = Database::new(&path.to_string_lossy()).map_err(state)?;
     // The pair of calls leaves `synchronous = NORMAL` behind; there is no setting for it. The page cache survives a
     // killed process, so nothing answered is lost without an fsync for each commit.
@@ -81,16 +64,9 @@ fn open(path: &Path) -> Result<Database, AwsError> {
 
 /// A table that is there already stays as it is.
 fn create_table(db: &Database, properties: &Value) -> Result<(), AwsError> {
-    let table = properties["TableName"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let refused = |message: String| AwsError::Table {
-        table: table.clone(),
-        message,
-    };
-    let request =
-        serde_json::from_value(to_api(properties)).map_err(|error| refused(error.to_string()))?;
+    let table = properties["TableName"].as_str().unwrap_or_default().to_owned();
+    let refused = |message: String| AwsError::Table { table: table.clone(), message };
+    let request = serde_json::from_value(to_api(properties)).map_err(|error| refused(error.to_string()))?;
     match db.create_table(request) {
         Ok(_) | Err(DynoxideError::ResourceInUseException(_)) => (),
         Err(error) => return Err(refused(error.to_string())),
@@ -100,20 +76,15 @@ fn create_table(db: &Database, properties: &Value) -> Result<(), AwsError> {
     };
     let wanted = json!({ "TableName": table, "TimeToLiveSpecification": ttl });
     let described = json!({ "TableName": table });
-    let described =
-        serde_json::from_value(described).map_err(|error| refused(error.to_string()))?;
-    let status = db
-        .describe_time_to_live(described)
-        .map_err(|error| refused(error.to_string()))?;
+    let described = serde_json::from_value(described).map_err(|error| refused(error.to_string()))?;
+    let status = db.describe_time_to_live(described).map_err(|error| refused(error.to_string()))?;
     let status = serde_json::to_value(&status)?;
     // DynamoDB refuses to enable what is enabled.
     if status["TimeToLiveDescription"]["TimeToLiveStatus"] == "ENABLED" {
         return Ok(());
     }
     let wanted = serde_json::from_value(wanted).map_err(|error| refused(error.to_string()))?;
-    db.update_time_to_live(wanted)
-        .map(|_| ())
-        .map_err(|error| refused(error.to_string()))
+    db.update_time_to_live(wanted).map(|_| ()).map_err(|error| refused(error.to_string()))
 }
 
 /// CloudFormation's properties as a CreateTable request: a stream is enabled by having a specification, and what the
@@ -131,9 +102,7 @@ fn to_api(properties: &Value) -> Value {
         "TableClass",
         "Tags",
     ];
-    let taken = TAKEN
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), properties.get(name)?.clone())));
+    let taken = TAKEN.iter().filter_map(|name| Some(((*name).to_owned(), properties.get(name)?.clone())));
     let mut request = Value::Object(taken.collect());
     if let Some(stream) = request.get_mut("StreamSpecification") {
         stream["StreamEnabled"] = true.into();
@@ -142,8 +111,7 @@ fn to_api(properties: &Value) -> Value {
 }
 
 async fn serve(listener: TcpListener, db: Database, stop: CancellationToken) -> Result<(), String> {
-    let listener =
-        tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string())?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string())?;
     dynoxide::server::serve_with_shutdown(listener, db, stop.cancelled_owned()).await
 }
 
@@ -168,10 +136,7 @@ async fn sweep(db: Database, path: PathBuf, stop: CancellationToken) {
 fn prune(path: &Path, oldest: i64) -> Result<usize, AwsError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
-    Ok(connection.execute(
-        "DELETE FROM _stream_records WHERE created_at < ?1",
-        [oldest],
-    )?)
+    Ok(connection.execute("DELETE FROM _stream_records WHERE created_at < ?1", [oldest])?)
 }
 
 /// Counts dynoxide's own "request" events. It has no other hook, and its thread has no other subscriber: at TRACE its

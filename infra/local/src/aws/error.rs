@@ -52,10 +52,7 @@ pub(crate) enum AwsError {
 impl AwsError {
     /// Refusal in the words of AWS.
     pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Self {
-        Self::Refused {
-            code,
-            message: message.into(),
-        }
+        Self::Refused { code, message: message.into() }
     }
 
     /// For `map_err`: names the file the system complains about.

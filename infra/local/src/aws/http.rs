@@ -34,9 +34,7 @@ impl Listener {
     /// Takes the port, or any when it is 0.
     pub(super) async fn bind(port: u16) -> Result<Self, AwsError> {
         let failed = |source| AwsError::Port { port, source };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .map_err(failed)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         Ok(Self { listener, port })
     }
@@ -54,11 +52,7 @@ impl Listener {
                 () = stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(connection(
-                    stream,
-                    router.clone(),
-                    stop.clone(),
-                ))),
+                Ok((stream, _)) => drop(tokio::spawn(connection(stream, router.clone(), stop.clone()))),
                 // The peer is gone again, or file descriptors are short: others may yet be served.
                 Err(error) => tracing::warn!(%error, "accept"),
             }
@@ -105,9 +99,7 @@ impl Router {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let Some(target) = request.headers().get("x-amz-target") else {
             return match request.uri().path() {
-                COUNTS => Response::new(Body::from(Bytes::from(
-                    json!(self.counts.snapshot()).to_string(),
-                ))),
+                COUNTS => Response::new(Body::from(Bytes::from(json!(self.counts.snapshot()).to_string()))),
                 _ => self.s3(request).await,
             };
         };
@@ -129,13 +121,7 @@ impl Router {
                 };
                 respond(&JSON_1_1, result)
             }
-            _ => respond(
-                &JSON_1_0,
-                Err(AwsError::refused(
-                    "UnknownOperationException",
-                    "No such service.",
-                )),
-            ),
+            _ => respond(&JSON_1_0, Err(AwsError::refused("UnknownOperationException", "No such service."))),
         }
     }
 
@@ -177,16 +163,8 @@ const JSON_1_1: Protocol = Protocol {
 };
 
 async fn json_body(request: Request<Incoming>) -> Result<Value, AwsError> {
-    let body = Limited::new(request.into_body(), MAX_JSON_BYTES)
-        .collect()
-        .await
-        .map(|body| body.to_bytes());
-    let unreadable = || {
-        AwsError::refused(
-            "SerializationException",
-            "The request is not JSON, cut off or too large.",
-        )
-    };
+    let body = Limited::new(request.into_body(), MAX_JSON_BYTES).collect().await.map(|body| body.to_bytes());
+    let unreadable = || AwsError::refused("SerializationException", "The request is not JSON, cut off or too large.");
     match body {
         Ok(body) if body.is_empty() => Ok(json!({})),
         Ok(body) => serde_json::from_slice(&body).map_err(|_| unreadable()),
@@ -198,8 +176,7 @@ fn respond(protocol: &Protocol, result: Result<Value, AwsError>) -> Response<Bod
     let (status, code, body) = match result {
         Ok(value) => (StatusCode::OK, None, value),
         Err(AwsError::Refused { code, message }) => {
-            let body =
-                json!({ "__type": format!("{}{code}", protocol.namespace), "message": message });
+            let body = json!({ "__type": format!("{}{code}", protocol.namespace), "message": message });
             (StatusCode::BAD_REQUEST, Some(code), body)
         }
         Err(ours) => {
@@ -210,15 +187,11 @@ fn respond(protocol: &Protocol, result: Result<Value, AwsError>) -> Response<Bod
     };
     let mut response = Response::new(Body::from(Bytes::from(body.to_string())));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, protocol.content_type.clone());
+    response.headers_mut().insert(CONTENT_TYPE, protocol.content_type.clone());
     if let Some(code) = code.filter(|_| protocol.query_names)
         && let Ok(value) = HeaderValue::try_from(format!("{};Sender", query_name(code)))
     {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-amzn-query-error"), value);
+        response.headers_mut().insert(HeaderName::from_static("x-amzn-query-error"), value);
     }
     response
 }

@@ -128,31 +128,12 @@ impl Aws {
         let services = listener.url();
         let db = Db::open(&options.data.join("services.sqlite"))?;
         let sqs = Sqs::new(db.clone(), &services, options.queues)?;
-        let s3 = s3::service(
-            db.clone(),
-            &options.data.join("objects"),
-            &options.buckets,
-            counts.clone(),
-        )
-        .await?;
-        let router = http::Router {
-            s3,
-            secrets: secrets::Secrets::new(db),
-            sqs: sqs.clone(),
-            counts: counts.clone(),
-        };
+        let s3 = s3::service(db.clone(), &options.data.join("objects"), &options.buckets, counts.clone()).await?;
+        let router = http::Router { s3, secrets: secrets::Secrets::new(db), sqs: sqs.clone(), counts: counts.clone() };
         tokio::spawn(listener.serve(router, stop.clone()));
 
         let endpoints = Endpoints { dynamodb, services };
-        Ok(Self {
-            inner: Arc::new(Inner {
-                endpoints,
-                sqs,
-                counts,
-                stop,
-                _stops_when_dropped: guard,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { endpoints, sqs, counts, stop, _stops_when_dropped: guard }) })
     }
 
     /// Where the services listen.

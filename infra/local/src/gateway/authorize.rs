@@ -53,26 +53,13 @@ struct Answer {
 
 impl Gatekeeper {
     pub(super) fn new(authorizer: template::Authorizer) -> Self {
-        Self {
-            authorizer,
-            answers: Mutex::new(HashMap::new()),
-        }
+        Self { authorizer, answers: Mutex::new(HashMap::new()) }
     }
 
     /// Whether `request` may go on to `found`. An answer, yes or no, holds for every route
     /// until its time is up, because the identity sources alone are its key; a failure is not kept.
-    pub(super) async fn verdict<I: Invoke>(
-        &self,
-        functions: &I,
-        request: &ApiRequest,
-        found: &Match<'_>,
-    ) -> Verdict {
-        let identity: Option<Vec<String>> = self
-            .authorizer
-            .headers
-            .iter()
-            .map(|name| request.header(name))
-            .collect();
+    pub(super) async fn verdict<I: Invoke>(&self, functions: &I, request: &ApiRequest, found: &Match<'_>) -> Verdict {
+        let identity: Option<Vec<String>> = self.authorizer.headers.iter().map(|name| request.header(name)).collect();
         let Some(identity) = identity else {
             return Verdict::Unidentified;
         };
@@ -102,10 +89,7 @@ impl Gatekeeper {
             }
         };
         match serde_json::from_slice(&answer) {
-            Ok(Answer {
-                is_authorized: true,
-                context,
-            }) => Verdict::Allowed(context),
+            Ok(Answer { is_authorized: true, context }) => Verdict::Allowed(context),
             Ok(_) => Verdict::Denied,
             Err(error) => {
                 tracing::warn!(function = %name, %error, "the authorizer's answer is no simple response");
@@ -126,13 +110,7 @@ impl Gatekeeper {
         let mut answers = self.answers();
         answers.retain(|_, kept| now < kept.until);
         if !self.authorizer.ttl.is_zero() {
-            answers.insert(
-                identity,
-                Kept {
-                    verdict: verdict.clone(),
-                    until: now + self.authorizer.ttl,
-                },
-            );
+            answers.insert(identity, Kept { verdict: verdict.clone(), until: now + self.authorizer.ttl });
         }
     }
 

@@ -35,11 +35,7 @@ where
             break;
         }
     }
-    if total > limit {
-        Err(Unread::TooLarge)
-    } else {
-        Ok(kept.freeze())
-    }
+    if total > limit { Err(Unread::TooLarge) } else { Ok(kept.freeze()) }
 }
 
 #[cfg(test)]

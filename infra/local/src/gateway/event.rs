@@ -56,14 +56,7 @@ impl ApiRequest {
     pub(super) fn new(head: Parts, body: Bytes, peer: SocketAddr) -> Self {
         let decoded = percent_decode_str(head.uri.path()).decode_utf8_lossy();
         let path = decoded.split('?').next().unwrap_or_default().to_owned();
-        Self {
-            path,
-            head,
-            body,
-            id: Uuid::new_v4().to_string(),
-            peer,
-            received: OffsetDateTime::now_utc(),
-        }
+        Self { path, head, body, id: Uuid::new_v4().to_string(), peer, received: OffsetDateTime::now_utc() }
     }
 
     /// A header's value, if it is there and not empty.
@@ -78,9 +71,7 @@ impl ApiRequest {
             event["requestContext"]["authorizer"] = json!({ "lambda": principal });
         }
         if !self.body.is_empty() {
-            let text = is_text(&self.head.headers)
-                .then(|| std::str::from_utf8(&self.body).ok())
-                .flatten();
+            let text = is_text(&self.head.headers).then(|| std::str::from_utf8(&self.body).ok()).flatten();
             event["isBase64Encoded"] = text.is_none().into();
             event["body"] = match text {
                 Some(text) => text.into(),
@@ -98,8 +89,7 @@ impl ApiRequest {
         let (method, path) = (&self.head.method, &self.path);
         event["type"] = "REQUEST".into();
         event["identitySource"] = identity.into();
-        event["routeArn"] =
-            format!("arn:aws:execute-api:local:{ACCOUNT}:{API}/$default/{method}{path}").into();
+        event["routeArn"] = format!("arn:aws:execute-api:local:{ACCOUNT}:{API}/$default/{method}{path}").into();
         event
     }
 
@@ -156,16 +146,13 @@ impl ApiRequest {
 
     /// `12/Mar/2020:19:03:58 +0000`.
     fn common_log_time(&self) -> String {
-        let format =
-            format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+        let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
         self.received.format(format).unwrap_or_default()
     }
 
     /// What the caller takes this server to be called.
     fn host(&self) -> Option<Authority> {
-        let named = self
-            .header(HOST.as_str())
-            .and_then(|host| host.parse().ok());
+        let named = self.header(HOST.as_str()).and_then(|host| host.parse().ok());
         named.or_else(|| self.head.uri.authority().cloned())
     }
 
@@ -176,12 +163,7 @@ impl ApiRequest {
             .headers
             .keys()
             .filter(|name| **name != COOKIE && !CONNECTION_HEADERS.contains(&name.as_str()))
-            .filter_map(|name| {
-                Some((
-                    name.to_string(),
-                    joined(&self.head.headers, name.as_str())?.into(),
-                ))
-            })
+            .filter_map(|name| Some((name.to_string(), joined(&self.head.headers, name.as_str())?.into())))
             .collect();
         let caller = self.peer.ip().to_string();
         let forwarded = match self.header("x-forwarded-for") {
@@ -193,21 +175,11 @@ impl ApiRequest {
         let trace = Uuid::new_v4().simple().to_string();
         let added = [
             ("content-length", self.body.len().to_string()),
-            (
-                "x-amzn-trace-id",
-                format!(
-                    "Root=1-{:08x}-{}",
-                    self.received.unix_timestamp(),
-                    &trace[..24]
-                ),
-            ),
+            ("x-amzn-trace-id", format!("Root=1-{:08x}-{}", self.received.unix_timestamp(), &trace[..24])),
             ("x-forwarded-for", forwarded),
             ("x-forwarded-port", port.to_string()),
             ("x-forwarded-proto", "http".to_owned()),
-            (
-                "host",
-                host.map(|host| host.to_string()).unwrap_or_default(),
-            ),
+            ("host", host.map(|host| host.to_string()).unwrap_or_default()),
         ];
         headers.extend(added.map(|(name, value)| (name.to_owned(), value.into())));
         headers
@@ -217,26 +189,15 @@ impl ApiRequest {
 /// All values of a header, joined by commas; bytes that are not UTF-8 are replaced.
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-    let values: Vec<_> = headers
-        .get_all(name)
-        .iter()
-        .map(|v| String::from_utf8_lossy(v.as_bytes()))
-        .collect();
+    let values: Vec<_> = headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
     (!values.is_empty()).then(|| values.join(","))
 }
 
 /// RFC 6265 §4.2.1: pairs separated by a semicolon and a space.
 fn cookies(headers: &HeaderMap) -> Vec<String> {
-    let lines = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(|line| String::from_utf8_lossy(line.as_bytes()));
+    let lines = headers.get_all(COOKIE).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
     lines
-        .flat_map(|line| {
-            line.split(';')
-                .map(|pair| pair.trim().to_owned())
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|line| line.split(';').map(|pair| pair.trim().to_owned()).collect::<Vec<_>>())
         .filter(|pair| !pair.is_empty())
         .collect()
 }
@@ -261,15 +222,9 @@ fn query_parameters(query: &str) -> Map<String, Value> {
 /// The content types whose bodies API Gateway hands over as text. All others are base64, forms and
 /// `+json` types and bodies without a type among them (observed, not documented).
 fn is_text(headers: &HeaderMap) -> bool {
-    let content_type = joined(headers, CONTENT_TYPE.as_str())
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let content_type = joined(headers, CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.starts_with("text/")
-        || matches!(
-            essence,
-            "application/json" | "application/xml" | "application/javascript"
-        )
+    essence.starts_with("text/") || matches!(essence, "application/json" | "application/xml" | "application/javascript")
 }
 
 #[cfg(test)]
@@ -282,11 +237,7 @@ mod tests {
     use crate::template::{Function, Route, Template};
 
     fn router() -> Router {
-        let route = |path: &str| Route {
-            method: "ANY".to_owned(),
-            path: path.to_owned(),
-            authorized: true,
-        };
+        let route = |path: &str| Route { method: "ANY".to_owned(), path: path.to_owned(), authorized: true };
         let function = Function {
             logical_id: "F".to_owned(),
             name: "f".to_owned(),
@@ -331,15 +282,8 @@ mod tests {
             .header("X-Forwarded-For", "10.0.0.1")
             .header("X-Forwarded-Proto", "gopher");
         let mut event = event(request, b"{\"a\":1}");
-        let trace = event["headers"]
-            .as_object_mut()
-            .unwrap()
-            .remove("x-amzn-trace-id")
-            .unwrap();
-        assert!(
-            trace.as_str().unwrap().starts_with("Root=1-5e6a879e-"),
-            "{trace}"
-        );
+        let trace = event["headers"].as_object_mut().unwrap().remove("x-amzn-trace-id").unwrap();
+        assert!(trace.as_str().unwrap().starts_with("Root=1-5e6a879e-"), "{trace}");
         assert_eq!(
             event,
             json!({
@@ -375,13 +319,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_left_out() {
         let event = event(Request::get("/nowhere"), b"");
-        for absent in [
-            "cookies",
-            "queryStringParameters",
-            "pathParameters",
-            "body",
-            "stageVariables",
-        ] {
+        for absent in ["cookies", "queryStringParameters", "pathParameters", "body", "stageVariables"] {
             assert!(event.get(absent).is_none(), "{absent}");
         }
         assert_eq!(event["routeKey"], "$default");
@@ -400,16 +338,9 @@ mod tests {
             ("application/merge-patch+json", b"{}", true),
             ("message/rfc822", b"x", true),
         ] {
-            let event = event(
-                Request::put("/a/x").header("content-type", content_type),
-                body,
-            );
+            let event = event(Request::put("/a/x").header("content-type", content_type), body);
             assert_eq!(event["isBase64Encoded"], base64, "{content_type}");
-            let expected = if base64 {
-                BASE64_STANDARD.encode(body)
-            } else {
-                String::from_utf8_lossy(body).into()
-            };
+            let expected = if base64 { BASE64_STANDARD.encode(body) } else { String::from_utf8_lossy(body).into() };
             assert_eq!(event["body"], expected, "{content_type}");
         }
         assert_eq!(event(Request::put("/a/x"), b"x")["isBase64Encoded"], true);
@@ -426,11 +357,9 @@ mod tests {
 
     #[test]
     fn a_host_may_have_no_port_or_be_an_ipv6_address() {
-        for (host, domain, port) in [
-            ("mail.example", "mail.example", "80"),
-            ("[::1]", "[::1]", "80"),
-            ("[::1]:9000", "[::1]", "9000"),
-        ] {
+        for (host, domain, port) in
+            [("mail.example", "mail.example", "80"), ("[::1]", "[::1]", "80"), ("[::1]:9000", "[::1]", "9000")]
+        {
             let event = event(Request::get("/a/x").header("host", host), b"");
             assert_eq!(event["requestContext"]["domainName"], domain);
             assert_eq!(event["headers"]["x-forwarded-port"], port);
@@ -441,21 +370,14 @@ mod tests {
     #[test]
     fn the_authorizer_gets_no_body() {
         let (head, ()) = Request::put("/a/x").body(()).unwrap().into_parts();
-        let request = ApiRequest::new(
-            head,
-            Bytes::from_static(b"secret"),
-            "[::1]:1".parse().unwrap(),
-        );
+        let request = ApiRequest::new(head, Bytes::from_static(b"secret"), "[::1]:1".parse().unwrap());
         let router = router();
         let found = router.select(&request.head.method, &request.path).unwrap();
         let event = request.authorizer_event(&found, &["Bearer t".to_owned()]);
         assert_eq!(event["type"], "REQUEST");
         assert_eq!(event["version"], "2.0");
         assert_eq!(event["identitySource"], json!(["Bearer t"]));
-        assert_eq!(
-            event["routeArn"],
-            "arn:aws:execute-api:local:000000000000:local/$default/PUT/a/x"
-        );
+        assert_eq!(event["routeArn"], "arn:aws:execute-api:local:000000000000:local/$default/PUT/a/x");
         assert_eq!(event["requestContext"]["http"]["sourceIp"], "::1");
         assert!(event.get("body").is_none() && event.get("isBase64Encoded").is_none());
     }

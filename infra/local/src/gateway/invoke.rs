@@ -9,11 +9,7 @@ pub(crate) trait Invoke: Send + Sync + 'static {
     /// Hands `payload` (one JSON document) to `function`, by its function name, and waits for the answer.
     ///
     /// Dropping the future leaves the invocation running: a function goes on when its caller has left.
-    fn invoke(
-        &self,
-        function: &str,
-        payload: Bytes,
-    ) -> impl Future<Output = Result<Bytes, InvokeError>> + Send;
+    fn invoke(&self, function: &str, payload: Bytes) -> impl Future<Output = Result<Bytes, InvokeError>> + Send;
 }
 
 /// Why a function gave no answer, in Lambda's own terms.

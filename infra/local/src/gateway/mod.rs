@@ -82,11 +82,7 @@ impl<I: Invoke> Gateway<I> {
         }
     }
 
-    async fn serve(
-        self: Arc<Self>,
-        listeners: Vec<TcpListener>,
-        shutdown: impl Future<Output = ()>,
-    ) {
+    async fn serve(self: Arc<Self>, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) {
         let stop = CancellationToken::new();
         let mut loops = JoinSet::new();
         for listener in listeners {
@@ -152,14 +148,7 @@ impl<I: Invoke> Gateway<I> {
             }
         };
         if let Some(function) = invocations::target(head.uri.path()) {
-            return invocations::answer(
-                &self.functions,
-                function,
-                &head.method,
-                &head.headers,
-                body,
-            )
-            .await;
+            return invocations::answer(&self.functions, function, &head.method, &head.headers, body).await;
         }
         let request = ApiRequest::new(head, body, peer);
         let mut response = self.route(&request).await;
@@ -177,23 +166,16 @@ impl<I: Invoke> Gateway<I> {
         let gatekeeper = self.gatekeeper.as_ref().filter(|_| found.route.authorized);
         let principal = match gatekeeper {
             None => None,
-            Some(gatekeeper) => {
-                match gatekeeper
-                    .verdict(self.functions.as_ref(), request, &found)
-                    .await
-                {
-                    Verdict::Allowed(principal) => Some(principal),
-                    Verdict::Denied => return message(StatusCode::FORBIDDEN, "Forbidden"),
-                    Verdict::Unidentified => {
-                        return message(StatusCode::UNAUTHORIZED, "Unauthorized");
-                    }
-                    Verdict::Failed => return internal_error(),
+            Some(gatekeeper) => match gatekeeper.verdict(self.functions.as_ref(), request, &found).await {
+                Verdict::Allowed(principal) => Some(principal),
+                Verdict::Denied => return message(StatusCode::FORBIDDEN, "Forbidden"),
+                Verdict::Unidentified => {
+                    return message(StatusCode::UNAUTHORIZED, "Unauthorized");
                 }
-            }
+                Verdict::Failed => return internal_error(),
+            },
         };
-        let event = request
-            .function_event(&found, principal.as_ref())
-            .to_string();
+        let event = request.function_event(&found, principal.as_ref()).to_string();
         if event.len() > MAX_EVENT {
             return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
@@ -203,12 +185,7 @@ impl<I: Invoke> Gateway<I> {
     /// The function's answer, or API Gateway's own for one that is none or late. A late function goes on.
     async fn call(&self, found: &Match<'_>, event: Bytes) -> ApiResponse {
         let function = &found.route.function;
-        match timeout(
-            self.integration_timeout,
-            self.functions.invoke(function, event),
-        )
-        .await
-        {
+        match timeout(self.integration_timeout, self.functions.invoke(function, event)).await {
             Err(_) => {
                 tracing::warn!(%function, "no answer within {:?}", self.integration_timeout);
                 message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")

@@ -18,12 +18,7 @@ const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Headers that the server sets itself.
-const OWN_HEADERS: [&str; 4] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "transfer-encoding",
-];
+const OWN_HEADERS: [&str; 4] = ["connection", "content-length", "keep-alive", "transfer-encoding"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,10 +80,7 @@ fn status(value: &Value) -> Option<StatusCode> {
         Value::String(text) => text.parse().ok()?,
         number => u16::try_from(number.as_u64()?).ok()?,
     };
-    (200..600)
-        .contains(&number)
-        .then(|| StatusCode::from_u16(number).ok())
-        .flatten()
+    (200..600).contains(&number).then(|| StatusCode::from_u16(number).ok()).flatten()
 }
 
 /// One value per name (format 2.0 has no multi-value headers); numbers and booleans are taken as text.
@@ -118,16 +110,10 @@ mod tests {
     async fn mapped(answer: &Value) -> Option<(u16, Vec<String>, Bytes)> {
         let response = from_function(&Bytes::from(answer.to_string()))?;
         let (head, body) = response.into_parts();
-        let line = |(name, value): (&HeaderName, &HeaderValue)| {
-            format!("{name}: {}", value.to_str().unwrap())
-        };
+        let line = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         let mut lines: Vec<_> = head.headers.iter().map(line).collect();
         lines.sort_unstable();
-        Some((
-            head.status.as_u16(),
-            lines,
-            body.collect().await.unwrap().to_bytes(),
-        ))
+        Some((head.status.as_u16(), lines, body.collect().await.unwrap().to_bytes()))
     }
 
     #[tokio::test]
@@ -144,13 +130,7 @@ mod tests {
         assert_eq!(status, 201);
         assert_eq!(
             headers,
-            [
-                "content-type: application/json",
-                "set-cookie: a=1; Path=/",
-                "set-cookie: b=2",
-                "x-b: true",
-                "x-n: 5"
-            ]
+            ["content-type: application/json", "set-cookie: a=1; Path=/", "set-cookie: b=2", "x-b: true", "x-n: 5"]
         );
         assert_eq!(body, "{}");
     }
@@ -167,20 +147,14 @@ mod tests {
     async fn without_status_the_answer_is_the_body() {
         for answer in [json!({"a": 1}), json!("text"), json!([1]), json!(null)] {
             let (status, headers, body) = mapped(&answer).await.unwrap();
-            assert_eq!(
-                (status, headers),
-                (200, vec!["content-type: application/json".to_owned()])
-            );
+            assert_eq!((status, headers), (200, vec!["content-type: application/json".to_owned()]));
             assert_eq!(body, answer.to_string());
         }
     }
 
     #[tokio::test]
     async fn an_empty_answer_has_no_type() {
-        let (status, headers, body) =
-            mapped(&json!({"statusCode": 204, "headers": null, "body": null}))
-                .await
-                .unwrap();
+        let (status, headers, body) = mapped(&json!({"statusCode": 204, "headers": null, "body": null})).await.unwrap();
         assert_eq!((status, headers, body.len()), (204, Vec::new(), 0));
     }
 

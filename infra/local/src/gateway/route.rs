@@ -45,17 +45,12 @@ pub(super) struct Match<'a> {
 impl Router {
     /// The routes of every function of `template`.
     pub(super) fn new(template: &Template) -> Self {
-        let all = template.functions.iter().flat_map(|function| {
-            function
-                .routes
-                .iter()
-                .map(|route| Route::new(&function.name, route))
-        });
+        let all = template
+            .functions
+            .iter()
+            .flat_map(|function| function.routes.iter().map(|route| Route::new(&function.name, route)));
         let (default, routes): (Vec<_>, Vec<_>) = all.partition(|route| route.key == "$default");
-        Self {
-            routes,
-            default: default.into_iter().next(),
-        }
+        Self { routes, default: default.into_iter().next() }
     }
 
     /// The route for `method` and the decoded `path`; `None` where API Gateway itself answers 404.
@@ -67,51 +62,24 @@ impl Router {
         let parts: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
         self.routes
             .iter()
-            .filter(|route| {
-                route
-                    .method
-                    .as_deref()
-                    .is_none_or(|own| own == method.as_str())
-            })
-            .filter_map(|route| {
-                Some(Match {
-                    route,
-                    parameters: route.parameters(&parts)?,
-                })
-            })
+            .filter(|route| route.method.as_deref().is_none_or(|own| own == method.as_str()))
+            .filter_map(|route| Some(Match { route, parameters: route.parameters(&parts)? }))
             .min_by_key(|found| found.route.rank())
-            .or_else(|| {
-                self.default.as_ref().map(|route| Match {
-                    route,
-                    parameters: Vec::new(),
-                })
-            })
+            .or_else(|| self.default.as_ref().map(|route| Match { route, parameters: Vec::new() }))
     }
 }
 
 impl Route {
     fn new(function: &str, route: &template::Route) -> Self {
-        let template::Route {
-            method,
-            path,
-            authorized,
-        } = route;
+        let template::Route { method, path, authorized } = route;
         let is_default = path == "$default";
         let segments = path.trim_start_matches('/').split('/').map(Segment::new);
         Self {
-            key: if is_default {
-                path.clone()
-            } else {
-                format!("{method} {path}")
-            },
+            key: if is_default { path.clone() } else { format!("{method} {path}") },
             function: function.to_owned(),
             authorized: *authorized,
             method: (method != "ANY").then(|| method.clone()),
-            segments: if is_default {
-                Vec::new()
-            } else {
-                segments.collect()
-            },
+            segments: if is_default { Vec::new() } else { segments.collect() },
         }
     }
 
@@ -150,10 +118,7 @@ impl Route {
 
 impl Segment {
     fn new(text: &str) -> Self {
-        match text
-            .strip_prefix('{')
-            .and_then(|text| text.strip_suffix('}'))
-        {
+        match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
             None => Self::Literal(text.to_owned()),
             Some(name) => match name.strip_suffix('+') {
                 Some(name) => Self::Greedy(name.to_owned()),
@@ -172,19 +137,11 @@ mod tests {
     fn router(keys: &[&str]) -> Router {
         let route = |key: &&str| {
             let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
-            let route = template::Route {
-                method: method.to_owned(),
-                path: path.to_owned(),
-                authorized: true,
-            };
+            let route = template::Route { method: method.to_owned(), path: path.to_owned(), authorized: true };
             Route::new("f", &route)
         };
-        let (default, routes): (Vec<_>, Vec<_>) =
-            keys.iter().map(route).partition(|r| r.key == "$default");
-        Router {
-            routes,
-            default: default.into_iter().next(),
-        }
+        let (default, routes): (Vec<_>, Vec<_>) = keys.iter().map(route).partition(|r| r.key == "$default");
+        Router { routes, default: default.into_iter().next() }
     }
 
     fn selected(router: &Router, request: &str) -> String {
@@ -192,10 +149,7 @@ mod tests {
         match router.select(&method.parse().unwrap(), path) {
             None => "none".to_owned(),
             Some(Match { route, parameters }) => {
-                let parameters: Vec<_> = parameters
-                    .iter()
-                    .map(|(k, v)| format!(" {k}={v}"))
-                    .collect();
+                let parameters: Vec<_> = parameters.iter().map(|(k, v)| format!(" {k}={v}")).collect();
                 format!("{}{}", route.key, parameters.concat())
             }
         }
@@ -203,13 +157,8 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_developer_guide() {
-        let router = router(&[
-            "GET /pets/dog/1",
-            "GET /pets/dog/{id}",
-            "GET /pets/{proxy+}",
-            "ANY /{proxy+}",
-            "$default",
-        ]);
+        let router =
+            router(&["GET /pets/dog/1", "GET /pets/dog/{id}", "GET /pets/{proxy+}", "ANY /{proxy+}", "$default"]);
         for (request, route) in [
             ("GET /pets/dog/1", "GET /pets/dog/1"),
             ("GET /pets/dog/2", "GET /pets/dog/{id} id=2"),
@@ -236,20 +185,11 @@ mod tests {
             ("POST /a/b/m", "POST /a/{account}/m account=b"),
             ("GET /a/b/m", "ANY /a/{account}/m account=b"),
             ("HEAD /a/b/m", "ANY /a/{account}/m account=b"),
-            (
-                "GET /a/b/m/1/source",
-                "ANY /a/{account}/m/{proxy+} account=b proxy=1/source",
-            ),
+            ("GET /a/b/m/1/source", "ANY /a/{account}/m/{proxy+} account=b proxy=1/source"),
             ("GET /a/x/only", "GET /a/x/only"),
             // A route that does not know the method is no candidate, however exact its path.
-            (
-                "POST /a/x/only",
-                "ANY /a/{account}/{any} account=x any=only",
-            ),
-            (
-                "DELETE /a/x/only",
-                "ANY /a/{account}/{any} account=x any=only",
-            ),
+            ("POST /a/x/only", "ANY /a/{account}/{any} account=x any=only"),
+            ("DELETE /a/x/only", "ANY /a/{account}/{any} account=x any=only"),
             ("DELETE /b/x/only", "DELETE /{one}/x/only one=b"),
             ("HEAD /b/x/only", "none"),
             // Neither a variable nor a greedy one is ever empty: a slash at the end is another path.
@@ -281,64 +221,24 @@ mod tests {
             ("GET /health", "config", "ANY /health"),
             ("POST /docs", "config", "ANY /docs"),
             ("GET /v1/accounts", "config", "ANY /v1/accounts"),
-            (
-                "PUT /v1/accounts/a",
-                "config",
-                "ANY /v1/accounts/{account} account=a",
-            ),
+            ("PUT /v1/accounts/a", "config", "ANY /v1/accounts/{account} account=a"),
             ("GET /v1/accounts/a/nothing", "config", "$default"),
-            (
-                "DELETE /v1/tokens/t",
-                "config",
-                "ANY /v1/tokens/{proxy+} proxy=t",
-            ),
+            ("DELETE /v1/tokens/t", "config", "ANY /v1/tokens/{proxy+} proxy=t"),
             ("GET /", "config", "$default"),
-            (
-                "POST /v1/accounts/a/messages",
-                "send",
-                "POST /v1/accounts/{account}/messages account=a",
-            ),
-            (
-                "GET /v1/accounts/a/messages",
-                "messages",
-                "ANY /v1/accounts/{account}/messages account=a",
-            ),
-            (
-                "DELETE /v1/accounts/a/messages",
-                "messages",
-                "ANY /v1/accounts/{account}/messages account=a",
-            ),
+            ("POST /v1/accounts/a/messages", "send", "POST /v1/accounts/{account}/messages account=a"),
+            ("GET /v1/accounts/a/messages", "messages", "ANY /v1/accounts/{account}/messages account=a"),
+            ("DELETE /v1/accounts/a/messages", "messages", "ANY /v1/accounts/{account}/messages account=a"),
             (
                 "GET /v1/accounts/a/messages/m/attachments/2",
                 "messages",
                 "ANY /v1/accounts/{account}/messages/{proxy+} account=a proxy=m/attachments/2",
             ),
-            (
-                "GET /v1/outbox/m",
-                "send",
-                "ANY /v1/outbox/{proxy+} proxy=m",
-            ),
-            (
-                "GET /v1/accounts/a/pull",
-                "pull",
-                "ANY /v1/accounts/{account}/pull account=a",
-            ),
+            ("GET /v1/outbox/m", "send", "ANY /v1/outbox/{proxy+} proxy=m"),
+            ("GET /v1/accounts/a/pull", "pull", "ANY /v1/accounts/{account}/pull account=a"),
             ("POST /v1/pull", "pull", "ANY /v1/pull"),
-            (
-                "POST /v1/accounts/a/verify",
-                "validate",
-                "ANY /v1/accounts/{account}/verify account=a",
-            ),
-            (
-                "POST /v1/validate-credentials",
-                "validate",
-                "ANY /v1/validate-credentials",
-            ),
-            (
-                "PUT /v1/accounts/a/test-email",
-                "test-email",
-                "ANY /v1/accounts/{account}/test-email account=a",
-            ),
+            ("POST /v1/accounts/a/verify", "validate", "ANY /v1/accounts/{account}/verify account=a"),
+            ("POST /v1/validate-credentials", "validate", "ANY /v1/validate-credentials"),
+            ("PUT /v1/accounts/a/test-email", "test-email", "ANY /v1/accounts/{account}/test-email account=a"),
         ] {
             assert_eq!(selected(&router, request), route, "{request}");
             let (method, path) = request.split_once(' ').unwrap();
@@ -358,12 +258,7 @@ mod tests {
             for other in &greedy[at + 1..] {
                 let prefixes = one.segments.iter().zip(&other.segments);
                 let apart = |(a, b): (&Segment, &Segment)| matches!((a, b), (Segment::Literal(a), Segment::Literal(b)) if a != b);
-                assert!(
-                    prefixes.into_iter().any(apart),
-                    "{} and {}",
-                    one.key,
-                    other.key
-                );
+                assert!(prefixes.into_iter().any(apart), "{} and {}", one.key, other.key);
             }
         }
     }
@@ -371,34 +266,17 @@ mod tests {
     #[test]
     fn the_sample_events_name_the_routes_of_their_functions() {
         let router = deployed();
-        for function in [
-            "config",
-            "messages",
-            "pull",
-            "send",
-            "test-email",
-            "validate",
-        ] {
-            let path =
-                Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../events/{function}.json"));
-            let event: serde_json::Value =
-                serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        for function in ["config", "messages", "pull", "send", "test-email", "validate"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../events/{function}.json"));
+            let event: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
             let method = event["requestContext"]["http"]["method"].as_str().unwrap();
-            let found = router
-                .select(&method.parse().unwrap(), event["rawPath"].as_str().unwrap())
-                .unwrap();
+            let found = router.select(&method.parse().unwrap(), event["rawPath"].as_str().unwrap()).unwrap();
             assert_eq!(found.route.function, function);
             assert_eq!(event["routeKey"], found.route.key);
             assert_eq!(event["requestContext"]["routeKey"], found.route.key);
-            let parameters: serde_json::Map<_, _> = found
-                .parameters
-                .into_iter()
-                .map(|(k, v)| (k.to_owned(), v.into()))
-                .collect();
-            assert_eq!(
-                event["pathParameters"],
-                serde_json::Value::Object(parameters)
-            );
+            let parameters: serde_json::Map<_, _> =
+                found.parameters.into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
+            assert_eq!(event["pathParameters"], serde_json::Value::Object(parameters));
         }
     }
 }

@@ -63,12 +63,7 @@ struct Functions {
 
 impl Functions {
     fn calls_of(&self, name: &str) -> usize {
-        self.calls
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|(function, _)| function == name)
-            .count()
+        self.calls.lock().unwrap().iter().filter(|(function, _)| function == name).count()
     }
 
     fn last_event_length(&self) -> usize {
@@ -81,10 +76,7 @@ fn answer(value: &Value) -> Result<Bytes, InvokeError> {
 }
 
 fn failure(kind: InvokeErrorKind) -> Result<Bytes, InvokeError> {
-    Err(InvokeError {
-        kind,
-        payload: Bytes::from_static(b"{\"errorType\":\"T\",\"errorMessage\":\"m\"}"),
-    })
+    Err(InvokeError { kind, payload: Bytes::from_static(b"{\"errorType\":\"T\",\"errorMessage\":\"m\"}") })
 }
 
 fn authorize(event: &Value) -> Result<Bytes, InvokeError> {
@@ -98,10 +90,7 @@ fn authorize(event: &Value) -> Result<Bytes, InvokeError> {
 
 impl Invoke for Functions {
     async fn invoke(&self, function: &str, payload: Bytes) -> Result<Bytes, InvokeError> {
-        self.calls
-            .lock()
-            .unwrap()
-            .push((function.to_owned(), payload.len()));
+        self.calls.lock().unwrap().push((function.to_owned(), payload.len()));
         let event: Value = serde_json::from_slice(&payload).unwrap();
         match function {
             "authorize" => authorize(&event),
@@ -144,14 +133,8 @@ async fn start_with(ttl: u32, timeout: Duration) -> Running {
     let functions = Arc::new(Functions::default());
     let gateway = Arc::new(Gateway::new(&template, Arc::clone(&functions), timeout));
     let (stop, stopped) = oneshot::channel();
-    let served =
-        tokio::spawn(gateway.serve(vec![listener], async { stopped.await.unwrap_or_default() }));
-    Running {
-        address,
-        functions,
-        stop,
-        served,
-    }
+    let served = tokio::spawn(gateway.serve(vec![listener], async { stopped.await.unwrap_or_default() }));
+    Running { address, functions, stop, served }
 }
 
 async fn start() -> Running {
@@ -184,34 +167,21 @@ impl Running {
     }
 
     async fn send(&self, request: Builder, body: impl Into<Bytes>) -> Answered {
-        let request = request
-            .header("host", "local")
-            .body(Full::new(body.into()))
-            .unwrap();
+        let request = request.header("host", "local").body(Full::new(body.into())).unwrap();
         let response = self.connect().await.send_request(request).await.unwrap();
         let (head, body) = response.into_parts();
-        Answered {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: body.collect().await.unwrap().to_bytes(),
-        }
+        Answered { status: head.status.as_u16(), headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
     }
 
     async fn get_with_token(&self, path: &str, token: &str) -> Answered {
-        self.send(Request::get(path).header("authorization", token), "")
-            .await
+        self.send(Request::get(path).header("authorization", token), "").await
     }
 }
 
 #[tokio::test]
 async fn a_route_without_authorizer_goes_straight_to_its_function() {
     let gateway = start().await;
-    let answered = gateway
-        .send(
-            Request::put("/open/a/b?c=d").header("content-type", "text/plain"),
-            "hello",
-        )
-        .await;
+    let answered = gateway.send(Request::put("/open/a/b?c=d").header("content-type", "text/plain"), "hello").await;
     assert_eq!(answered.status, 200);
     let event = answered.json();
     assert_eq!(event["routeKey"], "ANY /open/{proxy+}");
@@ -219,10 +189,7 @@ async fn a_route_without_authorizer_goes_straight_to_its_function() {
     assert_eq!(event["body"], "hello");
     assert_eq!(event["requestContext"]["http"]["method"], "PUT");
     assert_eq!(event["requestContext"].get("authorizer"), None);
-    assert_eq!(
-        answered.headers["apigw-requestid"],
-        event["requestContext"]["requestId"].as_str().unwrap()
-    );
+    assert_eq!(answered.headers["apigw-requestid"], event["requestContext"]["requestId"].as_str().unwrap());
     assert_eq!(gateway.functions.calls_of("authorize"), 0);
 }
 
@@ -231,25 +198,16 @@ async fn the_authorizer_decides() {
     let gateway = start().await;
     let answered = gateway.get_with_token("/closed", "Bearer good").await;
     assert_eq!(answered.status, 200);
-    assert_eq!(
-        answered.json()["requestContext"]["authorizer"],
-        json!({"lambda": {"tenant": "acme"}})
-    );
+    assert_eq!(answered.json()["requestContext"]["authorizer"], json!({"lambda": {"tenant": "acme"}}));
     for (token, status, body) in [
         ("Bearer bad", 403, "Forbidden"),
         ("Bearer crash", 500, "Internal Server Error"),
         ("Bearer odd", 500, "Internal Server Error"),
         ("", 401, "Unauthorized"),
     ] {
-        gateway
-            .get_with_token("/closed", token)
-            .await
-            .is(status, &json!({"message": body}));
+        gateway.get_with_token("/closed", token).await.is(status, &json!({"message": body}));
     }
-    gateway
-        .send(Request::get("/closed"), "")
-        .await
-        .is(401, &json!({"message": "Unauthorized"}));
+    gateway.send(Request::get("/closed"), "").await.is(401, &json!({"message": "Unauthorized"}));
     assert_eq!(gateway.functions.calls_of("echo"), 1);
     assert_eq!(gateway.functions.calls_of("authorize"), 4);
 }
@@ -264,23 +222,14 @@ async fn yes_and_no_are_kept_for_every_route_and_failures_are_not() {
         assert_eq!(gateway.functions.calls_of("authorize"), asked, "{token}");
     }
     let kept = gateway.get_with_token("/other", "Bearer good").await;
-    assert_eq!(
-        kept.json()["requestContext"]["authorizer"]["lambda"]["tenant"],
-        "acme"
-    );
+    assert_eq!(kept.json()["requestContext"]["authorizer"]["lambda"]["tenant"], "acme");
 }
 
 #[tokio::test]
 async fn without_ttl_the_authorizer_is_always_asked() {
     let gateway = start_with(0, INTEGRATION_TIMEOUT).await;
     for _ in 0..2 {
-        assert_eq!(
-            gateway
-                .get_with_token("/closed", "Bearer good")
-                .await
-                .status,
-            200
-        );
+        assert_eq!(gateway.get_with_token("/closed", "Bearer good").await.status, 200);
     }
     assert_eq!(gateway.functions.calls_of("authorize"), 2);
 }
@@ -288,22 +237,10 @@ async fn without_ttl_the_authorizer_is_always_asked() {
 #[tokio::test]
 async fn a_kept_answer_ends_with_its_time() {
     let gateway = start_with(1, INTEGRATION_TIMEOUT).await;
-    assert_eq!(
-        gateway
-            .get_with_token("/closed", "Bearer good")
-            .await
-            .status,
-        200
-    );
+    assert_eq!(gateway.get_with_token("/closed", "Bearer good").await.status, 200);
     assert_eq!(gateway.functions.calls_of("authorize"), 1);
     while gateway.functions.calls_of("authorize") == 1 {
-        assert_eq!(
-            gateway
-                .get_with_token("/closed", "Bearer good")
-                .await
-                .status,
-            200
-        );
+        assert_eq!(gateway.get_with_token("/closed", "Bearer good").await.status, 200);
     }
 }
 
@@ -311,37 +248,24 @@ async fn a_kept_answer_ends_with_its_time() {
 async fn functions_that_fail_or_answer_nonsense_are_a_500() {
     let gateway = start().await;
     for path in ["/fail", "/odd"] {
-        gateway
-            .send(Request::get(path), "")
-            .await
-            .is(500, &json!({"message": "Internal Server Error"}));
+        gateway.send(Request::get(path), "").await.is(500, &json!({"message": "Internal Server Error"}));
     }
 }
 
 #[tokio::test]
 async fn what_no_route_names_is_a_404() {
     let gateway = start().await;
-    for request in [
-        Request::get("/nowhere"),
-        Request::post("/fail"),
-        Request::head("/fail"),
-    ] {
+    for request in [Request::get("/nowhere"), Request::post("/fail"), Request::head("/fail")] {
         let answered = gateway.send(request, "").await;
         assert_eq!(answered.status, 404);
     }
-    gateway
-        .send(Request::get("/open/"), "")
-        .await
-        .is(404, &json!({"message": "Not Found"}));
+    gateway.send(Request::get("/open/"), "").await.is(404, &json!({"message": "Not Found"}));
 }
 
 #[tokio::test]
 async fn a_late_function_is_a_503() {
     let gateway = start_with(300, Duration::from_millis(20)).await;
-    gateway
-        .send(Request::get("/slow"), "")
-        .await
-        .is(503, &json!({"message": "Service Unavailable"}));
+    gateway.send(Request::get("/slow"), "").await.is(503, &json!({"message": "Service Unavailable"}));
     assert_eq!(gateway.functions.calls_of("slow"), 1);
 }
 
@@ -356,18 +280,14 @@ async fn an_event_may_have_6_mb_and_no_more() {
     let room = MAX_EVENT - (gateway.functions.last_event_length() - 6_000_000);
     assert_eq!(send(room).await.status, 200);
     assert_eq!(gateway.functions.last_event_length(), MAX_EVENT);
-    send(room + 1)
-        .await
-        .is(413, &json!({"message": "Request Entity Too Large"}));
+    send(room + 1).await.is(413, &json!({"message": "Request Entity Too Large"}));
     assert_eq!(gateway.functions.calls_of("echo"), 2);
 }
 
 #[tokio::test]
 async fn a_body_over_10_mb_is_a_413() {
     let gateway = start().await;
-    let answered = gateway
-        .send(Request::post("/open/x"), vec![0; MAX_BODY + 1])
-        .await;
+    let answered = gateway.send(Request::post("/open/x"), vec![0; MAX_BODY + 1]).await;
     answered.is(413, &json!({"message": "Request Entity Too Large"}));
     assert_eq!(gateway.functions.calls_of("echo"), 0);
 }
@@ -377,11 +297,7 @@ async fn head_reaches_the_function_and_loses_the_body_on_its_way_back() {
     let gateway = start().await;
     let answered = gateway.send(Request::head("/open/x"), "").await;
     assert_eq!((answered.status, answered.body.len()), (200, 0));
-    let length: usize = answered.headers["content-length"]
-        .to_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let length: usize = answered.headers["content-length"].to_str().unwrap().parse().unwrap();
     assert!(length > 100, "{length}");
     assert_eq!(gateway.functions.calls_of("echo"), 1);
 }
@@ -404,42 +320,23 @@ async fn lambdas_own_invoke_call_works() {
     assert_eq!(unknown.status, 404);
     assert_eq!(unknown.json()["Message"], "Function not found: nobody");
     assert_eq!(unknown.json()["errorType"], "ResourceNotFoundException");
-    assert_eq!(
-        unknown.headers["x-amzn-errortype"],
-        "ResourceNotFoundException"
-    );
+    assert_eq!(unknown.headers["x-amzn-errortype"], "ResourceNotFoundException");
 
-    assert_eq!(
-        gateway
-            .send(Request::post(path("echo")), "no json")
-            .await
-            .status,
-        400
-    );
-    assert_eq!(
-        gateway.send(Request::get(path("echo")), "").await.status,
-        405
-    );
+    assert_eq!(gateway.send(Request::post(path("echo")), "no json").await.status, 400);
+    assert_eq!(gateway.send(Request::get(path("echo")), "").await.status, 405);
     let odd = Request::post(path("echo")).header("x-amz-invocation-type", "Later");
     assert_eq!(gateway.send(odd, "{}").await.status, 400);
     let dry = Request::post(path("echo")).header("x-amz-invocation-type", "DryRun");
     assert_eq!(gateway.send(dry, "{}").await.status, 204);
     let large = format!("\"{}\"", "x".repeat(MAX_EVENT - 1));
-    assert_eq!(
-        gateway
-            .send(Request::post(path("echo")), large)
-            .await
-            .status,
-        413
-    );
+    assert_eq!(gateway.send(Request::post(path("echo")), large).await.status, 413);
     assert_eq!(gateway.functions.calls_of("echo"), 1);
 }
 
 #[tokio::test]
 async fn an_asynchronous_invocation_is_not_waited_for() {
     let gateway = start().await;
-    let request = Request::post("/2015-03-31/functions/slow/invocations")
-        .header("x-amz-invocation-type", "Event");
+    let request = Request::post("/2015-03-31/functions/slow/invocations").header("x-amz-invocation-type", "Event");
     let answered = gateway.send(request, "{}").await;
     assert_eq!((answered.status, answered.body.len()), (202, 0));
     gateway.functions.begun.notified().await;
@@ -448,8 +345,7 @@ async fn an_asynchronous_invocation_is_not_waited_for() {
 #[tokio::test]
 async fn a_web_page_cannot_invoke_functions() {
     let gateway = start().await;
-    let request = Request::post("/2015-03-31/functions/echo/invocations")
-        .header("origin", "https://evil.example");
+    let request = Request::post("/2015-03-31/functions/echo/invocations").header("origin", "https://evil.example");
     assert_eq!(gateway.send(request, "{}").await.status, 403);
     assert_eq!(gateway.functions.calls_of("echo"), 0);
 }
@@ -459,10 +355,7 @@ async fn a_shutdown_lets_requests_finish_and_accepts_no_more() {
     let gateway = start().await;
     let mut idle = gateway.connect().await;
     let mut busy = gateway.connect().await;
-    let request = Request::get("/slow")
-        .header("host", "local")
-        .body(Full::default())
-        .unwrap();
+    let request = Request::get("/slow").header("host", "local").body(Full::default()).unwrap();
     let answer = tokio::spawn(async move { busy.send_request(request).await.unwrap() });
     gateway.functions.begun.notified().await;
     gateway.stop.send(()).unwrap();
@@ -479,19 +372,12 @@ async fn a_shutdown_lets_requests_finish_and_accepts_no_more() {
 async fn a_shutdown_waits_two_seconds_and_no_more() {
     let gateway = start().await;
     let mut busy = gateway.connect().await;
-    let request = Request::get("/slow")
-        .header("host", "local")
-        .body(Full::default())
-        .unwrap();
+    let request = Request::get("/slow").header("host", "local").body(Full::default()).unwrap();
     let answer = tokio::spawn(async move { busy.send_request(request).await });
     gateway.functions.begun.notified().await;
     let begun = Instant::now();
     gateway.stop.send(()).unwrap();
     gateway.served.await.unwrap();
-    assert!(
-        (GRACE..GRACE * 2).contains(&begun.elapsed()),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((GRACE..GRACE * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     assert!(answer.await.unwrap().is_err());
 }

@@ -82,12 +82,7 @@ async fn answer(runtime: &Runtime, request: Request<Incoming>) -> Answer {
         }
         (&Method::POST, ["invocation", id, "error"]) => {
             let outcome = collect(request).await;
-            finish(
-                function,
-                number,
-                id,
-                outcome.and_then(|body| Err(unhandled(body))),
-            )
+            finish(function, number, id, outcome.and_then(|body| Err(unhandled(body))))
         }
         (&Method::POST, ["init", "error"]) => {
             let text = collect(request).await.unwrap_or_else(|error| error.payload);
@@ -100,56 +95,32 @@ async fn answer(runtime: &Runtime, request: Request<Incoming>) -> Answer {
 
 async fn next(function: &Arc<Function>, number: u32) -> Answer {
     let Some(event) = function.next(number).await else {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "InvalidStateTransition",
-            "this instance gets no work",
-        );
+        return refuse(StatusCode::FORBIDDEN, "InvalidStateTransition", "this instance gets no work");
     };
-    let Event {
-        id,
-        deadline_ms,
-        payload,
-    } = event;
+    let Event { id, deadline_ms, payload } = event;
     let host = &function.host;
-    let arn = format!(
-        "arn:aws:lambda:{}:{}:function:{}",
-        host.region, host.account, function.spec.name
-    );
+    let arn = format!("arn:aws:lambda:{}:{}:function:{}", host.region, host.account, function.spec.name);
     let built = Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", id)
         .header("lambda-runtime-deadline-ms", deadline_ms)
         .header("lambda-runtime-invoked-function-arn", arn)
         .body(Full::new(payload));
-    built.unwrap_or_else(|error| {
-        refuse(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Internal",
-            &error.to_string(),
-        )
-    })
+    built.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, "Internal", &error.to_string()))
 }
 
 /// The body of an answer, or why it cannot be one.
 async fn collect(request: Request<Incoming>) -> Result<Bytes, InvokeError> {
-    match Limited::new(request.into_body(), MAX_PAYLOAD)
-        .collect()
-        .await
-    {
+    match Limited::new(request.into_body(), MAX_PAYLOAD).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(failure(
             InvokeErrorKind::TooLarge,
             "Function.ResponseSizeTooLarge",
-            &format!(
-                "Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
-            ),
+            &format!("Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."),
         )),
-        Err(error) => Err(failure(
-            InvokeErrorKind::Exit,
-            "Runtime.ExitError",
-            &format!("the answer broke off: {error}"),
-        )),
+        Err(error) => {
+            Err(failure(InvokeErrorKind::Exit, "Runtime.ExitError", &format!("the answer broke off: {error}")))
+        }
     }
 }
 
@@ -158,26 +129,13 @@ fn unhandled(payload: Bytes) -> InvokeError {
     InvokeError { kind, payload }
 }
 
-fn finish(
-    function: &Function,
-    number: u32,
-    id: &str,
-    outcome: Result<Bytes, InvokeError>,
-) -> Answer {
+fn finish(function: &Function, number: u32, id: &str, outcome: Result<Bytes, InvokeError>) -> Answer {
     let too_large = matches!(&outcome, Err(error) if error.kind == InvokeErrorKind::TooLarge);
     if !function.finish(number, id, outcome) {
-        return refuse(
-            StatusCode::GONE,
-            "InvalidRequestID",
-            "no such invocation here, or its time is up",
-        );
+        return refuse(StatusCode::GONE, "InvalidRequestID", "no such invocation here, or its time is up");
     }
     if too_large {
-        return refuse(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "RequestEntityTooLarge",
-            "over 6 MB",
-        );
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", "over 6 MB");
     }
     accepted()
 }
@@ -187,10 +145,7 @@ fn accepted() -> Answer {
 }
 
 fn refuse(status: StatusCode, error_type: &str, message: &str) -> Answer {
-    json_answer(
-        status,
-        &json!({ "errorType": error_type, "errorMessage": message }),
-    )
+    json_answer(status, &json!({ "errorType": error_type, "errorMessage": message }))
 }
 
 fn json_answer(status: StatusCode, body: &serde_json::Value) -> Answer {

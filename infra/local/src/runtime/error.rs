@@ -10,10 +10,7 @@ use crate::gateway::{InvokeError, InvokeErrorKind};
 /// An invocation's failure in the shape of Lambda's: `{"errorType": "…", "errorMessage": "…"}`.
 pub(super) fn failure(kind: InvokeErrorKind, error_type: &str, message: &str) -> InvokeError {
     let body = json!({ "errorType": error_type, "errorMessage": message });
-    InvokeError {
-        kind,
-        payload: Bytes::from(body.to_string()),
-    }
+    InvokeError { kind, payload: Bytes::from(body.to_string()) }
 }
 
 /// Why the host could not start.

@@ -120,12 +120,7 @@ pub(super) struct Function {
 impl Function {
     /// A function without processes: they start with the first invocation.
     pub(super) fn new(spec: FunctionSpec, host: Arc<Host>) -> Self {
-        Self {
-            spec,
-            host,
-            state: Mutex::default(),
-            work: Notify::new(),
-        }
+        Self { spec, host, state: Mutex::default(), work: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -138,11 +133,7 @@ impl Function {
             return Err(request_too_large(payload.len()));
         }
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Invocation {
-            id: Uuid::new_v4().to_string(),
-            payload,
-            reply,
-        });
+        self.enqueue(Invocation { id: Uuid::new_v4().to_string(), payload, reply });
         answer.await.unwrap_or_else(|_| Err(stopping()))
     }
 
@@ -210,9 +201,7 @@ impl Function {
             return Take::NothingYet;
         };
         let timeout = self.spec.timeout;
-        instance
-            .deadline
-            .send_replace(Some(Instant::now() + timeout));
+        instance.deadline.send_replace(Some(Instant::now() + timeout));
         let event = Event {
             id: invocation.id.clone(),
             deadline_ms: epoch_ms(OffsetDateTime::now_utc() + timeout),
@@ -282,8 +271,7 @@ impl Function {
         if state.failed_starts < TRIES {
             return;
         }
-        let message =
-            format!("{name} ended before it asked for work: {ending}; see log/{name}.log");
+        let message = format!("{name} ended before it asked for work: {ending}; see log/{name}.log");
         for invocation in state.queue.drain(..) {
             invocation.fail(InvokeErrorKind::Init, "Runtime.InitError", &message);
         }
@@ -322,12 +310,6 @@ fn stopping() -> InvokeError {
 }
 
 fn request_too_large(size: usize) -> InvokeError {
-    let message = format!(
-        "{size} byte payload is too large for the Invoke operation (limit {MAX_PAYLOAD} bytes)"
-    );
-    failure(
-        InvokeErrorKind::TooLarge,
-        "RequestEntityTooLargeException",
-        &message,
-    )
+    let message = format!("{size} byte payload is too large for the Invoke operation (limit {MAX_PAYLOAD} bytes)");
+    failure(InvokeErrorKind::TooLarge, "RequestEntityTooLargeException", &message)
 }

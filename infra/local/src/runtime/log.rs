@@ -31,9 +31,7 @@ impl Log {
     pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         let (terminal, lines) = sync_channel(TERMINAL_BACKLOG);
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || print_lines(&lines))?;
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || print_lines(&lines))?;
         Ok(Self { folder, terminal })
     }
 
@@ -46,9 +44,7 @@ impl Log {
     pub(super) fn rotate(&self, function: &str) -> io::Result<()> {
         let path = self.folder.join(format!("{function}.log"));
         match fs::metadata(&path) {
-            Ok(found) if found.len() >= MAX_FILE => {
-                fs::rename(&path, path.with_extension("log.old"))
-            }
+            Ok(found) if found.len() >= MAX_FILE => fs::rename(&path, path.with_extension("log.old")),
             _ => Ok(()),
         }
     }
@@ -64,13 +60,7 @@ fn print_lines(lines: &Receiver<String>) {
 }
 
 /// Copies both output streams of a process until they end, in tasks of `output`.
-pub(super) fn follow(
-    child: &mut Child,
-    output: &mut JoinSet<()>,
-    log: &Arc<Log>,
-    function: &str,
-    number: u32,
-) {
+pub(super) fn follow(child: &mut Child, output: &mut JoinSet<()>, log: &Arc<Log>, function: &str, number: u32) {
     if let Some(stdout) = child.stdout.take() {
         output.spawn(copy(stdout, Arc::clone(log), function.to_owned(), number));
     }
@@ -102,9 +92,7 @@ async fn copy(stream: impl AsyncRead + Unpin, log: Arc<Log>, function: String, n
 }
 
 fn now() -> String {
-    OffsetDateTime::now_utc()
-        .format(&Rfc3339)
-        .unwrap_or_default()
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }
 
 /// The next line without its end, at most [`MAX_LINE`] bytes of it; `None` at the end of the stream.
@@ -156,10 +144,7 @@ mod tests {
         let limit = usize::try_from(MAX_LINE).unwrap();
         let exact = "x".repeat(limit);
         let input = format!("{exact}\n{exact}y{exact}\nnext\n");
-        assert_eq!(
-            lines(input.as_bytes()).await,
-            [exact.clone(), format!("{exact} …"), "next".to_owned()]
-        );
+        assert_eq!(lines(input.as_bytes()).await, [exact.clone(), format!("{exact} …"), "next".to_owned()]);
     }
 
     #[tokio::test]

@@ -94,24 +94,15 @@ impl Runtime {
         options: RuntimeOptions,
         functions: Vec<FunctionSpec>,
     ) -> Result<Arc<Self>, RuntimeError> {
-        let RuntimeOptions {
-            port,
-            data,
-            region,
-            account,
-        } = options;
+        let RuntimeOptions { port, data, region, account } = options;
         let at = |path: PathBuf| move |source| RuntimeError::Data { path, source };
-        let pids = Pids::take_over(data.join("pids"))
-            .await
-            .map_err(at(data.join("pids")))?;
+        let pids = Pids::take_over(data.join("pids")).await.map_err(at(data.join("pids")))?;
         let log = log::Log::open(data.join("log")).map_err(at(data.join("log")))?;
         for function in &functions {
             log.rotate(&function.name).map_err(at(data.join("log")))?;
         }
         let listen = |source| RuntimeError::Listen { port, source };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .map_err(listen)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(listen)?;
         let host = Arc::new(Host {
             port: listener.local_addr().map_err(listen)?.port(),
             region,
@@ -121,12 +112,7 @@ impl Runtime {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let named = |spec: FunctionSpec| {
-            (
-                spec.name.clone(),
-                Arc::new(Function::new(spec, Arc::clone(&host))),
-            )
-        };
+        let named = |spec: FunctionSpec| (spec.name.clone(), Arc::new(Function::new(spec, Arc::clone(&host))));
         let functions = functions.into_iter().map(named).collect();
         let runtime = Arc::new(Self { host, functions });
         tokio::spawn(api::serve(listener, Arc::clone(&runtime)));

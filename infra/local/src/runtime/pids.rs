@@ -83,10 +83,7 @@ impl Pids {
         for entry in old.lines().filter_map(Entry::parse) {
             end(&entry).await?;
         }
-        let pids = Self {
-            path,
-            running: Mutex::default(),
-        };
+        let pids = Self { path, running: Mutex::default() };
         pids.write(&BTreeMap::new())?;
         Ok(pids)
     }
@@ -97,11 +94,7 @@ impl Pids {
             return; // It has ended already, or the system has no /proc.
         };
         let binary = fs::canonicalize(binary).unwrap_or_else(|_| binary.to_owned());
-        let entry = Entry {
-            pid,
-            started,
-            binary,
-        };
+        let entry = Entry { pid, started, binary };
         self.change(|running| running.insert(pid, entry));
     }
 
@@ -133,11 +126,7 @@ async fn end(entry: &Entry) -> io::Result<()> {
     if !entry.runs() {
         return Ok(());
     }
-    tracing::info!(
-        pid = entry.pid,
-        "ending {}, left by a killed service",
-        entry.binary.display()
-    );
+    tracing::info!(pid = entry.pid, "ending {}, left by a killed service", entry.binary.display());
     match kill_process(pid, Signal::KILL) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
         Err(error) => return Err(error.into()),

@@ -40,12 +40,7 @@ async fn run(
     delay: Duration,
     output: &mut JoinSet<()>,
 ) -> String {
-    let stopped = function
-        .host
-        .stop
-        .run_until_cancelled(sleep(delay))
-        .await
-        .is_none();
+    let stopped = function.host.stop.run_until_cancelled(sleep(delay)).await.is_none();
     if stopped {
         return "the local service is stopping".to_owned();
     }
@@ -57,13 +52,7 @@ async fn run(
     if let Some(pid) = pid {
         function.host.pids.add(pid, &function.spec.binary);
     }
-    log::follow(
-        &mut child,
-        output,
-        &function.host.log,
-        &function.spec.name,
-        number,
-    );
+    log::follow(&mut child, output, &function.host.log, &function.spec.name, number);
     let ending = match watch_over(function, number, deadlines, &mut child).await {
         Ok(status) => status.to_string(),
         Err(error) => format!("lost sight of the process: {error}"),
@@ -128,10 +117,7 @@ fn command(function: &Function, number: u32) -> Command {
         .env("AWS_LAMBDA_RUNTIME_API", api)
         .env("AWS_LAMBDA_FUNCTION_NAME", name)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-        .env(
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-            function.spec.memory_mb.to_string(),
-        )
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.spec.memory_mb.to_string())
         .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
         .env("AWS_LAMBDA_LOG_STREAM_NAME", number.to_string())
         .stdin(Stdio::null())

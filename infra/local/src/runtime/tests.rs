@@ -84,41 +84,20 @@ impl Host {
     }
 
     /// Calls the Runtime API in the place of an instance: status, `next`'s request id, body.
-    async fn call(
-        &self,
-        method: Method,
-        number: u32,
-        call: &str,
-        body: Bytes,
-    ) -> (StatusCode, String, Bytes) {
+    async fn call(&self, method: Method, number: u32, call: &str, body: Bytes) -> (StatusCode, String, Bytes) {
         let port = self.runtime.host.port;
         let uri = format!("http://127.0.0.1:{port}/f/{number}/2018-06-01/runtime/{call}");
-        let request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .body(Full::new(body))
-            .unwrap();
+        let request = Request::builder().method(method).uri(uri).body(Full::new(body)).unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let answer = timeout(PATIENCE, client.request(request))
-            .await
-            .unwrap()
-            .unwrap();
+        let answer = timeout(PATIENCE, client.request(request)).await.unwrap().unwrap();
         let id = answer.headers().get("lambda-runtime-aws-request-id");
-        let id = id
-            .map(|id| id.to_str().unwrap().to_owned())
-            .unwrap_or_default();
-        (
-            answer.status(),
-            id,
-            answer.into_body().collect().await.unwrap().to_bytes(),
-        )
+        let id = id.map(|id| id.to_str().unwrap().to_owned()).unwrap_or_default();
+        (answer.status(), id, answer.into_body().collect().await.unwrap().to_bytes())
     }
 
     /// Takes the next event as this instance.
     async fn next(&self, number: u32) -> (String, Bytes) {
-        let (status, id, event) = self
-            .call(Method::GET, number, "invocation/next", Bytes::new())
-            .await;
+        let (status, id, event) = self.call(Method::GET, number, "invocation/next", Bytes::new()).await;
         assert_eq!(status, StatusCode::OK);
         (id, event)
     }
@@ -128,21 +107,14 @@ impl Host {
     }
 
     async fn respond(&self, number: u32, id: &str, body: &str) -> StatusCode {
-        self.post(
-            number,
-            &format!("invocation/{id}/response"),
-            body.to_owned(),
-        )
-        .await
+        self.post(number, &format!("invocation/{id}/response"), body.to_owned()).await
     }
 
     /// The processes on the list, in the order of their numbers.
     fn pids(&self) -> Vec<Pid> {
         let text = fs::read_to_string(self.folder.0.join("pids")).unwrap();
         let pid = |line: &str| line.split(' ').next().unwrap().parse().unwrap();
-        text.lines()
-            .map(|line| Pid::from_raw(pid(line)).unwrap())
-            .collect()
+        text.lines().map(|line| Pid::from_raw(pid(line)).unwrap()).collect()
     }
 
     async fn wait_for_processes(&self, count: usize) -> Vec<Pid> {
@@ -178,10 +150,7 @@ async fn an_answer_reaches_its_caller() {
     let invoked = host.invoke(r#"{"a":1}"#);
     let (id, event) = host.next(0).await;
     assert_eq!(event, r#"{"a":1}"#);
-    assert_eq!(
-        host.respond(0, &id, r#"{"b":2}"#).await,
-        StatusCode::ACCEPTED
-    );
+    assert_eq!(host.respond(0, &id, r#"{"b":2}"#).await, StatusCode::ACCEPTED);
     assert_eq!(outcome(invoked).await.unwrap(), r#"{"b":2}"#);
     host.runtime.shutdown().await;
 }
@@ -192,10 +161,7 @@ async fn an_error_of_the_function_is_passed_on_as_it_is() {
     let invoked = host.invoke("{}");
     let (id, _) = host.next(0).await;
     let body = r#"{"errorType":"Oh","errorMessage":"no"}"#;
-    assert_eq!(
-        host.post(0, &format!("invocation/{id}/error"), body).await,
-        StatusCode::ACCEPTED
-    );
+    assert_eq!(host.post(0, &format!("invocation/{id}/error"), body).await, StatusCode::ACCEPTED);
     let error = json!({"errorType": "Oh", "errorMessage": "no"});
     assert_eq!(failure(invoked).await, (InvokeErrorKind::Unhandled, error));
     host.runtime.shutdown().await;
@@ -246,10 +212,7 @@ async fn a_killed_process_fails_its_invocation_at_once_and_is_replaced() {
     let (kind, body) = failure(invoked).await;
     let message = format!("RequestId: {id} Error: Runtime exited with error: signal: 9 (SIGKILL)");
     assert_eq!(kind, InvokeErrorKind::Exit);
-    assert_eq!(
-        body,
-        json!({"errorType": "Runtime.ExitError", "errorMessage": message})
-    );
+    assert_eq!(body, json!({"errorType": "Runtime.ExitError", "errorMessage": message}));
     let (id, event) = host.next(1).await;
     assert_eq!(event, "waiting");
     host.respond(1, &id, "done").await;
@@ -265,11 +228,7 @@ async fn a_poll_that_outlives_its_process_gets_no_work() {
     host.respond(0, &id, "one").await;
     outcome(first).await.unwrap();
     let poller = Arc::clone(&host);
-    let stale = tokio::spawn(async move {
-        poller
-            .call(Method::GET, 0, "invocation/next", Bytes::new())
-            .await
-    });
+    let stale = tokio::spawn(async move { poller.call(Method::GET, 0, "invocation/next", Bytes::new()).await });
     kill_process(host.wait_for_processes(1).await[0], Signal::KILL).unwrap();
     host.wait_for_processes(0).await;
     let second = host.invoke("2");
@@ -290,10 +249,7 @@ async fn the_deadline_kills_and_a_late_answer_is_refused() {
     let (kind, body) = failure(invoked).await;
     let message = format!("RequestId: {id} Error: Task timed out after 0.20 seconds");
     assert_eq!(kind, InvokeErrorKind::Timedout);
-    assert_eq!(
-        body,
-        json!({"errorType": "Sandbox.Timedout", "errorMessage": message})
-    );
+    assert_eq!(body, json!({"errorType": "Sandbox.Timedout", "errorMessage": message}));
     assert_eq!(host.respond(0, &id, "late").await, StatusCode::GONE);
     wait_until(|| test_kill_process(pid).is_err()).await;
     let again = host.invoke("again");
@@ -330,17 +286,8 @@ async fn a_function_that_does_not_start_is_tried_twice() {
     let host = host(Path::new("/bin/false"), 1, PATIENCE).await;
     let begun = Instant::now();
     let (kind, body) = failure(host.invoke("{}")).await;
-    assert_eq!(
-        (kind, &body["errorType"]),
-        (InvokeErrorKind::Init, &json!("Runtime.InitError"))
-    );
-    assert!(
-        body["errorMessage"]
-            .as_str()
-            .unwrap()
-            .contains("exit status: 1"),
-        "{body}"
-    );
+    assert_eq!((kind, &body["errorType"]), (InvokeErrorKind::Init, &json!("Runtime.InitError")));
+    assert!(body["errorMessage"].as_str().unwrap().contains("exit status: 1"), "{body}");
     assert!(begun.elapsed() >= Duration::from_millis(100));
     host.runtime.shutdown().await;
 }
@@ -350,13 +297,7 @@ async fn a_missing_binary_is_named() {
     let host = host(Path::new("/nowhere/f"), 1, PATIENCE).await;
     let (kind, body) = failure(host.invoke("{}")).await;
     assert_eq!(kind, InvokeErrorKind::Init);
-    assert!(
-        body["errorMessage"]
-            .as_str()
-            .unwrap()
-            .contains("/nowhere/f"),
-        "{body}"
-    );
+    assert!(body["errorMessage"].as_str().unwrap().contains("/nowhere/f"), "{body}");
     host.runtime.shutdown().await;
 }
 
@@ -365,13 +306,7 @@ async fn payloads_up_to_the_limit_pass_and_one_byte_more_does_not() {
     let host = staying(1).await;
     let (full, over) = ("x".repeat(MAX_PAYLOAD), "x".repeat(MAX_PAYLOAD + 1));
     let (kind, body) = failure(host.invoke(&over)).await;
-    assert_eq!(
-        (kind, &body["errorType"]),
-        (
-            InvokeErrorKind::TooLarge,
-            &json!("RequestEntityTooLargeException")
-        )
-    );
+    assert_eq!((kind, &body["errorType"]), (InvokeErrorKind::TooLarge, &json!("RequestEntityTooLargeException")));
     let invoked = host.invoke(&full);
     let (id, event) = host.next(0).await;
     assert_eq!(event.len(), MAX_PAYLOAD);
@@ -379,18 +314,9 @@ async fn payloads_up_to_the_limit_pass_and_one_byte_more_does_not() {
     assert_eq!(outcome(invoked).await.unwrap().len(), MAX_PAYLOAD);
     let invoked = host.invoke("{}");
     let (id, _) = host.next(0).await;
-    assert_eq!(
-        host.respond(0, &id, &over).await,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    assert_eq!(host.respond(0, &id, &over).await, StatusCode::PAYLOAD_TOO_LARGE);
     let (kind, body) = failure(invoked).await;
-    assert_eq!(
-        (kind, &body["errorType"]),
-        (
-            InvokeErrorKind::TooLarge,
-            &json!("Function.ResponseSizeTooLarge")
-        )
-    );
+    assert_eq!((kind, &body["errorType"]), (InvokeErrorKind::TooLarge, &json!("Function.ResponseSizeTooLarge")));
     host.runtime.shutdown().await;
 }
 
@@ -399,12 +325,7 @@ async fn what_is_unknown_is_refused() {
     let host = staying(1).await;
     let error = host.runtime.invoke("g", Bytes::new()).await.unwrap_err();
     assert_eq!(error.kind, InvokeErrorKind::UnknownFunction);
-    assert_eq!(
-        host.call(Method::GET, 7, "invocation/next", Bytes::new())
-            .await
-            .0,
-        StatusCode::FORBIDDEN
-    );
+    assert_eq!(host.call(Method::GET, 7, "invocation/next", Bytes::new()).await.0, StatusCode::FORBIDDEN);
     assert_eq!(host.respond(0, "no-such-id", "{}").await, StatusCode::GONE);
     assert_eq!(host.post(0, "elsewhere", "{}").await, StatusCode::NOT_FOUND);
     host.runtime.shutdown().await;
@@ -428,17 +349,10 @@ async fn a_function_sees_its_own_environment_and_nothing_of_the_shell() {
         "[f#0] AWS_REGION=us-east-1",
         &format!("[f#0] AWS_LAMBDA_RUNTIME_API=http://127.0.0.1:{port}/f/0"),
     ] {
-        assert!(
-            log.lines()
-                .any(|found| found.ends_with(&format!(" {line}"))),
-            "{line} is missing in\n{log}"
-        );
+        assert!(log.lines().any(|found| found.ends_with(&format!(" {line}"))), "{line} is missing in\n{log}");
     }
     for name in ["HOME=", "CARGO", "PATH="] {
-        assert!(
-            !log.contains(&format!("[f#0] {name}")),
-            "{name} leaked:\n{log}"
-        );
+        assert!(!log.contains(&format!("[f#0] {name}")), "{name} leaked:\n{log}");
     }
     host.runtime.shutdown().await;
 }
@@ -461,12 +375,7 @@ async fn a_stop_answers_everyone_and_leaves_no_process() {
 async fn what_a_killed_host_left_is_ended_and_a_stranger_with_its_number_is_not() {
     let folder = Folder::new();
     let list = folder.0.join("pids");
-    let sleeper = || {
-        std::process::Command::new("/bin/sleep")
-            .arg("600")
-            .spawn()
-            .unwrap()
-    };
+    let sleeper = || std::process::Command::new("/bin/sleep").arg("600").spawn().unwrap();
     let (mut ours, mut stranger) = (sleeper(), sleeper());
     let old = Pids::take_over(list.clone()).await.unwrap();
     old.add(ours.id(), Path::new("/bin/sleep"));

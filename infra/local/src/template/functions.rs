@@ -74,11 +74,7 @@ struct SqsEvent {
     queue: String,
     #[serde(default = "default_batch", deserialize_with = "number")]
     batch_size: u32,
-    #[serde(
-        rename = "MaximumBatchingWindowInSeconds",
-        default,
-        deserialize_with = "number"
-    )]
+    #[serde(rename = "MaximumBatchingWindowInSeconds", default, deserialize_with = "number")]
     window_seconds: u32,
     #[serde(default)]
     function_response_types: Vec<String>,
@@ -147,11 +143,7 @@ pub(super) fn read(
     let properties: Properties = typed(Value::Object(used), &at)?;
     let mut function = Function {
         logical_id: logical_id.to_owned(),
-        name: scope
-            .resources
-            .get(logical_id)
-            .map(|named| named.name.clone())
-            .unwrap_or_default(),
+        name: scope.resources.get(logical_id).map(|named| named.name.clone()).unwrap_or_default(),
         binary: binary(resource, &path)?,
         memory_mb: properties.memory_size,
         timeout: Duration::from_secs(properties.timeout.into()),
@@ -167,18 +159,12 @@ pub(super) fn read(
     Ok(function)
 }
 
-fn environment(
-    variables: Map<String, Value>,
-    path: &str,
-) -> Result<BTreeMap<String, String>, TemplateError> {
+fn environment(variables: Map<String, Value>, path: &str) -> Result<BTreeMap<String, String>, TemplateError> {
     variables
         .into_iter()
         .map(|(name, value)| match scalar_text(&value) {
             Some(text) => Ok((name, text)),
-            None => Err(invalid(
-                &join(path, &format!("Environment.Variables.{name}")),
-                "not a text",
-            )),
+            None => Err(invalid(&join(path, &format!("Environment.Variables.{name}")), "not a text")),
         })
         .collect()
 }
@@ -193,26 +179,15 @@ impl Function {
     ) -> Result<(), TemplateError> {
         match event.kind.as_str() {
             "HttpApi" => {
-                let properties = if event.properties.is_null() {
-                    Value::Object(Map::new())
-                } else {
-                    event.properties
-                };
-                self.routes
-                    .push(route(typed(properties, path)?, default_authorizer, path)?);
+                let properties = if event.properties.is_null() { Value::Object(Map::new()) } else { event.properties };
+                self.routes.push(route(typed(properties, path)?, default_authorizer, path)?);
             }
-            "SQS" => self
-                .queues
-                .push(queue_trigger(typed(event.properties, path)?)),
+            "SQS" => self.queues.push(queue_trigger(typed(event.properties, path)?)),
             "ScheduleV2" => {
-                self.schedules
-                    .push(schedule(name, typed(event.properties, path)?, path)?);
+                self.schedules.push(schedule(name, typed(event.properties, path)?, path)?);
             }
             kind => {
-                return Err(invalid(
-                    path,
-                    format!("events of type {kind} have no local meaning"),
-                ));
+                return Err(invalid(path, format!("events of type {kind} have no local meaning")));
             }
         }
         Ok(())
@@ -220,35 +195,21 @@ impl Function {
 }
 
 /// Without path and method an event is the `$default` route.
-fn route(
-    event: HttpApiEvent,
-    default_authorizer: Option<&str>,
-    path: &str,
-) -> Result<Route, TemplateError> {
+fn route(event: HttpApiEvent, default_authorizer: Option<&str>, path: &str) -> Result<Route, TemplateError> {
     let authorized = match event.auth.authorizer.as_deref() {
         Some("NONE") => false,
         None => default_authorizer.is_some(),
         named if named == default_authorizer => true,
         Some(other) => {
-            return Err(invalid(
-                path,
-                format!("{other} is not the default authorizer"),
-            ));
+            return Err(invalid(path, format!("{other} is not the default authorizer")));
         }
     };
     let route_path = event.path.unwrap_or_else(|| "$default".to_owned());
     if route_path != "$default" && !route_path.starts_with('/') {
         return Err(invalid(path, "a path begins with a slash"));
     }
-    let method = event
-        .method
-        .unwrap_or_else(|| "ANY".to_owned())
-        .to_ascii_uppercase();
-    Ok(Route {
-        method,
-        path: route_path,
-        authorized,
-    })
+    let method = event.method.unwrap_or_else(|| "ANY".to_owned()).to_ascii_uppercase();
+    Ok(Route { method, path: route_path, authorized })
 }
 
 fn queue_trigger(event: SqsEvent) -> QueueTrigger {
@@ -256,20 +217,13 @@ fn queue_trigger(event: SqsEvent) -> QueueTrigger {
         queue: arn_name(&event.queue).to_owned(),
         batch_size: event.batch_size,
         window: Duration::from_secs(event.window_seconds.into()),
-        partial_failures: event
-            .function_response_types
-            .iter()
-            .any(|kind| kind == "ReportBatchItemFailures"),
+        partial_failures: event.function_response_types.iter().any(|kind| kind == "ReportBatchItemFailures"),
         max_concurrency: event.scaling_config.maximum_concurrency,
         enabled: event.enabled,
     }
 }
 
-fn schedule(
-    name: &str,
-    event: ScheduleEvent,
-    path: &str,
-) -> Result<ScheduleTrigger, TemplateError> {
+fn schedule(name: &str, event: ScheduleEvent, path: &str) -> Result<ScheduleTrigger, TemplateError> {
     let input = event
         .input
         .map(|text| serde_json::from_str(&text))
@@ -328,34 +282,18 @@ pub(super) fn authorizer(
     };
     let mut auth: ApiAuth = typed(scope.resolve(auth, &at)?, &at)?;
     let Some(name) = auth.default_authorizer.take() else {
-        return Err(invalid(
-            &at,
-            "an API with authorizers needs a DefaultAuthorizer",
-        ));
+        return Err(invalid(&at, "an API with authorizers needs a DefaultAuthorizer"));
     };
-    let authorizer = auth
-        .authorizers
-        .remove(&name)
-        .ok_or_else(|| invalid(&at, format!("there is no authorizer {name}")))?;
+    let authorizer =
+        auth.authorizers.remove(&name).ok_or_else(|| invalid(&at, format!("there is no authorizer {name}")))?;
     if !auth.authorizers.is_empty() {
-        return Err(invalid(
-            &at,
-            "more than one authorizer has no local meaning",
-        ));
+        return Err(invalid(&at, "more than one authorizer has no local meaning"));
     }
     let version = authorizer.authorizer_payload_format_version.as_deref();
     if version != Some("2.0") || !authorizer.enable_simple_responses {
-        return Err(invalid(
-            &at,
-            "only payload format \"2.0\" with simple responses has a local meaning",
-        ));
+        return Err(invalid(&at, "only payload format \"2.0\" with simple responses has a local meaning"));
     }
-    let headers = authorizer
-        .identity
-        .headers
-        .iter()
-        .map(|name| name.to_ascii_lowercase())
-        .collect();
+    let headers = authorizer.identity.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
     let authorizer = Authorizer {
         function: arn_name(&authorizer.function_arn).to_owned(),
         headers,

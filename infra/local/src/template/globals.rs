@@ -6,9 +6,7 @@ use serde_json::{Map, Value};
 /// lists are joined with the global part first.
 pub(super) fn merge(global: &Value, own: Value) -> Value {
     match (global, own) {
-        (Value::Object(base), Value::Object(over))
-            if !is_intrinsic(base) && !is_intrinsic(&over) =>
-        {
+        (Value::Object(base), Value::Object(over)) if !is_intrinsic(base) && !is_intrinsic(&over) => {
             let mut merged = base.clone();
             for (key, value) in over {
                 let value = match merged.get(&key) {
@@ -19,19 +17,14 @@ pub(super) fn merge(global: &Value, own: Value) -> Value {
             }
             Value::Object(merged)
         }
-        (Value::Array(first), Value::Array(then)) => {
-            Value::Array(first.iter().cloned().chain(then).collect())
-        }
+        (Value::Array(first), Value::Array(then)) => Value::Array(first.iter().cloned().chain(then).collect()),
         (_, own) => own,
     }
 }
 
 /// An intrinsic stands for a scalar: two of them are never merged into one map.
 fn is_intrinsic(map: &Map<String, Value>) -> bool {
-    map.len() == 1
-        && map
-            .keys()
-            .all(|key| key == "Ref" || key.starts_with("Fn::"))
+    map.len() == 1 && map.keys().all(|key| key == "Ref" || key.starts_with("Fn::"))
 }
 
 #[cfg(test)]
@@ -61,9 +54,6 @@ mod tests {
 
     #[test]
     fn a_scalar_may_replace_a_map() {
-        assert_eq!(
-            merge(&json!({"A": {"B": 1}}), json!({"A": "x"})),
-            json!({"A": "x"})
-        );
+        assert_eq!(merge(&json!({"A": {"B": 1}}), json!({"A": "x"})), json!({"A": "x"}));
     }
 }

@@ -31,32 +31,23 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     /// `value` with every intrinsic replaced by what it stands for. `path` is its place, for errors.
     pub(super) fn resolve(&self, value: &Value, path: &str) -> Result<Value, TemplateError> {
-        Ok(self
-            .resolve_unless_no_value(value, path)?
-            .unwrap_or(Value::Null))
+        Ok(self.resolve_unless_no_value(value, path)?.unwrap_or(Value::Null))
     }
 
     /// As [`Scope::resolve`]; `None` for `AWS::NoValue`, which removes what it stands in.
-    fn resolve_unless_no_value(
-        &self,
-        value: &Value,
-        path: &str,
-    ) -> Result<Option<Value>, TemplateError> {
+    fn resolve_unless_no_value(&self, value: &Value, path: &str) -> Result<Option<Value>, TemplateError> {
         match value {
             Value::Array(items) => items
                 .iter()
                 .enumerate()
-                .filter_map(|(at, item)| {
-                    self.resolve_unless_no_value(item, &join(path, &at.to_string()))
-                        .transpose()
-                })
+                .filter_map(|(at, item)| self.resolve_unless_no_value(item, &join(path, &at.to_string())).transpose())
                 .collect::<Result<_, _>>()
                 .map(|items| Some(Value::Array(items))),
             Value::Object(map) => match single_entry(map) {
                 Some(("Ref", argument)) => self.reference(argument, path),
-                Some((name, argument)) if name.starts_with("Fn::") => self
-                    .call(name, argument, path)
-                    .map(|text| Some(Value::String(text))),
+                Some((name, argument)) if name.starts_with("Fn::") => {
+                    self.call(name, argument, path).map(|text| Some(Value::String(text)))
+                }
                 _ => self.resolve_map(map, path).map(Some),
             },
             scalar => Ok(Some(scalar.clone())),
@@ -76,9 +67,7 @@ impl Scope<'_> {
     fn reference(&self, argument: &Value, path: &str) -> Result<Option<Value>, TemplateError> {
         match argument.as_str() {
             Some("AWS::NoValue") => Ok(None),
-            Some(name) => self
-                .referred(name, path)
-                .map(|text| Some(Value::String(text))),
+            Some(name) => self.referred(name, path).map(|text| Some(Value::String(text))),
             None => Err(invalid(path, "Ref takes a name")),
         }
     }
@@ -92,9 +81,7 @@ impl Scope<'_> {
                 _ => Err(invalid(path, "Fn::Sub takes a text, or a text and a map")),
             },
             ("Fn::Join", Value::Array(list)) => match list.as_slice() {
-                [Value::String(separator), Value::Array(items)] => {
-                    self.joined(separator, items, path)
-                }
+                [Value::String(separator), Value::Array(items)] => self.joined(separator, items, path),
                 _ => Err(invalid(path, "Fn::Join takes a text and a list")),
             },
             _ => Err(invalid(path, format!("{name} has no local meaning"))),
@@ -104,25 +91,18 @@ impl Scope<'_> {
     fn get_att(&self, argument: &Value, path: &str) -> Result<String, TemplateError> {
         let (resource, attribute) = match argument {
             Value::Array(pair) => match pair.as_slice() {
-                [Value::String(resource), Value::String(attribute)] => {
-                    (resource.as_str(), attribute.as_str())
-                }
+                [Value::String(resource), Value::String(attribute)] => (resource.as_str(), attribute.as_str()),
                 _ => return Err(invalid(path, "Fn::GetAtt takes two names")),
             },
-            Value::String(text) => text
-                .split_once('.')
-                .ok_or_else(|| invalid(path, "Fn::GetAtt without an attribute"))?,
+            Value::String(text) => {
+                text.split_once('.').ok_or_else(|| invalid(path, "Fn::GetAtt without an attribute"))?
+            }
             _ => return Err(invalid(path, "Fn::GetAtt takes two names")),
         };
         self.attribute(resource, attribute, path)
     }
 
-    fn joined(
-        &self,
-        separator: &str,
-        items: &[Value],
-        path: &str,
-    ) -> Result<String, TemplateError> {
+    fn joined(&self, separator: &str, items: &[Value], path: &str) -> Result<String, TemplateError> {
         let mut parts = Vec::with_capacity(items.len());
         for item in items {
             parts.extend(self.text(item, path)?);
@@ -138,18 +118,11 @@ impl Scope<'_> {
     }
 
     /// `${Name}`, `${Name.Attribute}`, `${!literal}`; names of `own` go first.
-    fn substitute(
-        &self,
-        pattern: &str,
-        own: &Map<String, Value>,
-        path: &str,
-    ) -> Result<String, TemplateError> {
+    fn substitute(&self, pattern: &str, own: &Map<String, Value>, path: &str) -> Result<String, TemplateError> {
         let mut text = String::new();
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {
-            let (name, after) = after
-                .split_once('}')
-                .ok_or_else(|| invalid(path, "Fn::Sub: ${ without }"))?;
+            let (name, after) = after.split_once('}').ok_or_else(|| invalid(path, "Fn::Sub: ${ without }"))?;
             text.push_str(before);
             text.push_str(&self.substituted(name, own, path)?);
             rest = after;
@@ -158,12 +131,7 @@ impl Scope<'_> {
         Ok(text)
     }
 
-    fn substituted(
-        &self,
-        name: &str,
-        own: &Map<String, Value>,
-        path: &str,
-    ) -> Result<String, TemplateError> {
+    fn substituted(&self, name: &str, own: &Map<String, Value>, path: &str) -> Result<String, TemplateError> {
         if let Some(literal) = name.strip_prefix('!') {
             return Ok(format!("${{{literal}}}"));
         }
@@ -190,10 +158,7 @@ impl Scope<'_> {
                 | "AWS::S3::Bucket"
                 | "AWS::Serverless::Function"
                 | "AWS::Serverless::HttpApi" => Ok(resource.name.clone()),
-                kind => Err(invalid(
-                    path,
-                    format!("Ref {name}: {kind} has no local meaning"),
-                )),
+                kind => Err(invalid(path, format!("Ref {name}: {kind} has no local meaning"))),
             };
         }
         match name {
@@ -202,34 +167,20 @@ impl Scope<'_> {
             "AWS::StackName" => Ok(context.stack.clone()),
             "AWS::Partition" => Ok("aws".to_owned()),
             "AWS::URLSuffix" => Ok("amazonaws.com".to_owned()),
-            _ => Err(invalid(
-                path,
-                format!("there is no parameter or resource {name}"),
-            )),
+            _ => Err(invalid(path, format!("there is no parameter or resource {name}"))),
         }
     }
 
     fn queue_url(&self, name: &str) -> String {
-        format!(
-            "{}/{}/{name}",
-            self.context.queue_url_base, self.context.account
-        )
+        format!("{}/{}/{name}", self.context.queue_url_base, self.context.account)
     }
 
-    fn attribute(
-        &self,
-        resource: &str,
-        attribute: &str,
-        path: &str,
-    ) -> Result<String, TemplateError> {
+    fn attribute(&self, resource: &str, attribute: &str, path: &str) -> Result<String, TemplateError> {
         let Some(Named { kind, name }) = self.resources.get(resource) else {
             return Err(invalid(path, format!("there is no resource {resource}")));
         };
         let arn = |service: &str, rest: &str| {
-            format!(
-                "arn:aws:{service}:{}:{}:{rest}",
-                self.context.region, self.context.account
-            )
+            format!("arn:aws:{service}:{}:{}:{rest}", self.context.region, self.context.account)
         };
         match (kind.as_str(), attribute) {
             ("AWS::SQS::Queue", "Arn") => Ok(arn("sqs", name)),
@@ -238,10 +189,7 @@ impl Scope<'_> {
             ("AWS::DynamoDB::Table", "Arn") => Ok(arn("dynamodb", &format!("table/{name}"))),
             ("AWS::S3::Bucket", "Arn") => Ok(format!("arn:aws:s3:::{name}")),
             ("AWS::Serverless::Function", "Arn") => Ok(arn("lambda", &format!("function:{name}"))),
-            _ => Err(invalid(
-                path,
-                format!("{resource}.{attribute} ({kind}) has no local meaning"),
-            )),
+            _ => Err(invalid(path, format!("{resource}.{attribute} ({kind}) has no local meaning"))),
         }
     }
 }
@@ -267,10 +215,7 @@ mod tests {
             stack: "pocket".to_owned(),
             queue_url_base: "http://127.0.0.1:9002".to_owned(),
         };
-        let named = |kind: &str, name: &str| Named {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-        };
+        let named = |kind: &str, name: &str| Named { kind: kind.to_owned(), name: name.to_owned() };
         let scope = Scope {
             context: &context,
             parameters: [("Rate".to_owned(), "rate(1 minute)".to_owned())].into(),
@@ -314,43 +259,19 @@ mod tests {
 
     #[test]
     fn no_value_removes_what_it_stands_in() {
-        assert_eq!(
-            resolve("{a: !Ref AWS::NoValue, b: [1, !Ref AWS::NoValue]}").unwrap(),
-            json!({"b": [1]})
-        );
+        assert_eq!(resolve("{a: !Ref AWS::NoValue, b: [1, !Ref AWS::NoValue]}").unwrap(), json!({"b": [1]}));
     }
 
     #[test]
     fn what_cannot_be_resolved_is_refused_with_its_place() {
         for (text, message) in [
-            (
-                "{a: [!If [x, y, z]]}",
-                "Here.a.0: Fn::If has no local meaning",
-            ),
-            (
-                "{a: {b: !ImportValue x}}",
-                "Here.a.b: Fn::ImportValue has no local meaning",
-            ),
-            (
-                "{a: {'Fn::FindInMap': [x, y, z]}}",
-                "Here.a: Fn::FindInMap has no local meaning",
-            ),
-            (
-                "{a: !Ref Nobody}",
-                "Here.a: there is no parameter or resource Nobody",
-            ),
-            (
-                "{a: !Sub '${Nobody.Arn}'}",
-                "Here.a: there is no resource Nobody",
-            ),
-            (
-                "{a: !GetAtt Q.Colour}",
-                "Here.a: Q.Colour (AWS::SQS::Queue) has no local meaning",
-            ),
-            (
-                "{a: !Ref R}",
-                "Here.a: Ref R: AWS::IAM::Role has no local meaning",
-            ),
+            ("{a: [!If [x, y, z]]}", "Here.a.0: Fn::If has no local meaning"),
+            ("{a: {b: !ImportValue x}}", "Here.a.b: Fn::ImportValue has no local meaning"),
+            ("{a: {'Fn::FindInMap': [x, y, z]}}", "Here.a: Fn::FindInMap has no local meaning"),
+            ("{a: !Ref Nobody}", "Here.a: there is no parameter or resource Nobody"),
+            ("{a: !Sub '${Nobody.Arn}'}", "Here.a: there is no resource Nobody"),
+            ("{a: !GetAtt Q.Colour}", "Here.a: Q.Colour (AWS::SQS::Queue) has no local meaning"),
+            ("{a: !Ref R}", "Here.a: Ref R: AWS::IAM::Role has no local meaning"),
             ("{a: !Sub '${open'}", "Here.a: Fn::Sub: ${ without }"),
         ] {
             assert_eq!(resolve(text).unwrap_err().to_string(), message);

@@ -190,10 +190,8 @@ impl Template {
         overrides: &BTreeMap<String, String>,
         context: &Context,
     ) -> Result<Self, TemplateError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TemplateError::Read {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| TemplateError::Read { path: path.display().to_string(), source })?;
         Self::parse(&text, overrides, context)
     }
 
@@ -208,11 +206,7 @@ impl Template {
         let declared = section(&document, "Parameters")?;
         let parameters = parameters::values(&declared, overrides)?;
         let names = resources::names(&resources, &parameters, context)?;
-        let scope = Scope {
-            context,
-            parameters,
-            resources: names,
-        };
+        let scope = Scope { context, parameters, resources: names };
         Self::assemble(&resources, &scope)
     }
 
@@ -231,22 +225,15 @@ impl Template {
                 continue;
             };
             match named.kind.as_str() {
-                "AWS::Serverless::Function" => template.functions.push(functions::read(
-                    logical_id,
-                    resource,
-                    scope,
-                    default_authorizer,
-                )?),
+                "AWS::Serverless::Function" => {
+                    template.functions.push(functions::read(logical_id, resource, scope, default_authorizer)?)
+                }
                 "AWS::DynamoDB::Table" => {
-                    template
-                        .tables
-                        .push(resources::table(logical_id, resource, scope)?);
+                    template.tables.push(resources::table(logical_id, resource, scope)?);
                 }
                 "AWS::S3::Bucket" => template.buckets.push(named.name.clone()),
                 "AWS::SQS::Queue" => {
-                    template
-                        .queues
-                        .push(resources::queue(logical_id, resource, scope)?);
+                    template.queues.push(resources::queue(logical_id, resource, scope)?);
                 }
                 _ => {}
             }
@@ -259,24 +246,13 @@ impl Template {
 /// The resources, with `Globals` merged into those they concern.
 fn with_globals(document: &Value) -> Result<Map<String, Value>, TemplateError> {
     let globals = section(document, "Globals")?;
-    if let Some(other) = globals
-        .keys()
-        .find(|key| !["Function", "HttpApi"].contains(&key.as_str()))
-    {
-        return Err(invalid(
-            &format!("Globals.{other}"),
-            "it has no local meaning",
-        ));
+    if let Some(other) = globals.keys().find(|key| !["Function", "HttpApi"].contains(&key.as_str())) {
+        return Err(invalid(&format!("Globals.{other}"), "it has no local meaning"));
     }
     let mut resources = section(document, "Resources")?;
     for resource in resources.values_mut() {
-        let kind = resource
-            .get("Type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let global = kind
-            .strip_prefix("AWS::Serverless::")
-            .and_then(|kind| globals.get(kind));
+        let kind = resource.get("Type").and_then(Value::as_str).unwrap_or_default();
+        let global = kind.strip_prefix("AWS::Serverless::").and_then(|kind| globals.get(kind));
         if let Some(global) = global {
             let merged = globals::merge(global, resources::properties(resource).clone());
             if let Some(map) = resource.as_object_mut() {
@@ -292,23 +268,13 @@ fn authorizer(
     resources: &Map<String, Value>,
     scope: &Scope<'_>,
 ) -> Result<Option<(String, Authorizer)>, TemplateError> {
-    let is_api = |id: &str| {
-        scope
-            .resources
-            .get(id)
-            .is_some_and(|r| r.kind == "AWS::Serverless::HttpApi")
-    };
-    let mut apis = resources
-        .iter()
-        .filter(|(logical_id, _)| is_api(logical_id));
+    let is_api = |id: &str| scope.resources.get(id).is_some_and(|r| r.kind == "AWS::Serverless::HttpApi");
+    let mut apis = resources.iter().filter(|(logical_id, _)| is_api(logical_id));
     let Some((logical_id, api)) = apis.next() else {
         return Ok(None);
     };
     if let Some((second, _)) = apis.next() {
-        return Err(invalid(
-            &format!("Resources.{second}"),
-            "a second HTTP API has no local meaning",
-        ));
+        return Err(invalid(&format!("Resources.{second}"), "a second HTTP API has no local meaning"));
     }
     functions::authorizer(logical_id, resources::properties(api), scope)
 }

@@ -23,8 +23,8 @@ pub(crate) fn parse_overrides(text: &str) -> Result<BTreeMap<String, String>, Te
                 let read = overrides.len();
                 TemplateError::Parameters(format!("expected Name=Value after {read} parameters"))
             })?;
-        let (value, after) = take_value(after)
-            .ok_or_else(|| TemplateError::Parameters(format!("{name}: the quote is not closed")))?;
+        let (value, after) =
+            take_value(after).ok_or_else(|| TemplateError::Parameters(format!("{name}: the quote is not closed")))?;
         overrides.insert(name.to_owned(), value);
         rest = after.trim_start();
     }
@@ -53,23 +53,16 @@ pub(super) fn values(
     overrides: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, TemplateError> {
     if let Some(unknown) = overrides.keys().find(|name| !declared.contains_key(*name)) {
-        return Err(TemplateError::Parameters(format!(
-            "the template has no parameter {unknown}"
-        )));
+        return Err(TemplateError::Parameters(format!("the template has no parameter {unknown}")));
     }
     declared
         .iter()
-        .map(|(name, declaration)| {
-            value(name, declaration, overrides.get(name)).map(|value| (name.clone(), value))
-        })
+        .map(|(name, declaration)| value(name, declaration, overrides.get(name)).map(|value| (name.clone(), value)))
         .collect()
 }
 
 fn value(name: &str, declaration: &Value, given: Option<&String>) -> Result<String, TemplateError> {
-    let invalid = |reason: String| TemplateError::Invalid {
-        path: format!("Parameters.{name}"),
-        reason,
-    };
+    let invalid = |reason: String| TemplateError::Invalid { path: format!("Parameters.{name}"), reason };
     let value = given
         .cloned()
         .or_else(|| declaration.get("Default").and_then(scalar_text))
@@ -81,8 +74,7 @@ fn value(name: &str, declaration: &Value, given: Option<&String>) -> Result<Stri
         kind => return Err(invalid(format!("type {kind:?} has no local meaning"))),
     }
     let allowed = declaration.get("AllowedValues").and_then(Value::as_array);
-    let is_allowed =
-        |list: &Vec<Value>| list.iter().any(|v| scalar_text(v).as_ref() == Some(&value));
+    let is_allowed = |list: &Vec<Value>| list.iter().any(|v| scalar_text(v).as_ref() == Some(&value));
     if !allowed.is_none_or(is_allowed) {
         return Err(invalid("not one of its AllowedValues".to_owned()));
     }

@@ -59,11 +59,7 @@ pub(super) fn names(
     parameters: &BTreeMap<String, String>,
     context: &Context,
 ) -> Result<BTreeMap<String, Named>, TemplateError> {
-    let scope = Scope {
-        context,
-        parameters: parameters.clone(),
-        resources: BTreeMap::new(),
-    };
+    let scope = Scope { context, parameters: parameters.clone(), resources: BTreeMap::new() };
     resources
         .iter()
         .map(|(logical_id, resource)| {
@@ -82,8 +78,7 @@ fn name(
     scope: &Scope<'_>,
     path: &str,
 ) -> Result<String, TemplateError> {
-    let given = name_property(kind)
-        .and_then(|property| Some((property, resource.get("Properties")?.get(property)?)));
+    let given = name_property(kind).and_then(|property| Some((property, resource.get("Properties")?.get(property)?)));
     if let Some((property, value)) = given {
         let at = join(path, &format!("Properties.{property}"));
         return typed(scope.resolve(value, &at)?, &at);
@@ -96,58 +91,36 @@ fn name(
 
 /// The type of a resource. SAM types without a local meaning, and conditional resources of the others, are refused.
 fn kind(resource: &Value, path: &str) -> Result<String, TemplateError> {
-    let kind = resource
-        .get("Type")
-        .and_then(Value::as_str)
-        .ok_or_else(|| invalid(path, "Type is missing"))?;
+    let kind = resource.get("Type").and_then(Value::as_str).ok_or_else(|| invalid(path, "Type is missing"))?;
     let known = name_property(kind).is_some() || kind == "AWS::Serverless::HttpApi";
     if !known && kind.starts_with("AWS::Serverless::") {
         return Err(invalid(path, format!("{kind} has no local meaning")));
     }
     if known && resource.get("Condition").is_some() {
-        return Err(invalid(
-            &join(path, "Condition"),
-            "conditions have no local meaning",
-        ));
+        return Err(invalid(&join(path, "Condition"), "conditions have no local meaning"));
     }
     Ok(kind.to_owned())
 }
 
 /// A table's CloudFormation properties, resolved and with its name.
-pub(super) fn table(
-    logical_id: &str,
-    resource: &Value,
-    scope: &Scope<'_>,
-) -> Result<Value, TemplateError> {
+pub(super) fn table(logical_id: &str, resource: &Value, scope: &Scope<'_>) -> Result<Value, TemplateError> {
     let at = join(&join("Resources", logical_id), "Properties");
     let mut properties = scope.resolve(properties(resource), &at)?;
-    if let (Some(map), Some(named)) = (properties.as_object_mut(), scope.resources.get(logical_id))
-    {
+    if let (Some(map), Some(named)) = (properties.as_object_mut(), scope.resources.get(logical_id)) {
         map.insert("TableName".to_owned(), Value::String(named.name.clone()));
     }
     Ok(properties)
 }
 
 /// A queue; the resolved properties that have no local meaning (encryption, tags) are left out.
-pub(super) fn queue(
-    logical_id: &str,
-    resource: &Value,
-    scope: &Scope<'_>,
-) -> Result<Queue, TemplateError> {
+pub(super) fn queue(logical_id: &str, resource: &Value, scope: &Scope<'_>) -> Result<Queue, TemplateError> {
     let at = join(&join("Resources", logical_id), "Properties");
     let properties: QueueProperties = typed(scope.resolve(properties(resource), &at)?, &at)?;
     if properties.fifo_queue {
-        return Err(invalid(
-            &join(&at, "FifoQueue"),
-            "FIFO queues have no local meaning",
-        ));
+        return Err(invalid(&join(&at, "FifoQueue"), "FIFO queues have no local meaning"));
     }
     Ok(Queue {
-        name: scope
-            .resources
-            .get(logical_id)
-            .map(|named| named.name.clone())
-            .unwrap_or_default(),
+        name: scope.resources.get(logical_id).map(|named| named.name.clone()).unwrap_or_default(),
         visibility_seconds: properties.visibility_timeout,
         delay_seconds: properties.delay_seconds,
         retention_seconds: properties.message_retention_period,
@@ -160,7 +133,6 @@ pub(super) fn queue(
 
 /// A resource's properties; a resource may have none at all.
 pub(super) fn properties(resource: &Value) -> &Value {
-    static NONE: std::sync::LazyLock<Value> =
-        std::sync::LazyLock::new(|| Value::Object(Map::new()));
+    static NONE: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| Value::Object(Map::new()));
     resource.get("Properties").unwrap_or(&NONE)
 }

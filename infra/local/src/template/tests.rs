@@ -16,9 +16,7 @@ fn context() -> Context {
 
 fn overrides(text: &str) -> BTreeMap<String, String> {
     let mut overrides = parse_overrides(text).unwrap();
-    overrides
-        .entry("RootTokenSha256".to_owned())
-        .or_insert_with(|| "0".repeat(64));
+    overrides.entry("RootTokenSha256".to_owned()).or_insert_with(|| "0".repeat(64));
     overrides
 }
 
@@ -28,17 +26,11 @@ fn deployed(text: &str) -> Template {
 }
 
 fn function<'a>(template: &'a Template, logical_id: &str) -> &'a Function {
-    template
-        .functions
-        .iter()
-        .find(|f| f.logical_id == logical_id)
-        .unwrap()
+    template.functions.iter().find(|f| f.logical_id == logical_id).unwrap()
 }
 
 fn refused(text: &str) -> String {
-    Template::parse(text, &BTreeMap::new(), &context())
-        .unwrap_err()
-        .to_string()
+    Template::parse(text, &BTreeMap::new(), &context()).unwrap_err().to_string()
 }
 
 #[test]
@@ -47,14 +39,7 @@ fn the_deployed_template_has_the_ten_functions() {
     let mut read: Vec<_> = template
         .functions
         .iter()
-        .map(|f| {
-            (
-                f.logical_id.as_str(),
-                f.binary.as_str(),
-                f.memory_mb,
-                f.timeout.as_secs(),
-            )
-        })
+        .map(|f| (f.logical_id.as_str(), f.binary.as_str(), f.memory_mb, f.timeout.as_secs()))
         .collect();
     read.sort_unstable();
     assert_eq!(
@@ -86,20 +71,11 @@ fn every_function_gets_the_whole_environment() {
             variable("HALFPENNY_DELIVER_QUEUE"),
             Some("http://127.0.0.1:9002/000000000000/halfpenny-deliverqueue")
         );
-        assert_eq!(
-            variable("HALFPENNY_PULL_QUEUE"),
-            Some("http://127.0.0.1:9002/000000000000/halfpenny-pullqueue")
-        );
+        assert_eq!(variable("HALFPENNY_PULL_QUEUE"), Some("http://127.0.0.1:9002/000000000000/halfpenny-pullqueue"));
         assert_eq!(variable("HALFPENNY_LEASE_SECONDS"), Some("2"));
-        assert_eq!(
-            variable("HALFPENNY_ALLOW_NETS"),
-            Some("127.0.0.0/8,::1/128")
-        );
+        assert_eq!(variable("HALFPENNY_ALLOW_NETS"), Some("127.0.0.0/8,::1/128"));
         assert_eq!(variable("HALFPENNY_CA_FILE"), Some(""));
-        assert_eq!(
-            variable("HALFPENNY_BACKOFF_SECONDS"),
-            Some("60,300,900,3600,10800,21600")
-        );
+        assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
         assert_eq!(function.environment.len(), 20);
     }
 }
@@ -156,16 +132,8 @@ fn the_deployed_queues_feed_the_workers() {
     let template = deployed("VisibilitySeconds=3 WorkerConcurrency=2");
     let queue = |name: &str| template.queues.iter().find(|q| q.name == name).unwrap();
     for (queue_name, dead_letters, worker) in [
-        (
-            "halfpenny-deliverqueue",
-            "halfpenny-deliverdeadletters",
-            "Deliver",
-        ),
-        (
-            "halfpenny-pullqueue",
-            "halfpenny-pulldeadletters",
-            "PullWorker",
-        ),
+        ("halfpenny-deliverqueue", "halfpenny-deliverdeadletters", "Deliver"),
+        ("halfpenny-pullqueue", "halfpenny-pulldeadletters", "PullWorker"),
     ] {
         assert_eq!(
             queue(queue_name),
@@ -174,10 +142,7 @@ fn the_deployed_queues_feed_the_workers() {
                 visibility_seconds: 3,
                 delay_seconds: 0,
                 retention_seconds: 345_600,
-                redrive: Some(Redrive {
-                    target: dead_letters.to_owned(),
-                    max_receive_count: 5
-                }),
+                redrive: Some(Redrive { target: dead_letters.to_owned(), max_receive_count: 5 }),
             }
         );
         assert_eq!(queue(dead_letters).retention_seconds, 1_209_600);
@@ -213,18 +178,10 @@ fn the_deployed_schedule_follows_its_parameter() {
 #[test]
 fn the_deployed_table_is_handed_on_as_it_is() {
     let template = deployed("");
-    let [table] = template.tables.as_slice() else {
-        panic!("one table")
-    };
+    let [table] = template.tables.as_slice() else { panic!("one table") };
     assert_eq!(table["TableName"], "halfpenny-table");
-    assert_eq!(
-        table["StreamSpecification"],
-        json!({"StreamViewType": "NEW_AND_OLD_IMAGES"})
-    );
-    assert_eq!(
-        table["TimeToLiveSpecification"],
-        json!({"AttributeName": "ttl", "Enabled": true})
-    );
+    assert_eq!(table["StreamSpecification"], json!({"StreamViewType": "NEW_AND_OLD_IMAGES"}));
+    assert_eq!(table["TimeToLiveSpecification"], json!({"AttributeName": "ttl", "Enabled": true}));
     assert_eq!(table["GlobalSecondaryIndexes"][1]["IndexName"], "by-due");
     assert_eq!(template.buckets, ["halfpenny-bucket"]);
 }
@@ -233,45 +190,22 @@ fn the_deployed_table_is_handed_on_as_it_is() {
 fn parameters_are_checked() {
     let load = |text: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-        Template::load(&path, &parse_overrides(text).unwrap(), &context())
-            .unwrap_err()
-            .to_string()
+        Template::load(&path, &parse_overrides(text).unwrap(), &context()).unwrap_err().to_string()
     };
-    assert_eq!(
-        load("Lease=2"),
-        "template parameters: the template has no parameter Lease"
-    );
-    assert_eq!(
-        load(""),
-        "Parameters.RootTokenSha256: it has no default and no value was given"
-    );
-    assert_eq!(
-        load("RootTokenSha256=0 LeaseSeconds=soon"),
-        "Parameters.LeaseSeconds: not a number"
-    );
+    assert_eq!(load("Lease=2"), "template parameters: the template has no parameter Lease");
+    assert_eq!(load(""), "Parameters.RootTokenSha256: it has no default and no value was given");
+    assert_eq!(load("RootTokenSha256=0 LeaseSeconds=soon"), "Parameters.LeaseSeconds: not a number");
 }
 
 #[test]
 fn overrides_may_be_quoted() {
     let read = parse_overrides(" A=1  TickRate=\"rate(1 second)\" B=\"x\\\"y\" C= D=a=b ").unwrap();
-    let expected = [
-        ("A", "1"),
-        ("B", "x\"y"),
-        ("C", ""),
-        ("D", "a=b"),
-        ("TickRate", "rate(1 second)"),
-    ];
-    assert_eq!(
-        read,
-        expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
-    );
+    let expected = [("A", "1"), ("B", "x\"y"), ("C", ""), ("D", "a=b"), ("TickRate", "rate(1 second)")];
+    assert_eq!(read, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
     assert!(parse_overrides("").unwrap().is_empty());
     for wrong in ["A", "A=1 B", "=1", "A=\"open", "A B=1"] {
         let error = parse_overrides(wrong).unwrap_err();
-        assert!(
-            matches!(error, TemplateError::Parameters(_)),
-            "{wrong}: {error}"
-        );
+        assert!(matches!(error, TemplateError::Parameters(_)), "{wrong}: {error}");
     }
 }
 
@@ -287,14 +221,7 @@ fn globals_reach_the_functions() {
     .unwrap();
     let f = function(&template, "F");
     assert_eq!((f.timeout.as_secs(), f.memory_mb), (30, 512));
-    assert_eq!(
-        f.environment,
-        [
-            ("A".to_owned(), "g".to_owned()),
-            ("B".to_owned(), "7".to_owned())
-        ]
-        .into()
-    );
+    assert_eq!(f.environment, [("A".to_owned(), "g".to_owned()), ("B".to_owned(), "7".to_owned())].into());
     assert_eq!(template.authorizer, None);
 }
 
@@ -321,10 +248,7 @@ fn what_has_no_local_meaning_is_refused_with_its_place() {
         )
     };
     for (text, message) in [
-        (
-            function("{Timeout: !If [a, 1, 2]}"),
-            "Resources.F.Properties.Timeout: Fn::If has no local meaning",
-        ),
+        (function("{Timeout: !If [a, 1, 2]}"), "Resources.F.Properties.Timeout: Fn::If has no local meaning"),
         (
             function("{Environment: {Variables: {A: !ImportValue x}}}"),
             "Resources.F.Properties.Environment.Variables.A: Fn::ImportValue has no local meaning",
@@ -334,9 +258,7 @@ fn what_has_no_local_meaning_is_refused_with_its_place() {
             "Resources.F.Properties.Events.E: events of type Kinesis have no local meaning",
         ),
         (
-            function(
-                "{Events: {E: {Type: HttpApi, Properties: {Path: /x, Method: GET, Auth: {Authorizer: Other}}}}}",
-            ),
+            function("{Events: {E: {Type: HttpApi, Properties: {Path: /x, Method: GET, Auth: {Authorizer: Other}}}}}"),
             "Resources.F.Properties.Events.E: Other is not the default authorizer",
         ),
         (
@@ -355,10 +277,7 @@ fn what_has_no_local_meaning_is_refused_with_its_place() {
             "Resources: {F: {Type: 'AWS::Serverless::Function'}}".to_owned(),
             "Resources.F: Metadata.BuildProperties.Binary is missing",
         ),
-        (
-            "Globals: {Api: {}}".to_owned(),
-            "Globals.Api: it has no local meaning",
-        ),
+        ("Globals: {Api: {}}".to_owned(), "Globals.Api: it has no local meaning"),
     ] {
         assert_eq!(refused(&text), message);
     }
@@ -370,8 +289,5 @@ fn an_event_property_that_would_be_ignored_is_refused() {
         "Resources: {F: {Type: 'AWS::Serverless::Function', Metadata: {BuildProperties: {Binary: f}}, Properties: \
          {Events: {E: {Type: SQS, Properties: {Queue: 'arn:q', FilterCriteria: {}}}}}}}",
     );
-    assert!(
-        message.starts_with("Resources.F.Properties.Events.E: unknown field `FilterCriteria`"),
-        "{message}"
-    );
+    assert!(message.starts_with("Resources.F.Properties.Events.E: unknown field `FilterCriteria`"), "{message}");
 }

@@ -39,17 +39,9 @@ fn convert(yaml: Yaml, path: &str) -> Result<Value, TemplateError> {
 }
 
 fn convert_number(number: &serde_norway::Number, path: &str) -> Result<Value, TemplateError> {
-    let exact = number
-        .as_u64()
-        .map(Value::from)
-        .or_else(|| number.as_i64().map(Value::from));
+    let exact = number.as_u64().map(Value::from).or_else(|| number.as_i64().map(Value::from));
     exact
-        .or_else(|| {
-            number
-                .as_f64()
-                .and_then(serde_json::Number::from_f64)
-                .map(Value::Number)
-        })
+        .or_else(|| number.as_f64().and_then(serde_json::Number::from_f64).map(Value::Number))
         .ok_or_else(|| invalid(path, "not a finite number"))
 }
 
@@ -83,19 +75,12 @@ fn convert_tag(tagged: TaggedValue, path: &str) -> Result<Value, TemplateError> 
 
 /// The path of `key` under `path`.
 pub(super) fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// A value at `path` that cannot be honoured.
 pub(super) fn invalid(path: &str, reason: impl Into<String>) -> TemplateError {
-    TemplateError::Invalid {
-        path: path.to_owned(),
-        reason: reason.into(),
-    }
+    TemplateError::Invalid { path: path.to_owned(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -110,27 +95,18 @@ mod tests {
             "c: {'Fn::Sub': ['${x}', {x: {Ref: Y}}]}\nd: {'Fn::Join': [',', [{Ref: Z}, z]]}\n"
         );
         assert_eq!(parse(short).unwrap(), parse(long).unwrap());
-        assert_eq!(
-            parse(short).unwrap()["b"],
-            json!({"Fn::GetAtt": ["Q", "Arn"]})
-        );
+        assert_eq!(parse(short).unwrap()["b"], json!({"Fn::GetAtt": ["Q", "Arn"]}));
     }
 
     #[test]
     fn scalars_keep_their_type() {
         let value = parse("a: 30\nb: '30'\nc: true\nd: -1\ne: 1.5\nf:\n2012: y\n").unwrap();
-        assert_eq!(
-            value,
-            json!({"a": 30, "b": "30", "c": true, "d": -1, "e": 1.5, "f": null, "2012": "y"})
-        );
+        assert_eq!(value, json!({"a": 30, "b": "30", "c": true, "d": -1, "e": 1.5, "f": null, "2012": "y"}));
     }
 
     #[test]
     fn a_getatt_without_attribute_is_refused_with_its_place() {
         let error = parse("Resources: {Q: [x, !GetAtt Y]}").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "Resources.Q.1: !GetAtt without an attribute"
-        );
+        assert_eq!(error.to_string(), "Resources.Q.1: !GetAtt without an attribute");
     }
 }

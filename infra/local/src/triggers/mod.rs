@@ -42,19 +42,11 @@ impl Triggers {
     ///
     /// # Errors
     /// A schedule expression that is not understood.
-    pub(crate) fn start<I: Invoke>(
-        template: &Template,
-        functions: &Arc<I>,
-        sqs: &Sqs,
-    ) -> Result<Self, TriggerError> {
-        let triggers = Self {
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
+    pub(crate) fn start<I: Invoke>(template: &Template, functions: &Arc<I>, sqs: &Sqs) -> Result<Self, TriggerError> {
+        let triggers = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         for function in &template.functions {
             for trigger in function.queues.iter().filter(|trigger| trigger.enabled) {
-                let poller =
-                    queue::Poller::new(&function.name, trigger, Arc::clone(functions), sqs.clone());
+                let poller = queue::Poller::new(&function.name, trigger, Arc::clone(functions), sqs.clone());
                 triggers.spawn(poller.run(triggers.tasks.clone()));
             }
             for trigger in function.schedules.iter().filter(|trigger| trigger.enabled) {
@@ -64,8 +56,7 @@ impl Triggers {
                     expression: trigger.expression.clone(),
                     reason,
                 };
-                let clock = schedule::Clock::new(&function.name, trigger, Arc::clone(functions))
-                    .map_err(refused)?;
+                let clock = schedule::Clock::new(&function.name, trigger, Arc::clone(functions)).map_err(refused)?;
                 triggers.spawn(clock.run(triggers.tasks.clone()));
             }
         }
@@ -74,8 +65,7 @@ impl Triggers {
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
-        self.tasks
-            .spawn(async move { stop.run_until_cancelled(work).await });
+        self.tasks.spawn(async move { stop.run_until_cancelled(work).await });
     }
 
     /// Starts nothing more. What is under way ends with the functions.

@@ -36,21 +36,13 @@ pub(super) struct Poller<I> {
 impl<I: Invoke> Poller<I> {
     /// A poller that has not begun.
     pub(super) fn new(function: &str, trigger: &QueueTrigger, functions: Arc<I>, sqs: Sqs) -> Self {
-        Self {
-            function: function.to_owned(),
-            trigger: trigger.clone(),
-            functions,
-            sqs,
-        }
+        Self { function: function.to_owned(), trigger: trigger.clone(), functions, sqs }
     }
 
     /// Hands out batches for ever, as many at once as `MaximumConcurrency` allows.
     pub(super) async fn run(self, tasks: TaskTracker) {
         let poller = Arc::new(self);
-        let limit = poller
-            .trigger
-            .max_concurrency
-            .unwrap_or(DEFAULT_CONCURRENCY);
+        let limit = poller.trigger.max_concurrency.unwrap_or(DEFAULT_CONCURRENCY);
         let running = Arc::new(Semaphore::new(limit as usize));
         // Never closed: an error cannot come.
         while let Ok(permit) = Arc::clone(&running).acquire_owned().await {
@@ -103,30 +95,15 @@ impl<I: Invoke> Poller<I> {
 
     /// One invocation and its consequences.
     async fn work(&self, batch: Vec<SqsMessage>) {
-        let Self {
-            function, trigger, ..
-        } = self;
-        let answer = self
-            .functions
-            .invoke(function, event(&batch, &self.sqs.arn(&trigger.queue)))
-            .await;
+        let Self { function, trigger, .. } = self;
+        let answer = self.functions.invoke(function, event(&batch, &self.sqs.arn(&trigger.queue))).await;
         if let Err(error) = &answer {
             tracing::warn!(%function, messages = batch.len(), "batch failed: {error}");
         }
-        let ids: Vec<&str> = batch
-            .iter()
-            .map(|message| message.message_id.as_str())
-            .collect();
+        let ids: Vec<&str> = batch.iter().map(|message| message.message_id.as_str()).collect();
         let failed = failed(trigger.partial_failures, &ids, &answer);
-        for message in batch
-            .iter()
-            .filter(|message| !failed.contains(message.message_id.as_str()))
-        {
-            if let Err(error) = self
-                .sqs
-                .delete(&trigger.queue, &message.receipt_handle)
-                .await
-            {
+        for message in batch.iter().filter(|message| !failed.contains(message.message_id.as_str())) {
+            if let Err(error) = self.sqs.delete(&trigger.queue, &message.receipt_handle).await {
                 // It comes back, as it would on AWS: consumers are ready for that.
                 tracing::warn!(queue = %trigger.queue, "cannot delete a finished message: {error}");
             }
@@ -139,11 +116,7 @@ fn count(batch: &[SqsMessage]) -> u32 {
 }
 
 /// The ids of the messages that are not done.
-fn failed<'a>(
-    partial: bool,
-    ids: &[&'a str],
-    answer: &Result<Bytes, InvokeError>,
-) -> BTreeSet<&'a str> {
+fn failed<'a>(partial: bool, ids: &[&'a str], answer: &Result<Bytes, InvokeError>) -> BTreeSet<&'a str> {
     let all = || ids.iter().copied().collect();
     match answer {
         Err(_) => all(),
@@ -185,8 +158,7 @@ fn record(message: &SqsMessage, arn: &str) -> Value {
         "ApproximateFirstReceiveTimestamp": message.first_received_at_ms.to_string(),
     });
     if let Some(source) = &message.dead_letter_source {
-        attributes["DeadLetterQueueSourceArn"] =
-            json!(format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{source}"));
+        attributes["DeadLetterQueueSourceArn"] = json!(format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{source}"));
     }
     json!({
         "messageId": message.message_id,
@@ -205,20 +177,15 @@ fn record(message: &SqsMessage, arn: &str) -> Value {
 fn message_attributes(sent: &Map<String, Value>) -> Map<String, Value> {
     let lambda = |value: &Value| {
         let mut attribute = json!({ "stringListValues": [], "binaryListValues": [] });
-        for (sqs, lambda) in [
-            ("DataType", "dataType"),
-            ("StringValue", "stringValue"),
-            ("BinaryValue", "binaryValue"),
-        ] {
+        for (sqs, lambda) in [("DataType", "dataType"), ("StringValue", "stringValue"), ("BinaryValue", "binaryValue")]
+        {
             if let Some(found) = value.get(sqs) {
                 attribute[lambda] = found.clone();
             }
         }
         attribute
     };
-    sent.iter()
-        .map(|(name, value)| (name.clone(), lambda(value)))
-        .collect()
+    sent.iter().map(|(name, value)| (name.clone(), lambda(value))).collect()
 }
 
 #[cfg(test)]
@@ -262,21 +229,14 @@ mod tests {
             r#"{"batchItemFailures":[{"id":"b"}]}"#,
             r#"{"batchItemFailures":[{"itemIdentifier":"a"},{}]}"#,
         ] {
-            assert_eq!(
-                failed(true, &ids, &answered(answer)),
-                BTreeSet::from(ids),
-                "{answer}"
-            );
+            assert_eq!(failed(true, &ids, &answered(answer)), BTreeSet::from(ids), "{answer}");
         }
     }
 
     #[test]
     fn an_error_fails_all_and_without_partial_reports_any_answer_is_success() {
         let ids = ["a", "b"];
-        let error = || InvokeError {
-            kind: InvokeErrorKind::Timedout,
-            payload: Bytes::new(),
-        };
+        let error = || InvokeError { kind: InvokeErrorKind::Timedout, payload: Bytes::new() };
         assert_eq!(failed(true, &ids, &Err(error())), BTreeSet::from(ids));
         assert_eq!(failed(false, &ids, &Err(error())), BTreeSet::from(ids));
         let reported = answered(r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#);
@@ -297,9 +257,7 @@ mod tests {
             attributes: attributes.as_object().unwrap().clone(),
             dead_letter_source: Some("work".to_owned()),
         };
-        let event: Value =
-            serde_json::from_slice(&event(&[message], "arn:aws:sqs:us-east-1:000000000000:q"))
-                .unwrap();
+        let event: Value = serde_json::from_slice(&event(&[message], "arn:aws:sqs:us-east-1:000000000000:q")).unwrap();
         let expected = json!({"Records": [{
             "messageId": "m-1",
             "receiptHandle": "1-r",

@@ -50,23 +50,16 @@ impl FromStr for Expression {
     }
 }
 
-const EXPECTED: &str =
-    "expected rate(value unit) or cron(minutes hours day-of-month month day-of-week year)";
+const EXPECTED: &str = "expected rate(value unit) or cron(minutes hours day-of-month month day-of-week year)";
 
 /// `5 minutes`. Seconds are an extension of the local service: tests cannot wait for minutes.
 fn rate(text: &str) -> Result<i64, String> {
-    let expected = || {
-        "expected a whole number and second(s), minute(s), hour(s) or day(s), as in rate(5 minutes)"
-            .to_owned()
-    };
+    let expected =
+        || "expected a whole number and second(s), minute(s), hour(s) or day(s), as in rate(5 minutes)".to_owned();
     let (value, unit) = text.split_once(' ').ok_or_else(expected)?;
     let value: u32 = value.parse().map_err(|_| expected())?;
     // AWS insists on the singular for 1 and on the plural for all else.
-    let singular = if value == 1 {
-        Some(unit)
-    } else {
-        unit.strip_suffix('s')
-    };
+    let singular = if value == 1 { Some(unit) } else { unit.strip_suffix('s') };
     let seconds = match singular {
         Some("second") => 1,
         Some("minute") => 60,
@@ -85,10 +78,7 @@ fn cron_expression(text: &str) -> Result<cron::Schedule, String> {
     let fields: Vec<&str> = text.split_ascii_whitespace().collect();
     let [_, _, day, _, weekday, _] = fields[..] else {
         let wanted = "minutes hours day-of-month month day-of-week year";
-        return Err(format!(
-            "cron wants 6 fields ({wanted}), not {}",
-            fields.len()
-        ));
+        return Err(format!("cron wants 6 fields ({wanted}), not {}", fields.len()));
     };
     if day.contains(['L', 'W']) || weekday.contains(['L', '#']) {
         return Err("L, W and # in cron are not supported by the local service".to_owned());
@@ -123,11 +113,7 @@ pub(super) struct Clock<I> {
 impl<I: Invoke> Clock<I> {
     /// # Errors
     /// The expression is not understood; the text says what would be.
-    pub(super) fn new(
-        function: &str,
-        trigger: &ScheduleTrigger,
-        functions: Arc<I>,
-    ) -> Result<Self, String> {
+    pub(super) fn new(function: &str, trigger: &ScheduleTrigger, functions: Arc<I>) -> Result<Self, String> {
         Ok(Self {
             function: function.to_owned(),
             name: trigger.name.clone(),
@@ -174,8 +160,7 @@ async fn wait_until(time: OffsetDateTime) {
 /// The event: the template's `Input` as it is, or EventBridge Scheduler's own.
 fn event(function: &str, name: &str, input: Option<&Value>, time: OffsetDateTime) -> Bytes {
     let own = || {
-        let arn =
-            format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{function}-{name}");
+        let arn = format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{function}-{name}");
         json!({
             "version": "0",
             "id": Uuid::new_v4().to_string(),
@@ -198,61 +183,30 @@ mod tests {
     use super::*;
 
     fn next(expression: &str, now: OffsetDateTime) -> OffsetDateTime {
-        expression
-            .parse::<Expression>()
-            .unwrap()
-            .next_after(now)
-            .unwrap()
+        expression.parse::<Expression>().unwrap().next_after(now).unwrap()
     }
 
     #[test]
     fn rates_fire_on_their_multiples() {
         let now = datetime!(2026-11-21 10:00:30 UTC);
-        assert_eq!(
-            next("rate(1 second)", now),
-            datetime!(2026-11-21 10:00:31 UTC)
-        );
-        assert_eq!(
-            next("rate(20 seconds)", now),
-            datetime!(2026-11-21 10:00:40 UTC)
-        );
+        assert_eq!(next("rate(1 second)", now), datetime!(2026-11-21 10:00:31 UTC));
+        assert_eq!(next("rate(20 seconds)", now), datetime!(2026-11-21 10:00:40 UTC));
         assert_eq!(next("rate(1 minute)", now), datetime!(2026-11-21 10:01 UTC));
-        assert_eq!(
-            next("rate(5 minutes)", now),
-            datetime!(2026-11-21 10:05 UTC)
-        );
+        assert_eq!(next("rate(5 minutes)", now), datetime!(2026-11-21 10:05 UTC));
         assert_eq!(next("rate(1 hour)", now), datetime!(2026-11-21 11:00 UTC));
         assert_eq!(next("rate(1 day)", now), datetime!(2026-11-22 00:00 UTC));
-        assert_eq!(
-            next("rate(1 minute)", datetime!(2026-11-21 10:01 UTC)),
-            datetime!(2026-11-21 10:02 UTC)
-        );
+        assert_eq!(next("rate(1 minute)", datetime!(2026-11-21 10:01 UTC)), datetime!(2026-11-21 10:02 UTC));
     }
 
     #[test]
     fn cron_has_aws_fields_and_aws_weekdays() {
         let saturday = datetime!(2026-11-21 10:00:30 UTC);
-        assert_eq!(
-            next("cron(0/15 * * * ? *)", saturday),
-            datetime!(2026-11-21 10:15 UTC)
-        );
-        assert_eq!(
-            next("cron(30 4 1 * ? *)", saturday),
-            datetime!(2026-12-01 04:30 UTC)
-        );
-        assert_eq!(
-            next("cron(0 18 ? * MON-FRI *)", saturday),
-            datetime!(2026-11-23 18:00 UTC)
-        );
+        assert_eq!(next("cron(0/15 * * * ? *)", saturday), datetime!(2026-11-21 10:15 UTC));
+        assert_eq!(next("cron(30 4 1 * ? *)", saturday), datetime!(2026-12-01 04:30 UTC));
+        assert_eq!(next("cron(0 18 ? * MON-FRI *)", saturday), datetime!(2026-11-23 18:00 UTC));
         // 1 is Sunday.
-        assert_eq!(
-            next("cron(0 18 ? * 1 *)", saturday),
-            datetime!(2026-11-22 18:00 UTC)
-        );
-        assert_eq!(
-            next("cron(0 0 1 JUL ? 2027)", saturday),
-            datetime!(2027-07-01 00:00 UTC)
-        );
+        assert_eq!(next("cron(0 18 ? * 1 *)", saturday), datetime!(2026-11-22 18:00 UTC));
+        assert_eq!(next("cron(0 0 1 JUL ? 2027)", saturday), datetime!(2027-07-01 00:00 UTC));
         let over: Expression = "cron(0 0 1 1 ? 2020)".parse().unwrap();
         assert_eq!(over.next_after(saturday), None);
     }
@@ -282,8 +236,7 @@ mod tests {
     #[test]
     fn the_event_is_schedulers_own_unless_the_template_has_one() {
         let time = datetime!(2026-11-21 10:01 UTC);
-        let mut own: Value =
-            serde_json::from_slice(&event("schedule", "Tick", None, time)).unwrap();
+        let mut own: Value = serde_json::from_slice(&event("schedule", "Tick", None, time)).unwrap();
         let id = own["id"].take();
         assert!(Uuid::parse_str(id.as_str().unwrap()).is_ok());
         assert_eq!(
@@ -295,9 +248,6 @@ mod tests {
             })
         );
         let input = json!({"job": "sweep"});
-        assert_eq!(
-            event("schedule", "Tick", Some(&input), time),
-            r#"{"job":"sweep"}"#
-        );
+        assert_eq!(event("schedule", "Tick", Some(&input), time), r#"{"job":"sweep"}"#);
     }
 }

@@ -31,10 +31,7 @@ struct Call {
 impl Call {
     fn bodies(&self) -> Vec<&str> {
         let records = self.event["Records"].as_array().unwrap();
-        records
-            .iter()
-            .map(|r| r["body"].as_str().unwrap())
-            .collect()
+        records.iter().map(|r| r["body"].as_str().unwrap()).collect()
     }
 
     fn answer(self, answer: Value) {
@@ -49,13 +46,7 @@ impl Invoke for Functions {
         let (answer, answered) = oneshot::channel();
         let event = serde_json::from_slice(&payload).unwrap();
         let function = function.to_owned();
-        self.0
-            .send(Call {
-                function,
-                event,
-                answer,
-            })
-            .unwrap();
+        self.0.send(Call { function, event, answer }).unwrap();
         Ok(Bytes::from(answered.await.unwrap().to_string()))
     }
 }
@@ -95,12 +86,7 @@ async fn start(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Ru
     let (functions, calls) = mpsc::unbounded_channel();
     let template = template(queues, schedules);
     let triggers = Triggers::start(&template, &Arc::new(Functions(functions)), aws.sqs()).unwrap();
-    Running {
-        triggers,
-        calls,
-        aws,
-        folder,
-    }
+    Running { triggers, calls, aws, folder }
 }
 
 fn template(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Template {
@@ -115,13 +101,7 @@ fn template(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Templ
         queues,
         schedules,
     };
-    Template {
-        functions: vec![function],
-        authorizer: None,
-        tables: vec![],
-        buckets: vec![],
-        queues: vec![],
-    }
+    Template { functions: vec![function], authorizer: None, tables: vec![], buckets: vec![], queues: vec![] }
 }
 
 fn queue(batch_size: u32, max_concurrency: Option<u32>) -> QueueTrigger {
@@ -136,22 +116,15 @@ fn queue(batch_size: u32, max_concurrency: Option<u32>) -> QueueTrigger {
 }
 
 fn schedule(expression: &str, enabled: bool) -> ScheduleTrigger {
-    ScheduleTrigger {
-        name: "Tick".to_owned(),
-        expression: expression.to_owned(),
-        input: None,
-        enabled,
-    }
+    ScheduleTrigger { name: "Tick".to_owned(), expression: expression.to_owned(), input: None, enabled }
 }
 
 impl Running {
     /// In one batch, so that a poller sees all of them at once.
     async fn send(&self, bodies: &[&str]) {
-        let entry =
-            |(id, body): (usize, &&str)| json!({ "Id": id.to_string(), "MessageBody": body });
+        let entry = |(id, body): (usize, &&str)| json!({ "Id": id.to_string(), "MessageBody": body });
         let entries: Vec<Value> = bodies.iter().enumerate().map(entry).collect();
-        self.sqs("SendMessageBatch", json!({ "Entries": entries }))
-            .await;
+        self.sqs("SendMessageBatch", json!({ "Entries": entries })).await;
     }
 
     async fn sqs(&self, operation: &str, mut body: Value) -> Value {
@@ -184,16 +157,8 @@ impl Running {
     }
 
     async fn depth(&self) -> u32 {
-        let answer = self
-            .sqs("GetQueueAttributes", json!({ "AttributeNames": ["All"] }))
-            .await;
-        let count = |name: &str| {
-            answer["Attributes"][name]
-                .as_str()
-                .unwrap()
-                .parse::<u32>()
-                .unwrap()
-        };
+        let answer = self.sqs("GetQueueAttributes", json!({ "AttributeNames": ["All"] })).await;
+        let count = |name: &str| answer["Attributes"][name].as_str().unwrap().parse::<u32>().unwrap();
         count("ApproximateNumberOfMessages") + count("ApproximateNumberOfMessagesNotVisible")
     }
 }
@@ -205,18 +170,12 @@ async fn only_what_failed_comes_back() {
     let call = running.call().await;
     assert_eq!(call.bodies(), ["good", "bad", "fine"]);
     let bad = call.event["Records"][1]["messageId"].clone();
-    assert_eq!(
-        call.event["Records"][1]["attributes"]["ApproximateReceiveCount"],
-        "1"
-    );
+    assert_eq!(call.event["Records"][1]["attributes"]["ApproximateReceiveCount"], "1");
     call.answer(json!({ "batchItemFailures": [{ "itemIdentifier": bad }] }));
     let again = running.call().await;
     assert_eq!(again.bodies(), ["bad"]);
     assert_eq!(again.event["Records"][0]["messageId"], bad);
-    assert_eq!(
-        again.event["Records"][0]["attributes"]["ApproximateReceiveCount"],
-        "2"
-    );
+    assert_eq!(again.event["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
     again.answer(json!({ "batchItemFailures": [] }));
     running.wait_until_empty().await;
     assert!(running.calls.try_recv().is_err());
@@ -241,14 +200,7 @@ async fn batches_and_invocations_at_once_have_their_limits() {
 #[tokio::test]
 async fn a_window_gathers_what_comes_after_one_another() {
     let window = Duration::from_millis(700); // less than the visibility, or the first message would come twice
-    let mut running = start(
-        vec![QueueTrigger {
-            window,
-            ..queue(10, None)
-        }],
-        vec![],
-    )
-    .await;
+    let mut running = start(vec![QueueTrigger { window, ..queue(10, None) }], vec![]).await;
     running.send(&["1"]).await;
     running.send(&["2"]).await;
     let call = running.call().await;
@@ -259,20 +211,12 @@ async fn a_window_gathers_what_comes_after_one_another() {
 
 #[tokio::test]
 async fn a_schedule_ticks_and_a_disabled_one_does_not() {
-    let schedules = vec![
-        schedule("rate(1 second)", true),
-        schedule("rate(1 second)", false),
-    ];
+    let schedules = vec![schedule("rate(1 second)", true), schedule("rate(1 second)", false)];
     let mut running = start(vec![], schedules).await;
     let (first, second) = (running.call().await, running.call().await);
     let time = |call: &Call| call.event["time"].as_str().unwrap().to_owned();
     assert_eq!(first.event["detail-type"], "Scheduled Event");
-    assert!(
-        time(&first) < time(&second),
-        "{} {}",
-        time(&first),
-        time(&second)
-    );
+    assert!(time(&first) < time(&second), "{} {}", time(&first), time(&second));
     first.answer(json!(null));
     second.answer(json!(null));
 }
@@ -295,11 +239,7 @@ async fn a_schedule_that_is_not_understood_is_named() {
     let (functions, _) = mpsc::unbounded_channel();
     let running = start(vec![], vec![]).await;
     let template = template(vec![], vec![schedule("at(2026-11-21T10:00:00)", true)]);
-    let error = Triggers::start(
-        &template,
-        &Arc::new(Functions(functions)),
-        running.aws.sqs(),
-    );
+    let error = Triggers::start(&template, &Arc::new(Functions(functions)), running.aws.sqs());
     let text = error.err().unwrap().to_string();
     let place = "Resources.F.Properties.Events.Tick: at(2026-11-21T10:00:00): ";
     assert!(text.starts_with(place), "{text}");

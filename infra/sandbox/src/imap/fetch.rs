@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use imap_codec::imap_types::core::AString;
-use imap_codec::imap_types::fetch::{
-    Macro, MacroOrMessageDataItemNames, MessageDataItemName, Section,
-};
+use imap_codec::imap_types::fetch::{Macro, MacroOrMessageDataItemNames, MessageDataItemName, Section};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -23,11 +21,7 @@ enum Item {
     Flags,
     InternalDate,
     Size,
-    Bytes {
-        name: String,
-        part: Part,
-        partial: Option<(usize, usize)>,
-    },
+    Bytes { name: String, part: Part, partial: Option<(usize, usize)> },
 }
 
 /// Which bytes of a message.
@@ -51,11 +45,9 @@ impl Items {
     pub(super) fn new(names: MacroOrMessageDataItemNames<'_>, uid: bool) -> Option<Self> {
         let names = match names {
             MacroOrMessageDataItemNames::MessageDataItemNames(names) => names,
-            MacroOrMessageDataItemNames::Macro(Macro::Fast) => vec![
-                MessageDataItemName::Flags,
-                MessageDataItemName::InternalDate,
-                MessageDataItemName::Rfc822Size,
-            ],
+            MacroOrMessageDataItemNames::Macro(Macro::Fast) => {
+                vec![MessageDataItemName::Flags, MessageDataItemName::InternalDate, MessageDataItemName::Rfc822Size]
+            }
             MacroOrMessageDataItemNames::Macro(_) => return None,
         };
         // RFC 3501 §6.4.8: a UID command answers with the UID.
@@ -86,11 +78,7 @@ impl Items {
                 Item::Flags => text.push_str(&flags(message)),
                 Item::InternalDate => text.push_str(&internal_date(message.internal_date)),
                 Item::Size => text.push_str(&format!("RFC822.SIZE {}", message.bytes.len())),
-                Item::Bytes {
-                    name,
-                    part,
-                    partial,
-                } => {
+                Item::Bytes { name, part, partial } => {
                     let bytes = slice(part.of(&message.bytes), *partial);
                     text.push_str(&format!("{name} {{{}}}\r\n", bytes.len()));
                     segments.extend([Bytes::from(std::mem::take(&mut text)), bytes]);
@@ -116,11 +104,7 @@ fn marks_seen(name: &MessageDataItemName<'_>) -> bool {
 }
 
 fn item(name: MessageDataItemName<'_>) -> Option<Item> {
-    let whole = |name: &str, part| Item::Bytes {
-        name: name.to_owned(),
-        part,
-        partial: None,
-    };
+    let whole = |name: &str, part| Item::Bytes { name: name.to_owned(), part, partial: None };
     Some(match name {
         MessageDataItemName::Uid => Item::Uid,
         MessageDataItemName::Flags => Item::Flags,
@@ -129,20 +113,12 @@ fn item(name: MessageDataItemName<'_>) -> Option<Item> {
         MessageDataItemName::Rfc822 => whole("RFC822", Part::Whole),
         MessageDataItemName::Rfc822Header => whole("RFC822.HEADER", Part::Header),
         MessageDataItemName::Rfc822Text => whole("RFC822.TEXT", Part::Text),
-        MessageDataItemName::BodyExt {
-            section, partial, ..
-        } => {
+        MessageDataItemName::BodyExt { section, partial, .. } => {
             let (label, part) = part(section)?;
             // RFC 3501 §7.4.2: the response names the origin, not the length.
-            let origin = partial
-                .map(|(from, _)| format!("<{from}>"))
-                .unwrap_or_default();
+            let origin = partial.map(|(from, _)| format!("<{from}>")).unwrap_or_default();
             let partial = partial.map(|(from, length)| (from as usize, length.get() as usize));
-            Item::Bytes {
-                name: format!("BODY[{label}]{origin}"),
-                part,
-                partial,
-            }
+            Item::Bytes { name: format!("BODY[{label}]{origin}"), part, partial }
         }
         _ => return None,
     })
@@ -154,23 +130,15 @@ fn part(section: Option<Section<'_>>) -> Option<(String, Part)> {
         Some(Section::Header(None)) => ("HEADER".to_owned(), Part::Header),
         Some(Section::Text(None)) => ("TEXT".to_owned(), Part::Text),
         Some(Section::HeaderFields(None, names)) => fields("HEADER.FIELDS", names.as_ref(), false),
-        Some(Section::HeaderFieldsNot(None, names)) => {
-            fields("HEADER.FIELDS.NOT", names.as_ref(), true)
-        }
+        Some(Section::HeaderFieldsNot(None, names)) => fields("HEADER.FIELDS.NOT", names.as_ref(), true),
         Some(_) => return None,
     })
 }
 
 fn fields(label: &str, names: &[AString<'_>], except: bool) -> (String, Part) {
     let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_ref().to_vec()).collect();
-    let shown: Vec<_> = names
-        .iter()
-        .map(|name| String::from_utf8_lossy(name))
-        .collect();
-    (
-        format!("{label} ({})", shown.join(" ")),
-        Part::Fields { names, except },
-    )
+    let shown: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    (format!("{label} ({})", shown.join(" ")), Part::Fields { names, except })
 }
 
 impl Part {
@@ -181,9 +149,8 @@ impl Part {
             Self::Header => message.slice(..body),
             Self::Text => message.slice(body..),
             Self::Fields { names, except } => {
-                let chosen = header_fields(message).filter(|(name, _)| {
-                    names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)) != *except
-                });
+                let chosen = header_fields(message)
+                    .filter(|(name, _)| names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name)) != *except);
                 let mut bytes: Vec<u8> = chosen.flat_map(|(_, field)| field).copied().collect();
                 bytes.extend_from_slice(b"\r\n");
                 bytes.into()
@@ -225,18 +192,12 @@ pub(super) fn header_fields(message: &[u8]) -> impl Iterator<Item = (&[u8], &[u8
 }
 
 fn flags(message: &Stored) -> String {
-    format!(
-        "FLAGS ({})",
-        Vec::from_iter(message.flags.iter().map(String::as_str)).join(" ")
-    )
+    format!("FLAGS ({})", Vec::from_iter(message.flags.iter().map(String::as_str)).join(" "))
 }
 
 fn internal_date(date: OffsetDateTime) -> String {
     // Formatting to a string can only fail for a field that the format asks for and a date lacks.
-    format!(
-        "INTERNALDATE \"{}\"",
-        date.format(INTERNAL_DATE).unwrap_or_default()
-    )
+    format!("INTERNALDATE \"{}\"", date.format(INTERNAL_DATE).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -247,20 +208,11 @@ mod tests {
 
     #[test]
     fn header_and_body_are_found() {
-        assert_eq!(
-            body_start(MESSAGE),
-            MESSAGE.len() - b"body\r\n\r\nmore\r\n".len()
-        );
+        assert_eq!(body_start(MESSAGE), MESSAGE.len() - b"body\r\n\r\nmore\r\n".len());
         assert_eq!(body_start(b"\r\nbody"), 2);
         assert_eq!(body_start(b"To: x\r\n"), 7);
         let fields: Vec<_> = header_fields(MESSAGE).collect();
-        assert_eq!(
-            fields,
-            [
-                (&b"Subject"[..], &b"Subject: a\r\n b\r\n"[..]),
-                (&b"To"[..], &b"To: x\r\n"[..])
-            ]
-        );
+        assert_eq!(fields, [(&b"Subject"[..], &b"Subject: a\r\n b\r\n"[..]), (&b"To"[..], &b"To: x\r\n"[..])]);
     }
 
     #[test]
@@ -274,9 +226,6 @@ mod tests {
     #[test]
     fn dates_have_a_padded_day() {
         let date = OffsetDateTime::from_unix_timestamp(0).unwrap();
-        assert_eq!(
-            internal_date(date),
-            "INTERNALDATE \" 1-Jan-1970 00:00:00 +0000\""
-        );
+        assert_eq!(internal_date(date), "INTERNALDATE \" 1-Jan-1970 00:00:00 +0000\"");
     }
 }

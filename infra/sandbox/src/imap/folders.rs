@@ -45,44 +45,23 @@ impl Session<'_> {
         let seen = |message: &Stored| message.flags.contains("\\Seen");
         let unseen = state.messages.iter().position(|message| !seen(message));
         let uids: Vec<u32> = state.messages.iter().map(|message| message.uid).collect();
-        let status = if read_only {
-            "OK [READ-ONLY] Examined"
-        } else {
-            "OK [READ-WRITE] Selected"
-        };
+        let status = if read_only { "OK [READ-ONLY] Examined" } else { "OK [READ-WRITE] Selected" };
         let mut outcome = Outcome::new(status)
             .untagged(format!("FLAGS ({FLAGS})"))
             .untagged(format!("{} EXISTS", uids.len()))
             .untagged("0 RECENT")
-            .untagged(format!(
-                "OK [UIDVALIDITY {}] UIDs valid",
-                state.uid_validity
-            ))
+            .untagged(format!("OK [UIDVALIDITY {}] UIDs valid", state.uid_validity))
             .untagged(format!("OK [UIDNEXT {}] Next UID", state.uid_next));
         if let Some(index) = unseen {
             outcome = outcome.untagged(format!("OK [UNSEEN {}] First unseen", index + 1));
         }
-        let permanent = if read_only {
-            String::new()
-        } else {
-            format!("{FLAGS} \\*")
-        };
-        *self.selected = Some(View {
-            folder,
-            read_only,
-            uids,
-            changes: state.changes,
-        });
+        let permanent = if read_only { String::new() } else { format!("{FLAGS} \\*") };
+        *self.selected = Some(View { folder, read_only, uids, changes: state.changes });
         outcome.untagged(format!("OK [PERMANENTFLAGS ({permanent})] Kept flags"))
     }
 
     /// RFC 3501 §6.3.8 and §6.3.9, with the attributes of RFC 6154 §2.
-    pub(super) fn list(
-        &self,
-        kind: &str,
-        reference: &Mailbox<'_>,
-        pattern: &ListMailbox<'_>,
-    ) -> Outcome {
+    pub(super) fn list(&self, kind: &str, reference: &Mailbox<'_>, pattern: &ListMailbox<'_>) -> Outcome {
         let pattern: &[u8] = match pattern {
             ListMailbox::Token(token) => token.as_ref(),
             ListMailbox::String(IString::Literal(literal)) => literal.as_ref(),
@@ -98,10 +77,7 @@ impl Session<'_> {
         };
         let pattern = [reference, pattern].concat();
         let mut outcome = Outcome::new("OK Done");
-        for folder in Folder::ALL
-            .into_iter()
-            .filter(|folder| matches(&pattern, *folder))
-        {
+        for folder in Folder::ALL.into_iter().filter(|folder| matches(&pattern, *folder)) {
             let special = match folder {
                 Folder::Inbox => String::new(),
                 _ => format!(" \\{}", folder.name()),
@@ -120,9 +96,7 @@ impl Session<'_> {
         let Some(state) = self.core.store.view(self.address, folder) else {
             return no_such_folder();
         };
-        let count = |wanted: &dyn Fn(&Stored) -> bool| {
-            state.messages.iter().filter(|one| wanted(one)).count()
-        };
+        let count = |wanted: &dyn Fn(&Stored) -> bool| state.messages.iter().filter(|one| wanted(one)).count();
         let mut values = Vec::new();
         for item in items {
             values.push(match item {
@@ -156,20 +130,10 @@ impl Session<'_> {
         };
         let bytes = Bytes::copy_from_slice(message.as_ref());
         let flags: BTreeSet<String> = flags.iter().map(ToString::to_string).collect();
-        let date = date
-            .and_then(|date| moment(&date))
-            .unwrap_or_else(OffsetDateTime::now_utc);
-        match self
-            .core
-            .store
-            .append(self.address, folder, bytes, flags, date)
-        {
+        let date = date.and_then(|date| moment(&date)).unwrap_or_else(OffsetDateTime::now_utc);
+        match self.core.store.append(self.address, folder, bytes, flags, date) {
             Ok(uid) => {
-                let validity = self
-                    .core
-                    .store
-                    .view(self.address, folder)
-                    .map_or(0, |state| state.uid_validity);
+                let validity = self.core.store.view(self.address, folder).map_or(0, |state| state.uid_validity);
                 Outcome::new(format!("OK [APPENDUID {validity} {uid}] Stored"))
             }
             Err(error) => Outcome::from(error),
@@ -180,11 +144,7 @@ impl Session<'_> {
 fn moment(date: &DateTime) -> Option<OffsetDateTime> {
     let date = date.as_ref();
     let offset = UtcOffset::from_whole_seconds(date.offset().local_minus_utc()).ok()?;
-    Some(
-        OffsetDateTime::from_unix_timestamp(date.timestamp())
-            .ok()?
-            .to_offset(offset),
-    )
+    Some(OffsetDateTime::from_unix_timestamp(date.timestamp()).ok()?.to_offset(offset))
 }
 
 /// Whether a folder's name fits a LIST pattern; there are no levels, so `%` is `*`.
@@ -199,11 +159,7 @@ fn matches(pattern: &[u8], folder: Folder) -> bool {
 fn fits(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_first() {
         None => name.is_empty(),
-        Some((b'*' | b'%', rest)) => {
-            (0..=name.len()).any(|from| fits(rest, name.get(from..).unwrap_or_default()))
-        }
-        Some((first, rest)) => name
-            .split_first()
-            .is_some_and(|(byte, name)| byte == first && fits(rest, name)),
+        Some((b'*' | b'%', rest)) => (0..=name.len()).any(|from| fits(rest, name.get(from..).unwrap_or_default())),
+        Some((first, rest)) => name.split_first().is_some_and(|(byte, name)| byte == first && fits(rest, name)),
     }
 }

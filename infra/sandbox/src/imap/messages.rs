@@ -28,9 +28,7 @@ impl Selected<'_> {
     /// The messages that a set names and that still exist.
     fn messages(&self, set: &SequenceSet, uid: bool) -> Vec<(Named, Stored)> {
         let named = self.view.named(set, uid).into_iter();
-        named
-            .filter_map(|named| Some((named, self.message(named.uid)?)))
-            .collect()
+        named.filter_map(|named| Some((named, self.message(named.uid)?))).collect()
     }
 
     fn message(&self, uid: u32) -> Option<Stored> {
@@ -45,26 +43,16 @@ impl Selected<'_> {
         uid: bool,
     ) -> Result<Outcome, Error> {
         let Some(items) = Items::new(names, uid) else {
-            return Ok(Outcome::new(
-                "NO [CANNOT] Whole messages, headers and texts only",
-            ));
+            return Ok(Outcome::new("NO [CANNOT] Whole messages, headers and texts only"));
         };
         let mut outcome = Outcome::new("OK Done");
         for (named, mut message) in self.messages(set, uid) {
-            let marks =
-                items.mark_seen() && !self.view.read_only && !message.flags.contains("\\Seen");
+            let marks = items.mark_seen() && !self.view.read_only && !message.flags.contains("\\Seen");
             if marks {
                 message.flags.insert("\\Seen".to_owned());
-                self.core.store.set_flags(
-                    self.address,
-                    self.view.folder,
-                    named.uid,
-                    message.flags.clone(),
-                )?;
+                self.core.store.set_flags(self.address, self.view.folder, named.uid, message.flags.clone())?;
             }
-            outcome
-                .parts
-                .push(items.response(named.number, &message, marks));
+            outcome.parts.push(items.response(named.number, &message, marks));
         }
         Ok(outcome)
     }
@@ -72,20 +60,10 @@ impl Selected<'_> {
     /// RFC 3501 §6.4.4
     pub(super) fn search(&self, keys: &[SearchKey<'_>], uid: bool) -> Outcome {
         let mut found = String::from("SEARCH");
-        for (number, message) in (1..)
-            .zip(&self.view.uids)
-            .filter_map(|(n, uid)| Some((n, self.message(*uid)?)))
-        {
-            let candidate = Candidate {
-                number,
-                message: &message,
-                view: self.view,
-            };
+        for (number, message) in (1..).zip(&self.view.uids).filter_map(|(n, uid)| Some((n, self.message(*uid)?))) {
+            let candidate = Candidate { number, message: &message, view: self.view };
             if keys.iter().all(|key| candidate.fits(key)) {
-                found.push_str(&format!(
-                    " {}",
-                    if uid { message.uid as usize } else { number }
-                ));
+                found.push_str(&format!(" {}", if uid { message.uid as usize } else { number }));
             }
         }
         Outcome::new("OK Done").untagged(found)
@@ -111,15 +89,9 @@ impl Selected<'_> {
                 StoreType::Add => message.flags.union(&flags).cloned().collect(),
                 StoreType::Remove => message.flags.difference(&flags).cloned().collect(),
             };
-            self.core
-                .store
-                .set_flags(self.address, self.view.folder, named.uid, new.clone())?;
+            self.core.store.set_flags(self.address, self.view.folder, named.uid, new.clone())?;
             if response == StoreResponse::Answer {
-                let id = if uid {
-                    format!("UID {} ", named.uid)
-                } else {
-                    String::new()
-                };
+                let id = if uid { format!("UID {} ", named.uid) } else { String::new() };
                 let flags = Vec::from_iter(new).join(" ");
                 outcome = outcome.untagged(format!("{} FETCH ({id}FLAGS ({flags}))", named.number));
             }
@@ -133,32 +105,17 @@ impl Selected<'_> {
             return Ok(read_only());
         }
         let candidates = match set {
-            Some(set) => self
-                .view
-                .named(set, true)
-                .iter()
-                .map(|named| named.uid)
-                .collect(),
+            Some(set) => self.view.named(set, true).iter().map(|named| named.uid).collect(),
             None => self.view.uids.clone(),
         };
-        let deleted = |uid: &u32| {
-            self.message(*uid)
-                .is_some_and(|message| message.is_deleted())
-        };
+        let deleted = |uid: &u32| self.message(*uid).is_some_and(|message| message.is_deleted());
         let uids: Vec<u32> = candidates.into_iter().filter(deleted).collect();
-        self.core
-            .store
-            .remove(self.address, self.view.folder, &uids)?;
+        self.core.store.remove(self.address, self.view.folder, &uids)?;
         Ok(Outcome::new("OK Done"))
     }
 
     /// RFC 3501 §6.4.7, with the response code of RFC 4315 §3.
-    pub(super) fn copy(
-        &mut self,
-        set: &SequenceSet,
-        mailbox: &Mailbox<'_>,
-        uid: bool,
-    ) -> Result<Outcome, Error> {
+    pub(super) fn copy(&mut self, set: &SequenceSet, mailbox: &Mailbox<'_>, uid: bool) -> Result<Outcome, Error> {
         let Some(folder) = named(mailbox) else {
             return Ok(Outcome::new("NO [TRYCREATE] No such folder"));
         };
@@ -167,12 +124,7 @@ impl Selected<'_> {
     }
 
     /// RFC 6851 §3.1 and §4.3
-    pub(super) fn r#move(
-        &mut self,
-        set: &SequenceSet,
-        mailbox: &Mailbox<'_>,
-        uid: bool,
-    ) -> Result<Outcome, Error> {
+    pub(super) fn r#move(&mut self, set: &SequenceSet, mailbox: &Mailbox<'_>, uid: bool) -> Result<Outcome, Error> {
         if self.view.read_only {
             return Ok(read_only());
         }
@@ -180,47 +132,23 @@ impl Selected<'_> {
             return Ok(no_such_folder());
         };
         let (moved, code) = self.copy_to(set, folder, uid)?;
-        self.core
-            .store
-            .remove(self.address, self.view.folder, &moved)?;
+        self.core.store.remove(self.address, self.view.folder, &moved)?;
         let outcome = Outcome::new("OK Moved");
-        Ok(if code.is_empty() {
-            outcome
-        } else {
-            outcome.untagged(format!("OK {code}Moved"))
-        })
+        Ok(if code.is_empty() { outcome } else { outcome.untagged(format!("OK {code}Moved")) })
     }
 
     /// Copies, and returns the source UIDs and the COPYUID code with a blank behind it, empty if nothing was copied.
-    fn copy_to(
-        &self,
-        set: &SequenceSet,
-        folder: Folder,
-        uid: bool,
-    ) -> Result<(Vec<u32>, String), Error> {
+    fn copy_to(&self, set: &SequenceSet, folder: Folder, uid: bool) -> Result<(Vec<u32>, String), Error> {
         let (mut from, mut to) = (Vec::new(), Vec::new());
         for (named, message) in self.messages(set, uid) {
-            let Stored {
-                bytes,
-                flags,
-                internal_date,
-                ..
-            } = message;
-            to.push(
-                self.core
-                    .store
-                    .append(self.address, folder, bytes, flags, internal_date)?,
-            );
+            let Stored { bytes, flags, internal_date, .. } = message;
+            to.push(self.core.store.append(self.address, folder, bytes, flags, internal_date)?);
             from.push(named.uid);
         }
         if from.is_empty() {
             return Ok((from, String::new()));
         }
-        let validity = self
-            .core
-            .store
-            .view(self.address, folder)
-            .map_or(0, |state| state.uid_validity);
+        let validity = self.core.store.view(self.address, folder).map_or(0, |state| state.uid_validity);
         let code = format!("[COPYUID {validity} {} {}] ", uid_set(&from), uid_set(&to));
         Ok((from, code))
     }
@@ -240,11 +168,7 @@ fn uid_set(uids: &[u32]) -> String {
         }
     }
     let show = |(first, last): &(u32, u32)| {
-        if first == last {
-            first.to_string()
-        } else {
-            format!("{first}:{last}")
-        }
+        if first == last { first.to_string() } else { format!("{first}:{last}") }
     };
     runs.iter().map(show).collect::<Vec<_>>().join(",")
 }

@@ -49,22 +49,14 @@ pub(crate) struct Imap {
 
 impl Dialogue for Imap {
     fn greeting(&mut self) -> Answer {
-        Answer::line(format!(
-            "* OK [CAPABILITY {}] Halfpenny sandbox ready",
-            self.capabilities()
-        ))
+        Answer::line(format!("* OK [CAPABILITY {}] Halfpenny sandbox ready", self.capabilities()))
     }
 
     async fn read(&mut self, wire: &mut Wire) -> io::Result<Option<Input>> {
         if let Some(tag) = &self.in_sasl {
             let tag = tag.clone();
             return Ok(match wire.line().await? {
-                Read::Line(bytes) => Some(Input {
-                    moment: Moment::Sasl,
-                    verb: String::new(),
-                    tag,
-                    bytes,
-                }),
+                Read::Line(bytes) => Some(Input { moment: Moment::Sasl, verb: String::new(), tag, bytes }),
                 Read::TooLong => Some(broken(Bytes::new())),
                 Read::End => None,
             });
@@ -81,9 +73,7 @@ impl Dialogue for Imap {
                 Err(_) if input.tag.is_empty() => Answer::line("* BAD No command"),
                 Err(_) => Answer::line(format!("{} BAD Not understood", input.tag)),
             },
-            Moment::Data | Moment::Broken => {
-                Answer::line("* BYE [TOOBIG] Too long").then(Next::Close)
-            }
+            Moment::Data | Moment::Broken => Answer::line("* BYE [TOOBIG] Too long").then(Next::Close),
         }
     }
 
@@ -93,10 +83,7 @@ impl Dialogue for Imap {
 
     fn secured(&mut self) {
         // RFC 3501 §6.2.1: the client forgets the capabilities, the server its state.
-        *self = Self {
-            tls: true,
-            ..Self::new(Arc::clone(&self.core), self.origin)
-        };
+        *self = Self { tls: true, ..Self::new(Arc::clone(&self.core), self.origin) };
     }
 }
 
@@ -109,17 +96,11 @@ async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
             Read::TooLong => return Ok(Some(broken(command.freeze()))),
             Read::End => return Ok(None),
         }
-        let Err(CommandDecodeError::LiteralFound { length, mode, .. }) =
-            CommandCodec::default().decode(&command)
+        let Err(CommandDecodeError::LiteralFound { length, mode, .. }) = CommandCodec::default().decode(&command)
         else {
             let bytes = command.freeze();
             let (tag, verb) = name(&bytes);
-            return Ok(Some(Input {
-                moment: Moment::Command,
-                verb,
-                tag,
-                bytes,
-            }));
+            return Ok(Some(Input { moment: Moment::Command, verb, tag, bytes }));
         };
         if length > LITERAL {
             return Ok(Some(broken(command.freeze())));
@@ -127,10 +108,7 @@ async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
         if mode == LiteralMode::Sync {
             wire.send(b"+ Go on\r\n").await?;
         }
-        match wire
-            .exactly(usize::try_from(length).unwrap_or(usize::MAX))
-            .await?
-        {
+        match wire.exactly(usize::try_from(length).unwrap_or(usize::MAX)).await? {
             Some(literal) => command.extend_from_slice(&literal),
             None => return Ok(None),
         }
@@ -138,20 +116,12 @@ async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
 }
 
 fn broken(bytes: Bytes) -> Input {
-    Input {
-        moment: Moment::Broken,
-        verb: String::new(),
-        tag: "*".to_owned(),
-        bytes,
-    }
+    Input { moment: Moment::Broken, verb: String::new(), tag: "*".to_owned(), bytes }
 }
 
 /// Tag and command, `UID` included, of whatever came.
 fn name(command: &[u8]) -> (String, String) {
-    let line = command
-        .split(|byte| *byte == b'\r' || *byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let line = command.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     let mut words = line.split(' ');
     let tag = words.next().unwrap_or_default().to_owned();
@@ -165,81 +135,43 @@ fn name(command: &[u8]) -> (String, String) {
 impl Imap {
     pub(crate) fn new(core: Arc<Core>, origin: Origin) -> Self {
         let tls = origin.service.implicit_tls();
-        Self {
-            core,
-            origin,
-            tls,
-            login: None,
-            in_sasl: None,
-            selected: None,
-        }
+        Self { core, origin, tls, login: None, in_sasl: None, selected: None }
     }
 
     fn capabilities(&self) -> String {
-        let mut words: Vec<String> = [
-            "IMAP4rev1",
-            "SASL-IR",
-            "LITERAL+",
-            "UIDPLUS",
-            "MOVE",
-            "UNSELECT",
-            "SPECIAL-USE",
-        ]
-        .map(Into::into)
-        .to_vec();
+        let mut words: Vec<String> =
+            ["IMAP4rev1", "SASL-IR", "LITERAL+", "UIDPLUS", "MOVE", "UNSELECT", "SPECIAL-USE"].map(Into::into).to_vec();
         if self.login.is_none() {
             if !self.tls {
                 words.push("STARTTLS".to_owned());
             }
-            let login = if self.core.may_log_in(self.tls) {
-                "AUTH=PLAIN"
-            } else {
-                "LOGINDISABLED"
-            };
+            let login = if self.core.may_log_in(self.tls) { "AUTH=PLAIN" } else { "LOGINDISABLED" };
             words.push(login.to_owned());
         }
-        self.core
-            .script
-            .capabilities(self.origin, self.tls, words)
-            .join(" ")
+        self.core.script.capabilities(self.origin, self.tls, words).join(" ")
     }
 
     fn command(&mut self, command: Command<'_>) -> Answer {
         let tag = command.tag.as_ref();
         let outcome = match command.body {
             // RFC 3501 §6.1
-            CommandBody::Capability => {
-                Outcome::new("OK Done").untagged(format!("CAPABILITY {}", self.capabilities()))
-            }
+            CommandBody::Capability => Outcome::new("OK Done").untagged(format!("CAPABILITY {}", self.capabilities())),
             CommandBody::Logout => {
-                return Outcome::new("OK Bye")
-                    .untagged("BYE Logging out")
-                    .tagged(tag)
-                    .then(Next::Close);
+                return Outcome::new("OK Bye").untagged("BYE Logging out").tagged(tag).then(Next::Close);
             }
             CommandBody::StartTLS => return self.starttls(tag),
-            CommandBody::Login { .. } | CommandBody::Authenticate { .. }
-                if self.login.is_some() =>
-            {
+            CommandBody::Login { .. } | CommandBody::Authenticate { .. } if self.login.is_some() => {
                 Outcome::new("BAD Logged in already")
             }
-            CommandBody::Login { .. } | CommandBody::Authenticate { .. }
-                if !self.core.may_log_in(self.tls) =>
-            {
+            CommandBody::Login { .. } | CommandBody::Authenticate { .. } if !self.core.may_log_in(self.tls) => {
                 // RFC 5530 §3
                 Outcome::new("NO [PRIVACYREQUIRED] TLS before a login")
             }
             CommandBody::Login { username, password } => {
                 let user = String::from_utf8_lossy(username.as_ref()).into_owned();
-                self.judge(
-                    &user,
-                    &String::from_utf8_lossy(password.declassify().as_ref()),
-                )
+                self.judge(&user, &String::from_utf8_lossy(password.declassify().as_ref()))
             }
-            CommandBody::Authenticate {
-                mechanism,
-                initial_response,
-            } => {
+            CommandBody::Authenticate { mechanism, initial_response } => {
                 if mechanism != AuthMechanism::Plain {
                     return Outcome::new("NO PLAIN only").tagged(tag);
                 }
@@ -248,9 +180,7 @@ impl Imap {
                     return Answer::line("+ ");
                 };
                 // RFC 4959 §3
-                self.plain(auth::plain_message(&String::from_utf8_lossy(
-                    response.declassify(),
-                )))
+                self.plain(auth::plain_message(&String::from_utf8_lossy(response.declassify())))
             }
             body => self.authenticated(body),
         };
@@ -259,10 +189,7 @@ impl Imap {
 
     /// RFC 3501 §6.2.1
     fn starttls(&self, tag: &str) -> Answer {
-        let offered = self
-            .capabilities()
-            .split(' ')
-            .any(|word| word.eq_ignore_ascii_case("STARTTLS"));
+        let offered = self.capabilities().split(' ').any(|word| word.eq_ignore_ascii_case("STARTTLS"));
         if self.tls || !offered {
             return Answer::line(format!("{tag} BAD STARTTLS is not offered"));
         }
@@ -305,11 +232,7 @@ impl Imap {
                 | CommandBody::Store { uid: false, .. }
                 | CommandBody::Search { uid: false, .. }
         );
-        let mut session = Session {
-            core: &self.core,
-            address,
-            selected: &mut self.selected,
-        };
+        let mut session = Session { core: &self.core, address, selected: &mut self.selected };
         let mut outcome = session.run(body);
         if !numbered {
             outcome.parts.extend(session.news());

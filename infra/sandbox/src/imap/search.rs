@@ -78,10 +78,7 @@ impl Candidate<'_> {
             SearchKey::From(part) => self.header_has(b"From", part.as_ref()),
             SearchKey::Subject(part) => self.header_has(b"Subject", part.as_ref()),
             SearchKey::To(part) => self.header_has(b"To", part.as_ref()),
-            SearchKey::Body(part) => has(
-                message.get(body_start(message)..).unwrap_or_default(),
-                part.as_ref(),
-            ),
+            SearchKey::Body(part) => has(message.get(body_start(message)..).unwrap_or_default(), part.as_ref()),
             SearchKey::Text(part) => has(message, part.as_ref()),
             _ => false,
         }
@@ -89,8 +86,7 @@ impl Candidate<'_> {
 
     fn in_numbers(&self, set: &SequenceSet) -> bool {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        NonZeroU32::new(number(self.view.uids.len()))
-            .is_some_and(|largest| contains(set, number(self.number), largest))
+        NonZeroU32::new(number(self.view.uids.len())).is_some_and(|largest| contains(set, number(self.number), largest))
     }
 
     fn in_uids(&self, set: &SequenceSet) -> bool {
@@ -107,8 +103,7 @@ impl Candidate<'_> {
 
     /// The day of the Date field, if it can be read.
     fn sent(&self) -> Option<String> {
-        let (name, field) = header_fields(&self.message.bytes)
-            .find(|(name, _)| name.eq_ignore_ascii_case(b"Date"))?;
+        let (name, field) = header_fields(&self.message.bytes).find(|(name, _)| name.eq_ignore_ascii_case(b"Date"))?;
         let value = std::str::from_utf8(field.get(name.len() + 1..)?).ok()?;
         day(OffsetDateTime::parse(value.trim(), &Rfc2822).ok())
     }

@@ -23,23 +23,16 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn new(status: impl Into<String>) -> Self {
-        Self {
-            parts: Vec::new(),
-            status: status.into(),
-        }
+        Self { parts: Vec::new(), status: status.into() }
     }
 
     pub(super) fn untagged(mut self, text: impl AsRef<str>) -> Self {
-        self.parts
-            .push(vec![format!("* {}\r\n", text.as_ref()).into()]);
+        self.parts.push(vec![format!("* {}\r\n", text.as_ref()).into()]);
         self
     }
 
     pub(super) fn tagged(self, tag: &str) -> Answer {
-        Answer {
-            parts: self.parts,
-            ..Answer::line(format!("{tag} {}", self.status))
-        }
+        Answer { parts: self.parts, ..Answer::line(format!("{tag} {}", self.status)) }
     }
 }
 
@@ -57,24 +50,10 @@ impl Session<'_> {
             CommandBody::Noop | CommandBody::Check => Outcome::new("OK Done"),
             CommandBody::Select { mailbox } => self.select(&mailbox, false),
             CommandBody::Examine { mailbox } => self.select(&mailbox, true),
-            CommandBody::List {
-                reference,
-                mailbox_wildcard,
-            } => self.list("LIST", &reference, &mailbox_wildcard),
-            CommandBody::Lsub {
-                reference,
-                mailbox_wildcard,
-            } => self.list("LSUB", &reference, &mailbox_wildcard),
-            CommandBody::Status {
-                mailbox,
-                item_names,
-            } => self.status(&mailbox, &item_names),
-            CommandBody::Append {
-                mailbox,
-                flags,
-                date,
-                message,
-            } => self.append(&mailbox, &flags, date, &message),
+            CommandBody::List { reference, mailbox_wildcard } => self.list("LIST", &reference, &mailbox_wildcard),
+            CommandBody::Lsub { reference, mailbox_wildcard } => self.list("LSUB", &reference, &mailbox_wildcard),
+            CommandBody::Status { mailbox, item_names } => self.status(&mailbox, &item_names),
+            CommandBody::Append { mailbox, flags, date, message } => self.append(&mailbox, &flags, date, &message),
             CommandBody::Create { .. }
             | CommandBody::Delete { .. }
             | CommandBody::Rename { .. }
@@ -89,45 +68,23 @@ impl Session<'_> {
         let Some(view) = self.selected.as_mut() else {
             return Outcome::new("BAD Unknown command, or select a folder first");
         };
-        let mut folder = Selected {
-            core: self.core,
-            address: self.address,
-            view,
-        };
+        let mut folder = Selected { core: self.core, address: self.address, view };
         let done = match body {
-            CommandBody::Fetch {
-                sequence_set,
-                macro_or_item_names,
-                uid,
-            } => folder.fetch(&sequence_set, macro_or_item_names, uid),
+            CommandBody::Fetch { sequence_set, macro_or_item_names, uid } => {
+                folder.fetch(&sequence_set, macro_or_item_names, uid)
+            }
             CommandBody::Search { criteria, uid, .. } => Ok(folder.search(criteria.as_ref(), uid)),
-            CommandBody::Store {
-                sequence_set,
-                kind,
-                response,
-                flags,
-                uid,
-            } => folder.store(&sequence_set, kind, response, &flags, uid),
-            CommandBody::Copy {
-                sequence_set,
-                mailbox,
-                uid,
-            } => folder.copy(&sequence_set, &mailbox, uid),
-            CommandBody::Move {
-                sequence_set,
-                mailbox,
-                uid,
-            } => folder.r#move(&sequence_set, &mailbox, uid),
+            CommandBody::Store { sequence_set, kind, response, flags, uid } => {
+                folder.store(&sequence_set, kind, response, &flags, uid)
+            }
+            CommandBody::Copy { sequence_set, mailbox, uid } => folder.copy(&sequence_set, &mailbox, uid),
+            CommandBody::Move { sequence_set, mailbox, uid } => folder.r#move(&sequence_set, &mailbox, uid),
             CommandBody::Expunge => folder.expunge(None),
             // RFC 4315 §2.1
             CommandBody::ExpungeUid { sequence_set } => folder.expunge(Some(&sequence_set)),
             CommandBody::Close => {
                 // RFC 3501 §6.4.2
-                let done = if folder.view.read_only {
-                    Ok(Outcome::new("OK"))
-                } else {
-                    folder.expunge(None)
-                };
+                let done = if folder.view.read_only { Ok(Outcome::new("OK")) } else { folder.expunge(None) };
                 *self.selected = None;
                 done.map(|_| Outcome::new("OK Closed"))
             }

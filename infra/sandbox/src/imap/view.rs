@@ -30,25 +30,14 @@ impl View {
     /// The messages that a set of UIDs or numbers names, ascending. `*` is the last message, so that
     /// `n:*` always names one (RFC 3501 §9, seq-range).
     pub(super) fn named(&self, set: &SequenceSet, uid: bool) -> Vec<Named> {
-        let all = (1..)
-            .zip(&self.uids)
-            .map(|(number, uid)| Named { number, uid: *uid });
+        let all = (1..).zip(&self.uids).map(|(number, uid)| Named { number, uid: *uid });
         let value = |named: &Named| {
-            if uid {
-                named.uid
-            } else {
-                u32::try_from(named.number).unwrap_or(u32::MAX)
-            }
+            if uid { named.uid } else { u32::try_from(named.number).unwrap_or(u32::MAX) }
         };
-        let Some(largest) = all
-            .clone()
-            .last()
-            .and_then(|named| NonZeroU32::new(value(&named)))
-        else {
+        let Some(largest) = all.clone().last().and_then(|named| NonZeroU32::new(value(&named))) else {
             return Vec::new();
         };
-        all.filter(|named| contains(set, value(named), largest))
-            .collect()
+        all.filter(|named| contains(set, value(named), largest)).collect()
     }
 
     /// Brings the view up to date and reports what is gone and what is new (RFC 3501 §7.4.1 and §7.3.1).

@@ -37,17 +37,8 @@ impl Maildrop {
             return None;
         }
         let messages = core.store.messages(&address, Folder::Inbox).into_iter();
-        let messages = messages
-            .map(|message| Entry {
-                message,
-                deleted: false,
-            })
-            .collect();
-        Some(Self {
-            core,
-            address,
-            messages,
-        })
+        let messages = messages.map(|message| Entry { message, deleted: false }).collect();
+        Some(Self { core, address, messages })
     }
 
     /// How many messages are not deleted.
@@ -77,36 +68,23 @@ impl Maildrop {
 
     /// Message numbers count from 1; deleted messages keep theirs (RFC 1939 §5, DELE).
     fn existing(&self) -> impl Iterator<Item = (usize, &Stored)> {
-        (1..)
-            .zip(&self.messages)
-            .filter(|(_, entry)| !entry.deleted)
-            .map(|(number, entry)| (number, &entry.message))
+        (1..).zip(&self.messages).filter(|(_, entry)| !entry.deleted).map(|(number, entry)| (number, &entry.message))
     }
 
     fn find(&self, number: &str) -> Option<&Stored> {
         let number: usize = number.parse().ok()?;
-        self.messages
-            .get(number.checked_sub(1)?)
-            .filter(|entry| !entry.deleted)
-            .map(|entry| &entry.message)
+        self.messages.get(number.checked_sub(1)?).filter(|entry| !entry.deleted).map(|entry| &entry.message)
     }
 
     fn stat(&self) -> Answer {
-        let octets: usize = self
-            .existing()
-            .map(|(_, message)| message.bytes.len())
-            .sum();
+        let octets: usize = self.existing().map(|(_, message)| message.bytes.len()).sum();
         Answer::line(format!("+OK {} {octets}", self.count()))
     }
 
     /// LIST and UIDL, of one message or all.
     fn scan(&self, number: &str, show: impl Fn(&Stored) -> String) -> Answer {
         if number.is_empty() {
-            return listing(
-                "+OK",
-                self.existing()
-                    .map(|(number, message)| format!("{number} {}", show(message))),
-            );
+            return listing("+OK", self.existing().map(|(number, message)| format!("{number} {}", show(message))));
         }
         match self.find(number) {
             Some(message) => Answer::line(format!("+OK {number} {}", show(message))),
@@ -116,10 +94,7 @@ impl Maildrop {
 
     fn retr(&self, number: &str) -> Answer {
         match self.find(number) {
-            Some(message) => multiline(
-                format!("+OK {} octets", message.bytes.len()),
-                &message.bytes,
-            ),
+            Some(message) => multiline(format!("+OK {} octets", message.bytes.len()), &message.bytes),
             None => no_such_message(),
         }
     }
@@ -133,27 +108,18 @@ impl Maildrop {
         let Some(message) = self.find(number) else {
             return no_such_message();
         };
-        let body = memchr::memmem::find(&message.bytes, b"\r\n\r\n")
-            .map_or(message.bytes.len(), |at| at + 4);
+        let body = memchr::memmem::find(&message.bytes, b"\r\n\r\n").map_or(message.bytes.len(), |at| at + 4);
         let rest = message.bytes.get(body..).unwrap_or_default();
         let length = match lines.checked_sub(1) {
-            Some(last) => memchr::memchr_iter(b'\n', rest)
-                .nth(last)
-                .map_or(rest.len(), |at| at + 1),
+            Some(last) => memchr::memchr_iter(b'\n', rest).nth(last).map_or(rest.len(), |at| at + 1),
             None => 0,
         };
         multiline("+OK top".to_owned(), &message.bytes.slice(..body + length))
     }
 
     fn dele(&mut self, number: &str) -> Answer {
-        let index = number
-            .parse::<usize>()
-            .ok()
-            .and_then(|number| number.checked_sub(1));
-        match index
-            .and_then(|index| self.messages.get_mut(index))
-            .filter(|entry| !entry.deleted)
-        {
+        let index = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        match index.and_then(|index| self.messages.get_mut(index)).filter(|entry| !entry.deleted) {
             Some(entry) => {
                 entry.deleted = true;
                 Answer::line("+OK deleted at QUIT")
@@ -186,12 +152,7 @@ fn multiline(first: String, message: &Bytes) -> Answer {
 
 fn stuff(message: &Bytes) -> Bytes {
     let inner = memchr::memmem::find_iter(message, b"\n.").map(|at| at + 1);
-    let dots: Vec<usize> = message
-        .starts_with(b".")
-        .then_some(0)
-        .into_iter()
-        .chain(inner)
-        .collect();
+    let dots: Vec<usize> = message.starts_with(b".").then_some(0).into_iter().chain(inner).collect();
     if dots.is_empty() {
         return message.clone();
     }
@@ -216,9 +177,6 @@ mod tests {
     fn dots_at_line_starts_are_doubled() {
         let stuffed = |message: &'static [u8]| stuff(&Bytes::from_static(message));
         assert_eq!(stuffed(b"a.b\r\n"), &b"a.b\r\n"[..]);
-        assert_eq!(
-            stuffed(b".a\r\n.\r\n..b\r\n"),
-            &b"..a\r\n..\r\n...b\r\n"[..]
-        );
+        assert_eq!(stuffed(b".a\r\n.\r\n..b\r\n"), &b"..a\r\n..\r\n...b\r\n"[..]);
     }
 }

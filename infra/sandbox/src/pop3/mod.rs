@@ -39,17 +39,10 @@ impl Dialogue for Pop3 {
             Read::End => return Ok(None),
         };
         let verb = match moment {
-            Moment::Command => split(&String::from_utf8_lossy(bytes.trim_ascii_end()))
-                .0
-                .to_uppercase(),
+            Moment::Command => split(&String::from_utf8_lossy(bytes.trim_ascii_end())).0.to_uppercase(),
             _ => String::new(),
         };
-        Ok(Some(Input {
-            moment,
-            verb,
-            tag: String::new(),
-            bytes,
-        }))
+        Ok(Some(Input { moment, verb, tag: String::new(), bytes }))
     }
 
     fn handle(&mut self, input: &Input) -> Answer {
@@ -66,24 +59,14 @@ impl Dialogue for Pop3 {
 
     fn secured(&mut self) {
         // RFC 2595 §4
-        *self = Self {
-            tls: true,
-            ..Self::new(Arc::clone(&self.core), self.origin)
-        };
+        *self = Self { tls: true, ..Self::new(Arc::clone(&self.core), self.origin) };
     }
 }
 
 impl Pop3 {
     pub(crate) fn new(core: Arc<Core>, origin: Origin) -> Self {
         let tls = origin.service.implicit_tls();
-        Self {
-            core,
-            origin,
-            tls,
-            user: None,
-            in_sasl: false,
-            maildrop: None,
-        }
+        Self { core, origin, tls, user: None, in_sasl: false, maildrop: None }
     }
 
     fn command(&mut self, input: &Input) -> Answer {
@@ -124,9 +107,8 @@ impl Pop3 {
     }
 
     fn capabilities(&self) -> Vec<String> {
-        let mut lines: Vec<String> = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"]
-            .map(Into::into)
-            .to_vec();
+        let mut lines: Vec<String> =
+            ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"].map(Into::into).to_vec();
         if self.core.may_log_in(self.tls) {
             lines.extend(["USER".to_owned(), "SASL PLAIN".to_owned()]);
         }
@@ -143,12 +125,7 @@ impl Pop3 {
     }
 
     fn stls(&self) -> Answer {
-        if self.tls
-            || !self
-                .capabilities()
-                .iter()
-                .any(|line| line.eq_ignore_ascii_case("STLS"))
-        {
+        if self.tls || !self.capabilities().iter().any(|line| line.eq_ignore_ascii_case("STLS")) {
             return Answer::line("-ERR STLS is not offered");
         }
         Answer::line("+OK ready for TLS").then(Next::Secure)
@@ -195,10 +172,7 @@ impl Pop3 {
 
     /// RFC 1939 §6: only QUIT deletes.
     fn quit(&mut self) -> Answer {
-        let removed = self
-            .maildrop
-            .take()
-            .map_or(Ok(()), |maildrop| maildrop.update());
+        let removed = self.maildrop.take().map_or(Ok(()), |maildrop| maildrop.update());
         match removed {
             Ok(()) => Answer::line("+OK bye").then(Next::Close),
             Err(error) => {
@@ -216,9 +190,7 @@ fn split(text: &str) -> (&str, &str) {
 /// A multi-line response of short lines (RFC 1939 §3); each line is a part that a rule may reverse, the first is not.
 fn listing(first: &str, lines: impl IntoIterator<Item = String>) -> Answer {
     let mut answer = Answer::line(".");
-    let lines = lines
-        .into_iter()
-        .map(|line| vec![Bytes::from(line + "\r\n")]);
+    let lines = lines.into_iter().map(|line| vec![Bytes::from(line + "\r\n")]);
     answer.head = format!("{first}\r\n").into();
     answer.parts = lines.collect();
     answer

@@ -58,17 +58,12 @@ struct Entry {
 
 impl Entry {
     fn holds(&self, origin: Origin) -> bool {
-        self.rule.wants(origin.service)
-            && (self.rule.session.is_none() || self.chosen == Some(origin.session))
+        self.rule.wants(origin.service) && (self.rule.session.is_none() || self.chosen == Some(origin.session))
     }
 
     /// Counts a matching event; true if the rule is applied to it.
     fn fire(&mut self) -> bool {
-        if self
-            .rule
-            .times
-            .is_some_and(|times| self.fired.count() >= times)
-        {
+        if self.rule.times.is_some_and(|times| self.fired.count() >= times) {
             return false;
         }
         if self.skipped < self.rule.skip {
@@ -87,13 +82,7 @@ pub(crate) struct Script(Mutex<Vec<Entry>>);
 impl Script {
     pub(crate) fn add(&self, rule: Rule) -> Fired {
         let fired = Fired::default();
-        let entry = Entry {
-            rule,
-            sessions: 0,
-            chosen: None,
-            skipped: 0,
-            fired: fired.clone(),
-        };
+        let entry = Entry { rule, sessions: 0, chosen: None, skipped: 0, fired: fired.clone() };
         lock(&self.0).push(entry);
         fired
     }
@@ -104,10 +93,7 @@ impl Script {
 
     /// Counts a new session for the rules that name one.
     pub(crate) fn open(&self, origin: Origin) {
-        for entry in lock(&self.0)
-            .iter_mut()
-            .filter(|entry| entry.rule.wants(origin.service))
-        {
+        for entry in lock(&self.0).iter_mut().filter(|entry| entry.rule.wants(origin.service)) {
             entry.sessions += 1;
             if entry.rule.session == Some(entry.sessions) {
                 entry.chosen = Some(origin.session);
@@ -119,20 +105,13 @@ impl Script {
     pub(crate) fn plan(&self, origin: Origin, event: Event<'_>) -> Plan {
         lock(&self.0)
             .iter_mut()
-            .filter(|entry| {
-                entry.rule.setting.is_none() && entry.holds(origin) && entry.rule.takes(&event)
-            })
+            .filter(|entry| entry.rule.setting.is_none() && entry.holds(origin) && entry.rule.takes(&event))
             .find_map(|entry| entry.fire().then(|| entry.rule.plan.clone()))
             .unwrap_or_default()
     }
 
     /// The capabilities to offer, where `normal` is the truth.
-    pub(crate) fn capabilities(
-        &self,
-        origin: Origin,
-        tls: bool,
-        normal: Vec<String>,
-    ) -> Vec<String> {
+    pub(crate) fn capabilities(&self, origin: Origin, tls: bool, normal: Vec<String>) -> Vec<String> {
         let phase = if tls { At::AfterTls } else { At::Connect };
         let mut offered = normal;
         for entry in lock(&self.0).iter() {
@@ -167,9 +146,5 @@ impl Script {
 
 /// Whether a capability line is the one named: the whole line or its first word.
 fn names(line: &str, name: &str) -> bool {
-    line.eq_ignore_ascii_case(name)
-        || line
-            .split(' ')
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case(name))
+    line.eq_ignore_ascii_case(name) || line.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(name))
 }

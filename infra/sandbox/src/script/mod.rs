@@ -36,9 +36,7 @@ pub enum Protocol {
 }
 
 /// A listening port, see [`crate::Ports`].
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Service {
     /// SMTP with STARTTLS.
     Smtp,
@@ -58,15 +56,8 @@ pub enum Service {
 
 impl Service {
     /// All services.
-    pub const ALL: [Self; 7] = [
-        Self::Smtp,
-        Self::Submission,
-        Self::Smtps,
-        Self::Pop3,
-        Self::Pop3s,
-        Self::Imap,
-        Self::Imaps,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Smtp, Self::Submission, Self::Smtps, Self::Pop3, Self::Pop3s, Self::Imap, Self::Imaps];
 
     /// What is spoken there.
     #[must_use]

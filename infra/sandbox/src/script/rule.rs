@@ -196,8 +196,7 @@ impl Rule {
 
     /// Answers at this speed; 0 is taken as 1.
     pub fn drip(mut self, bytes_per_second: u32) -> Self {
-        self.plan.bytes_per_second =
-            Some(NonZeroU32::new(bytes_per_second).unwrap_or(NonZeroU32::MIN));
+        self.plan.bytes_per_second = Some(NonZeroU32::new(bytes_per_second).unwrap_or(NonZeroU32::MIN));
         self
     }
 
@@ -216,9 +215,7 @@ impl Rule {
     /// Offers exactly these capabilities, as lines of EHLO or CAPA or as words of CAPABILITY.
     /// What the server can do does not change, except that STARTTLS is refused where it is not offered.
     pub fn capabilities<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
-        self.setting = Some(Setting::Capabilities(
-            names.into_iter().map(Into::into).collect(),
-        ));
+        self.setting = Some(Setting::Capabilities(names.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -238,17 +235,12 @@ impl Rule {
             | (Some(At::Connect), Event::Connect)
             | (Some(At::AfterTls), Event::AfterTls) => true,
             (Some(at), Event::Input(input)) => match (at, input.moment) {
-                (At::AnyCommand, Moment::Command)
-                | (At::Sasl, Moment::Sasl)
-                | (At::Data, Moment::Data) => true,
+                (At::AnyCommand, Moment::Command) | (At::Sasl, Moment::Sasl) | (At::Data, Moment::Data) => true,
                 (At::Command(verb), Moment::Command) => input.verb.eq_ignore_ascii_case(verb),
                 _ => false,
             },
             _ => false,
         };
-        at && self
-            .matching
-            .as_ref()
-            .is_none_or(|text| event.contains(text))
+        at && self.matching.as_ref().is_none_or(|text| event.contains(text))
     }
 }

@@ -65,9 +65,7 @@ impl Dialogue for Smtp {
                 None => return Ok(None),
             },
             _ => match wire.line().await? {
-                Read::Line(bytes) if matches!(self.expect, Expect::Command) => {
-                    (Moment::Command, bytes)
-                }
+                Read::Line(bytes) if matches!(self.expect, Expect::Command) => (Moment::Command, bytes),
                 Read::Line(bytes) => (Moment::Sasl, bytes),
                 Read::TooLong => (Moment::Broken, Bytes::new()),
                 Read::End => return Ok(None),
@@ -77,12 +75,7 @@ impl Dialogue for Smtp {
             Moment::Command => split(&text_of(&bytes)).0.to_uppercase(),
             _ => String::new(),
         };
-        Ok(Some(Input {
-            moment,
-            verb,
-            tag: String::new(),
-            bytes,
-        }))
+        Ok(Some(Input { moment, verb, tag: String::new(), bytes }))
     }
 
     fn handle(&mut self, input: &Input) -> Answer {
@@ -106,10 +99,7 @@ impl Dialogue for Smtp {
 
     fn secured(&mut self) {
         // RFC 3207 §4.2: even the EHLO must be repeated.
-        *self = Self {
-            tls: true,
-            ..Self::new(Arc::clone(&self.core), self.origin)
-        };
+        *self = Self { tls: true, ..Self::new(Arc::clone(&self.core), self.origin) };
     }
 }
 
@@ -128,11 +118,7 @@ impl Smtp {
 
     fn command(&mut self, input: &Input) -> Answer {
         // RFC 5321 §2.3.8: a line ends with CRLF, and CR and LF stand nowhere else.
-        let Some(line) = input
-            .bytes
-            .strip_suffix(b"\r\n")
-            .filter(|line| !line.contains(&b'\r'))
-        else {
+        let Some(line) = input.bytes.strip_suffix(b"\r\n").filter(|line| !line.contains(&b'\r')) else {
             return Answer::line("500 5.5.2 Lines end with CRLF");
         };
         let text = text_of(line);
@@ -161,12 +147,8 @@ impl Smtp {
     }
 
     fn capabilities(&self) -> Vec<String> {
-        let mut lines = vec![
-            format!("SIZE {SIZE}"),
-            "PIPELINING".into(),
-            "8BITMIME".into(),
-            "ENHANCEDSTATUSCODES".into(),
-        ];
+        let mut lines =
+            vec![format!("SIZE {SIZE}"), "PIPELINING".into(), "8BITMIME".into(), "ENHANCEDSTATUSCODES".into()];
         if !self.tls {
             lines.push("STARTTLS".into());
         }
@@ -189,10 +171,7 @@ impl Smtp {
         };
         Answer {
             head: format!("250-{greeting}\r\n").into(),
-            parts: lines
-                .iter()
-                .map(|line| vec![format!("250-{line}\r\n").into()])
-                .collect(),
+            parts: lines.iter().map(|line| vec![format!("250-{line}\r\n").into()]).collect(),
             ..Answer::line(format!("250 {last}"))
         }
     }
@@ -207,11 +186,7 @@ impl Smtp {
 
     /// RFC 3207 §4
     fn starttls(&self, arguments: &str) -> Answer {
-        if !self
-            .capabilities()
-            .iter()
-            .any(|line| line.eq_ignore_ascii_case("STARTTLS"))
-        {
+        if !self.capabilities().iter().any(|line| line.eq_ignore_ascii_case("STARTTLS")) {
             return Answer::line("502 5.5.1 STARTTLS is not offered");
         }
         if self.tls {
@@ -315,10 +290,7 @@ impl Smtp {
                 return Answer::line(refusal);
             }
         }
-        self.envelope = Some(Envelope {
-            from: from.to_owned(),
-            recipients: Vec::new(),
-        });
+        self.envelope = Some(Envelope { from: from.to_owned(), recipients: Vec::new() });
         Answer::line("250 2.1.0 Sender ok")
     }
 
@@ -355,9 +327,7 @@ impl Smtp {
             _ if !arguments.is_empty() => Answer::line("501 5.5.4 DATA takes no parameters"),
             None => Answer::line("503 5.5.1 MAIL first"),
             // RFC 5321 §3.3
-            Some(envelope) if envelope.recipients.is_empty() => {
-                Answer::line("554 5.5.1 No valid recipients")
-            }
+            Some(envelope) if envelope.recipients.is_empty() => Answer::line("554 5.5.1 No valid recipients"),
             Some(_) => self.challenge(Expect::Data, "354 End with CRLF . CRLF"),
         }
     }

@@ -9,8 +9,7 @@ const TEXT_LINE: usize = 1_000;
 
 /// The first word, and what follows the blank behind it.
 pub(super) fn split(text: &str) -> (&str, &str) {
-    text.split_once(' ')
-        .map_or((text, ""), |(word, rest)| (word, rest.trim_ascii_end()))
+    text.split_once(' ').map_or((text, ""), |(word, rest)| (word, rest.trim_ascii_end()))
 }
 
 /// A line as text; what is not UTF-8 shows as U+FFFD and so fails every check.
@@ -33,13 +32,8 @@ pub(super) fn path<'a>(arguments: &'a str, keyword: &str) -> Option<(&'a str, &'
 
 /// A mailbox as far as a sandbox must know (RFC 5321 §4.1.2); without SMTPUTF8 in ASCII (RFC 6531 §3.3).
 pub(super) fn is_address(address: &str) -> bool {
-    let printable = address
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>'));
-    printable
-        && address
-            .rsplit_once('@')
-            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+    let printable = address.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>'));
+    printable && address.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }
 
 /// MAIL parameters: SIZE (RFC 1870 §6.1), BODY (RFC 6152 §2), AUTH (RFC 4954 §5).
@@ -59,9 +53,7 @@ pub(super) fn refuse_parameter(parameter: &str) -> Option<&'static str> {
 /// Takes away the final dot and the dots that the client doubled (RFC 5321 §4.5.2).
 pub(super) fn unstuff(wire: &Bytes) -> Bytes {
     let content = wire.slice(..wire.len().saturating_sub(b".\r\n".len()));
-    let stuffed: Vec<usize> = memchr::memmem::find_iter(&content, b"\r\n.")
-        .map(|at| at + 2)
-        .collect();
+    let stuffed: Vec<usize> = memchr::memmem::find_iter(&content, b"\r\n.").map(|at| at + 2).collect();
     if stuffed.is_empty() && !content.starts_with(b".") {
         return content;
     }
@@ -105,25 +97,14 @@ mod tests {
         let plain = |wire: &'static [u8]| unstuff(&Bytes::from_static(wire));
         assert_eq!(plain(b".\r\n"), &b""[..]);
         assert_eq!(plain(b"a\r\n.\r\n"), &b"a\r\n"[..]);
-        assert_eq!(
-            plain(b"..\r\n..a.b\r\n.c\r\n.\r\n"),
-            &b".\r\n.a.b\r\nc\r\n"[..]
-        );
+        assert_eq!(plain(b"..\r\n..a.b\r\n.c\r\n.\r\n"), &b".\r\n.a.b\r\nc\r\n"[..]);
         assert_eq!(plain(b"\r\n....\r\n.\r\n"), &b"\r\n...\r\n"[..]);
     }
 
     #[test]
     fn only_crlf_ends_a_line() {
         assert_eq!(fault(b"a\r\n\r\nb\r\n"), None);
-        for bad in [
-            &b"a\nb\r\n"[..],
-            b"a\rb\r\n",
-            b"a\r\r\n",
-            b"\n",
-            b"a\r\n\n",
-            b"a\0b\r\n",
-            b"a\r",
-        ] {
+        for bad in [&b"a\nb\r\n"[..], b"a\rb\r\n", b"a\r\r\n", b"\n", b"a\r\n\n", b"a\0b\r\n", b"a\r"] {
             assert!(fault(bad).is_some(), "{bad:?}");
         }
         let longest = [&[b'x'; 998][..], b"\r\n"].concat();
@@ -133,18 +114,9 @@ mod tests {
 
     #[test]
     fn paths_are_exact() {
-        assert_eq!(
-            path("FROM:<a@b.c> SIZE=1", "FROM:"),
-            Some(("a@b.c", "SIZE=1"))
-        );
+        assert_eq!(path("FROM:<a@b.c> SIZE=1", "FROM:"), Some(("a@b.c", "SIZE=1")));
         assert_eq!(path("from:<>", "FROM:"), Some(("", "")));
-        for bad in [
-            "FROM: <a@b.c>",
-            "FROM:a@b.c",
-            "FROM:<a@b.c>SIZE=1",
-            "TO:<a@b.c>",
-            "FR",
-        ] {
+        for bad in ["FROM: <a@b.c>", "FROM:a@b.c", "FROM:<a@b.c>SIZE=1", "TO:<a@b.c>", "FR"] {
             assert_eq!(path(bad, "FROM:"), None, "{bad}");
         }
     }

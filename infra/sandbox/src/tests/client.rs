@@ -28,9 +28,7 @@ pub(crate) struct Client {
 
 pub(crate) fn connector(ca_pem: &str) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -43,13 +41,8 @@ pub(crate) fn connector(ca_pem: &str) -> TlsConnector {
 impl Client {
     /// Connects without TLS and without reading anything.
     pub(crate) async fn plain(sandbox: &Sandbox, service: Service) -> Self {
-        let tcp = TcpStream::connect(("127.0.0.1", sandbox.port(service)))
-            .await
-            .unwrap();
-        Self {
-            stream: Box::new(tcp),
-            buffer: Vec::new(),
-        }
+        let tcp = TcpStream::connect(("127.0.0.1", sandbox.port(service))).await.unwrap();
+        Self { stream: Box::new(tcp), buffer: Vec::new() }
     }
 
     /// Connects, over TLS where the service begins with it, and reads the greeting.
@@ -66,41 +59,22 @@ impl Client {
     pub(crate) async fn logged_in(sandbox: &Sandbox, service: Service) -> Self {
         let mut client = Self::connect(sandbox, service).await;
         if service == Service::Imaps {
-            let answer = client
-                .command(&format!("l LOGIN {ADA} \"{PASSWORD}\""))
-                .await;
+            let answer = client.command(&format!("l LOGIN {ADA} \"{PASSWORD}\"")).await;
             assert!(answer.contains("l OK"), "{answer}");
         } else {
-            assert_eq!(
-                client.ask(&format!("USER {ADA}")).await,
-                "+OK password?\r\n"
-            );
-            assert!(
-                client
-                    .ask(&format!("PASS {PASSWORD}"))
-                    .await
-                    .starts_with("+OK")
-            );
+            assert_eq!(client.ask(&format!("USER {ADA}")).await, "+OK password?\r\n");
+            assert!(client.ask(&format!("PASS {PASSWORD}")).await.starts_with("+OK"));
         }
         client
     }
 
     /// The TLS handshake for the name `localhost`.
     pub(crate) async fn secure(self, sandbox: &Sandbox) -> io::Result<Self> {
-        assert!(
-            self.buffer.is_empty(),
-            "bytes before TLS: {:?}",
-            String::from_utf8_lossy(&self.buffer)
-        );
+        assert!(self.buffer.is_empty(), "bytes before TLS: {:?}", String::from_utf8_lossy(&self.buffer));
         let name = ServerName::try_from("localhost").unwrap();
         let handshake = connector(sandbox.ca_pem()).connect(name, self.stream);
-        let tls = timeout(PATIENCE, handshake)
-            .await
-            .expect("a handshake in time")?;
-        Ok(Self {
-            stream: Box::new(tls),
-            buffer: Vec::new(),
-        })
+        let tls = timeout(PATIENCE, handshake).await.expect("a handshake in time")?;
+        Ok(Self { stream: Box::new(tls), buffer: Vec::new() })
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -137,8 +111,7 @@ impl Client {
     /// Sends an SMTP command and reads to the last line of the reply.
     pub(crate) async fn reply(&mut self, command: &str) -> String {
         self.send(format!("{command}\r\n")).await;
-        self.until(|line| line.as_bytes().get(3) == Some(&b' '))
-            .await
+        self.until(|line| line.as_bytes().get(3) == Some(&b' ')).await
     }
 
     /// Sends a POP3 command and reads to the dot.
@@ -161,9 +134,7 @@ impl Client {
     /// Everything to the end of the stream, and whether it ended in order.
     pub(crate) async fn rest(&mut self) -> (Vec<u8>, io::Result<()>) {
         let mut all = std::mem::take(&mut self.buffer);
-        let ended = timeout(PATIENCE, self.stream.read_to_end(&mut all))
-            .await
-            .expect("an end in time");
+        let ended = timeout(PATIENCE, self.stream.read_to_end(&mut all)).await.expect("an end in time");
         (all, ended.map(drop))
     }
 

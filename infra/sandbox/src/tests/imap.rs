@@ -15,12 +15,7 @@ async fn selected(sandbox: &Sandbox) -> Client {
 async fn with_messages(n: usize) -> Sandbox {
     let sandbox = start().await;
     for number in 1..=n {
-        sandbox
-            .deliver(
-                ADA,
-                format!("Subject: m{number}\r\nX-N: {number}\r\n\r\nbody {number}\r\n"),
-            )
-            .unwrap();
+        sandbox.deliver(ADA, format!("Subject: m{number}\r\nX-N: {number}\r\n\r\nbody {number}\r\n")).unwrap();
     }
     sandbox
 }
@@ -30,56 +25,24 @@ async fn starttls_and_every_way_to_log_in() {
     let sandbox = start().await;
     let mut client = Client::plain(&sandbox, Service::Imap).await;
     let greeting = client.line().await;
-    assert!(
-        greeting.starts_with("* OK [CAPABILITY IMAP4rev1 ")
-            && greeting.contains("STARTTLS LOGINDISABLED")
-    );
-    assert!(
-        client
-            .command(&format!("a LOGIN {ADA} x"))
-            .await
-            .starts_with("a NO [PRIVACYREQUIRED]")
-    );
+    assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 ") && greeting.contains("STARTTLS LOGINDISABLED"));
+    assert!(client.command(&format!("a LOGIN {ADA} x")).await.starts_with("a NO [PRIVACYREQUIRED]"));
     assert_eq!(client.command("b STARTTLS").await, "b OK Ready for TLS\r\n");
     let mut client = client.secure(&sandbox).await.unwrap();
-    assert!(
-        client
-            .command("c CAPABILITY")
-            .await
-            .contains(" AUTH=PLAIN\r\n")
-    );
-    assert!(
-        client
-            .command(&format!("d LOGIN {ADA} x"))
-            .await
-            .starts_with("d NO [AUTHENTICATIONFAILED]")
-    );
+    assert!(client.command("c CAPABILITY").await.contains(" AUTH=PLAIN\r\n"));
+    assert!(client.command(&format!("d LOGIN {ADA} x")).await.starts_with("d NO [AUTHENTICATIONFAILED]"));
     assert!(client.command("e SELECT INBOX").await.starts_with("e BAD"));
     let plain = STANDARD.encode(format!("\0{ADA}\0{PASSWORD}"));
     assert_eq!(client.ask("f AUTHENTICATE PLAIN").await, "+ \r\n");
     assert!(client.ask(&plain).await.starts_with("f OK [CAPABILITY "));
 
     let mut client = Client::connect(&sandbox, Service::Imaps).await;
-    assert!(
-        client
-            .command(&format!("a AUTHENTICATE PLAIN {plain}"))
-            .await
-            .starts_with("a OK ")
-    );
+    assert!(client.command(&format!("a AUTHENTICATE PLAIN {plain}")).await.starts_with("a OK "));
     let mut client = Client::connect(&sandbox, Service::Imaps).await;
-    assert_eq!(
-        client.ask(&format!("a LOGIN {{{}}}", ADA.len())).await,
-        "+ Go on\r\n"
-    );
-    assert_eq!(
-        client.ask(&format!("{ADA} {{{}}}", PASSWORD.len())).await,
-        "+ Go on\r\n"
-    );
+    assert_eq!(client.ask(&format!("a LOGIN {{{}}}", ADA.len())).await, "+ Go on\r\n");
+    assert_eq!(client.ask(&format!("{ADA} {{{}}}", PASSWORD.len())).await, "+ Go on\r\n");
     assert!(client.ask(PASSWORD).await.starts_with("a OK "));
-    assert_eq!(
-        client.command("z LOGOUT").await,
-        "* BYE Logging out\r\nz OK Bye\r\n"
-    );
+    assert_eq!(client.command("z LOGOUT").await, "* BYE Logging out\r\nz OK Bye\r\n");
     assert_eq!(client.rest().await.0, b"");
     let logins = sandbox.logins()[ADA];
     assert_eq!((logins.attempted, logins.accepted), (4, 3));
@@ -90,37 +53,25 @@ async fn folders_are_listed_and_counted() {
     let sandbox = with_messages(2).await;
     let mut client = Client::logged_in(&sandbox, Service::Imaps).await;
     let listed = client.command("a LIST \"\" \"*\"").await;
-    assert!(listed.starts_with(
-        "* LIST (\\HasNoChildren) \"/\" INBOX\r\n* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\n"
-    ));
+    assert!(
+        listed.starts_with("* LIST (\\HasNoChildren) \"/\" INBOX\r\n* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\n")
+    );
     assert_eq!(listed.lines().count(), 6);
     assert_eq!(
         client.command("b LIST \"\" %r%sh").await,
         "* LIST (\\HasNoChildren \\Trash) \"/\" Trash\r\nb OK Done\r\n"
     );
     assert_eq!(
-        client
-            .command("c STATUS INBOX (MESSAGES UIDNEXT UNSEEN)")
-            .await,
+        client.command("c STATUS INBOX (MESSAGES UIDNEXT UNSEEN)").await,
         "* STATUS INBOX (MESSAGES 2 UIDNEXT 3 UNSEEN 2)\r\nc OK Done\r\n"
     );
     let selected = client.command("d EXAMINE INBOX").await;
-    for line in [
-        "* 2 EXISTS",
-        "* 0 RECENT",
-        "* OK [UIDNEXT 3]",
-        "* OK [UIDVALIDITY ",
-        "* OK [UNSEEN 1]",
-        "d OK [READ-ONLY]",
-    ] {
+    for line in
+        ["* 2 EXISTS", "* 0 RECENT", "* OK [UIDNEXT 3]", "* OK [UIDVALIDITY ", "* OK [UNSEEN 1]", "d OK [READ-ONLY]"]
+    {
         assert!(selected.contains(line), "{selected}");
     }
-    assert!(
-        client
-            .command("e SELECT Nowhere")
-            .await
-            .starts_with("e NO [NONEXISTENT]")
-    );
+    assert!(client.command("e SELECT Nowhere").await.starts_with("e NO [NONEXISTENT]"));
     assert!(client.command("f FETCH 1 FLAGS").await.starts_with("f BAD"));
 }
 
@@ -128,16 +79,12 @@ async fn folders_are_listed_and_counted() {
 async fn messages_are_fetched_whole_and_in_parts() {
     let sandbox = start().await;
     sandbox.deliver(ADA, MESSAGE).unwrap();
-    sandbox
-        .deliver(ADA, &b"Subject: two\r\n\r\n2\r\n"[..])
-        .unwrap();
+    sandbox.deliver(ADA, &b"Subject: two\r\n\r\n2\r\n"[..]).unwrap();
     let mut client = selected(&sandbox).await;
     let text = std::str::from_utf8(MESSAGE).unwrap();
     let n = text.len();
     assert_eq!(
-        client
-            .command("a UID FETCH 1 (UID RFC822.SIZE BODY.PEEK[])")
-            .await,
+        client.command("a UID FETCH 1 (UID RFC822.SIZE BODY.PEEK[])").await,
         format!("* 1 FETCH (UID 1 RFC822.SIZE {n} BODY[] {{{n}}}\r\n{text})\r\na OK Done\r\n")
     );
     assert_eq!(
@@ -153,32 +100,17 @@ async fn messages_are_fetched_whole_and_in_parts() {
         "* 2 FETCH (BODY[HEADER] {16}\r\nSubject: two\r\n\r\n)\r\nd OK Done\r\n"
     );
     assert_eq!(
-        client
-            .command("e FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT DATE)]")
-            .await,
+        client.command("e FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT DATE)]").await,
         "* 1 FETCH (BODY[HEADER.FIELDS (SUBJECT DATE)] {18}\r\nSubject: Hello\r\n\r\n)\r\ne OK Done\r\n"
     );
     // Above the last UID, `*` still names the last message.
-    assert_eq!(
-        client.command("f UID FETCH 99:* (FLAGS)").await,
-        "* 2 FETCH (UID 2 FLAGS ())\r\nf OK Done\r\n"
-    );
+    assert_eq!(client.command("f UID FETCH 99:* (FLAGS)").await, "* 2 FETCH (UID 2 FLAGS ())\r\nf OK Done\r\n");
     assert_eq!(
         client.command("g UID FETCH 2 (BODY[TEXT])").await,
         "* 2 FETCH (UID 2 BODY[TEXT] {3}\r\n2\r\n FLAGS (\\Seen))\r\ng OK Done\r\n"
     );
-    assert!(
-        client
-            .command("h UID FETCH 1 ENVELOPE")
-            .await
-            .starts_with("h NO [CANNOT]")
-    );
-    assert!(
-        client
-            .command("i UID FETCH 1 (INTERNALDATE)")
-            .await
-            .contains("INTERNALDATE \"")
-    );
+    assert!(client.command("h UID FETCH 1 ENVELOPE").await.starts_with("h NO [CANNOT]"));
+    assert!(client.command("i UID FETCH 1 (INTERNALDATE)").await.contains("INTERNALDATE \""));
     assert!(client.command("j NONSENSE").await.starts_with("j BAD"));
 }
 
@@ -186,9 +118,7 @@ async fn messages_are_fetched_whole_and_in_parts() {
 async fn search_finds_by_uid_header_date_and_flag() {
     let sandbox = with_messages(12).await;
     let mut client = selected(&sandbox).await;
-    client
-        .command("a UID STORE 3,5 +FLAGS.SILENT (\\Deleted)")
-        .await;
+    client.command("a UID STORE 3,5 +FLAGS.SILENT (\\Deleted)").await;
     for (query, found) in [
         ("ALL", " 1 2 3 4 5 6 7 8 9 10 11 12"),
         ("UID 11:*", " 11 12"),
@@ -219,49 +149,20 @@ async fn flags_expunge_copy_and_move() {
         client.command("a UID STORE 2 +FLAGS (\\Deleted)").await,
         "* 2 FETCH (UID 2 FLAGS (\\Deleted))\r\na OK Done\r\n"
     );
-    assert_eq!(
-        client
-            .command("b UID STORE 3:4 +FLAGS.SILENT (\\Deleted)")
-            .await,
-        "b OK Done\r\n"
-    );
+    assert_eq!(client.command("b UID STORE 3:4 +FLAGS.SILENT (\\Deleted)").await, "b OK Done\r\n");
     // Only the marked ones within the set go.
-    assert_eq!(
-        client.command("c UID EXPUNGE 1:2,4").await,
-        "* 2 EXPUNGE\r\n* 3 EXPUNGE\r\nc OK Done\r\n"
-    );
+    assert_eq!(client.command("c UID EXPUNGE 1:2,4").await, "* 2 EXPUNGE\r\n* 3 EXPUNGE\r\nc OK Done\r\n");
     let answer = client.command("d UID MOVE 5 Trash").await;
     assert!(
-        answer.starts_with("* OK [COPYUID ")
-            && answer.ends_with(" 5 1] Moved\r\n* 3 EXPUNGE\r\nd OK Moved\r\n"),
+        answer.starts_with("* OK [COPYUID ") && answer.ends_with(" 5 1] Moved\r\n* 3 EXPUNGE\r\nd OK Moved\r\n"),
         "{answer}"
     );
     let answer = client.command("e UID COPY 1,3 Junk").await;
-    assert!(
-        answer.starts_with("e OK [COPYUID ") && answer.ends_with(" 1,3 1:2] Copied\r\n"),
-        "{answer}"
-    );
-    assert!(
-        client
-            .command("f UID COPY 1 Nowhere")
-            .await
-            .starts_with("f NO [TRYCREATE]")
-    );
-    assert_eq!(
-        client.command("g EXPUNGE").await,
-        "* 2 EXPUNGE\r\ng OK Done\r\n"
-    );
-    let uids = |folder| {
-        sandbox
-            .folder(ADA, folder)
-            .iter()
-            .map(|message| message.uid)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        (uids(Folder::Inbox), uids(Folder::Trash), uids(Folder::Junk)),
-        (vec![1], vec![1], vec![1, 2])
-    );
+    assert!(answer.starts_with("e OK [COPYUID ") && answer.ends_with(" 1,3 1:2] Copied\r\n"), "{answer}");
+    assert!(client.command("f UID COPY 1 Nowhere").await.starts_with("f NO [TRYCREATE]"));
+    assert_eq!(client.command("g EXPUNGE").await, "* 2 EXPUNGE\r\ng OK Done\r\n");
+    let uids = |folder| sandbox.folder(ADA, folder).iter().map(|message| message.uid).collect::<Vec<_>>();
+    assert_eq!((uids(Folder::Inbox), uids(Folder::Trash), uids(Folder::Junk)), (vec![1], vec![1], vec![1, 2]));
     assert!(sandbox.folder(ADA, Folder::Junk)[1].is_deleted());
 }
 
@@ -269,33 +170,20 @@ async fn flags_expunge_copy_and_move() {
 async fn append_and_arrivals_are_announced() {
     let sandbox = with_messages(1).await;
     let mut client = selected(&sandbox).await;
-    assert_eq!(
-        client
-            .ask("a APPEND INBOX (\\Seen) \" 1-Feb-2024 10:00:00 +0100\" {5}")
-            .await,
-        "+ Go on\r\n"
-    );
+    assert_eq!(client.ask("a APPEND INBOX (\\Seen) \" 1-Feb-2024 10:00:00 +0100\" {5}").await, "+ Go on\r\n");
     client.send("\r\nx\r\n\r\n").await;
     assert_eq!(client.line().await, "* 2 EXISTS\r\n");
     assert!(client.line().await.starts_with("a OK [APPENDUID "));
     client.send("b APPEND Sent {5+}\r\n\r\ny\r\n\r\n").await;
     assert!(client.line().await.starts_with("b OK [APPENDUID "));
-    let answer = client
-        .command("c UID FETCH 2 (FLAGS INTERNALDATE BODY.PEEK[])")
-        .await;
+    let answer = client.command("c UID FETCH 2 (FLAGS INTERNALDATE BODY.PEEK[])").await;
     assert_eq!(
         answer,
         "* 2 FETCH (UID 2 FLAGS (\\Seen) INTERNALDATE \" 1-Feb-2024 10:00:00 +0100\" BODY[] {5}\r\n\r\nx\r\n)\r\nc OK Done\r\n"
     );
-    assert_eq!(
-        sandbox.folder(ADA, Folder::Sent)[0].bytes,
-        &b"\r\ny\r\n"[..]
-    );
+    assert_eq!(sandbox.folder(ADA, Folder::Sent)[0].bytes, &b"\r\ny\r\n"[..]);
     sandbox.deliver(ADA, MESSAGE).unwrap();
-    assert_eq!(
-        client.command("d NOOP").await,
-        "* 3 EXISTS\r\nd OK Done\r\n"
-    );
+    assert_eq!(client.command("d NOOP").await, "* 3 EXISTS\r\nd OK Done\r\n");
 }
 
 #[tokio::test]
@@ -303,12 +191,7 @@ async fn examine_changes_nothing() {
     let sandbox = with_messages(1).await;
     let mut client = Client::logged_in(&sandbox, Service::Imaps).await;
     client.command("a EXAMINE INBOX").await;
-    assert!(
-        client
-            .command("b UID STORE 1 +FLAGS (\\Deleted)")
-            .await
-            .starts_with("b NO ")
-    );
+    assert!(client.command("b UID STORE 1 +FLAGS (\\Deleted)").await.starts_with("b NO "));
     assert!(client.command("c EXPUNGE").await.starts_with("c NO"));
     client.command("d UID FETCH 1 BODY[]").await;
     assert!(client.command("e CLOSE").await.starts_with("e OK"));

@@ -12,18 +12,11 @@ use crate::{Options, Sandbox, User};
 
 pub(crate) const ADA: &str = "ada@example.test";
 pub(crate) const PASSWORD: &str = "lovelace 1815";
-pub(crate) const MESSAGE: &[u8] =
-    b"From: bob@elsewhere.test\r\nSubject: Hello\r\n\r\n.dot\r\nbody\r\n";
+pub(crate) const MESSAGE: &[u8] = b"From: bob@elsewhere.test\r\nSubject: Hello\r\n\r\n.dot\r\nbody\r\n";
 
 pub(crate) fn options() -> Options {
-    let user = |address: &str| User {
-        address: address.to_owned(),
-        password: PASSWORD.to_owned(),
-    };
-    Options {
-        users: vec![user(ADA), user("bob@example.test")],
-        ..Options::default()
-    }
+    let user = |address: &str| User { address: address.to_owned(), password: PASSWORD.to_owned() };
+    Options { users: vec![user(ADA), user("bob@example.test")], ..Options::default() }
 }
 
 pub(crate) async fn start() -> Sandbox {

@@ -12,8 +12,7 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
-        let dir =
-            std::env::temp_dir().join(format!("halfpenny-sandbox-{}-{number}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("halfpenny-sandbox-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         Self(dir)
     }
@@ -30,12 +29,7 @@ impl Drop for Scratch {
 }
 
 async fn open(dir: &Scratch) -> Sandbox {
-    Sandbox::start(Options {
-        data: Some(dir.path().to_owned()),
-        ..options()
-    })
-    .await
-    .unwrap()
+    Sandbox::start(Options { data: Some(dir.path().to_owned()), ..options() }).await.unwrap()
 }
 
 /// What is on disk after each answer is all that a killed sandbox needs: nothing is written at the end.
@@ -46,8 +40,7 @@ async fn everything_acknowledged_is_found_again() {
     let mut smtp = Client::connect(&first, Service::Smtp).await;
     smtp.send("EHLO test\r\nMAIL FROM:<b@elsewhere.test>\r\nRCPT TO:<ada@example.test>\r\nRCPT TO:<c@elsewhere.test>\r\nDATA\r\n").await;
     while !smtp.line().await.starts_with("354") {}
-    smtp.send(b"From: bob@elsewhere.test\r\nSubject: Hello\r\n\r\n..dot\r\nbody\r\n.\r\n")
-        .await;
+    smtp.send(b"From: bob@elsewhere.test\r\nSubject: Hello\r\n\r\n..dot\r\nbody\r\n.\r\n").await;
     assert!(smtp.line().await.starts_with("250"));
     for text in ["second", "third", "last"] {
         first.deliver(ADA, format!("\r\n{text}\r\n")).unwrap();
@@ -66,10 +59,7 @@ async fn everything_acknowledged_is_found_again() {
     assert_eq!(second.messages(ADA), messages);
     let again = second.received();
     assert_eq!(again.len(), 1);
-    assert_eq!(
-        (&again[0].bytes, &again[0].recipients),
-        (&received[0].bytes, &received[0].recipients)
-    );
+    assert_eq!((&again[0].bytes, &again[0].recipients), (&received[0].bytes, &received[0].recipients));
     // No UID is given twice, not even that of an expunged last message.
     assert_eq!(second.deliver(ADA, MESSAGE).unwrap(), 5);
     first.shutdown().await;

@@ -11,30 +11,13 @@ use crate::Service;
 async fn a_mailbox_is_listed_read_and_emptied() {
     let sandbox = start().await;
     sandbox.deliver(ADA, MESSAGE).unwrap();
-    sandbox
-        .deliver(ADA, &b"Subject: second\r\n\r\n1\r\n2\r\n3"[..])
-        .unwrap();
+    sandbox.deliver(ADA, &b"Subject: second\r\n\r\n1\r\n2\r\n3"[..]).unwrap();
     let mut client = Client::logged_in(&sandbox, Service::Pop3s).await;
-    assert_eq!(
-        client.ask("STAT").await,
-        format!("+OK 2 {}\r\n", MESSAGE.len() + 26)
-    );
-    assert_eq!(
-        client.listing("LIST").await,
-        format!("+OK\r\n1 {}\r\n2 26\r\n.\r\n", MESSAGE.len())
-    );
+    assert_eq!(client.ask("STAT").await, format!("+OK 2 {}\r\n", MESSAGE.len() + 26));
+    assert_eq!(client.listing("LIST").await, format!("+OK\r\n1 {}\r\n2 26\r\n.\r\n", MESSAGE.len()));
     let stored = sandbox.messages(ADA);
-    assert_eq!(
-        client.listing("UIDL").await,
-        format!(
-            "+OK\r\n1 {}\r\n2 {}\r\n.\r\n",
-            stored[0].uidl, stored[1].uidl
-        )
-    );
-    assert_eq!(
-        client.ask("UIDL 2").await,
-        format!("+OK 2 {}\r\n", stored[1].uidl)
-    );
+    assert_eq!(client.listing("UIDL").await, format!("+OK\r\n1 {}\r\n2 {}\r\n.\r\n", stored[0].uidl, stored[1].uidl));
+    assert_eq!(client.ask("UIDL 2").await, format!("+OK 2 {}\r\n", stored[1].uidl));
     assert_eq!(
         client.listing("RETR 1").await,
         format!(
@@ -42,18 +25,9 @@ async fn a_mailbox_is_listed_read_and_emptied() {
             MESSAGE.len()
         )
     );
-    assert_eq!(
-        client.listing("TOP 2 0").await,
-        "+OK top\r\nSubject: second\r\n\r\n.\r\n"
-    );
-    assert_eq!(
-        client.listing("TOP 2 2").await,
-        "+OK top\r\nSubject: second\r\n\r\n1\r\n2\r\n.\r\n"
-    );
-    assert_eq!(
-        client.listing("RETR 2").await,
-        "+OK 26 octets\r\nSubject: second\r\n\r\n1\r\n2\r\n3\r\n.\r\n"
-    );
+    assert_eq!(client.listing("TOP 2 0").await, "+OK top\r\nSubject: second\r\n\r\n.\r\n");
+    assert_eq!(client.listing("TOP 2 2").await, "+OK top\r\nSubject: second\r\n\r\n1\r\n2\r\n.\r\n");
+    assert_eq!(client.listing("RETR 2").await, "+OK 26 octets\r\nSubject: second\r\n\r\n1\r\n2\r\n3\r\n.\r\n");
     assert_eq!(client.ask("DELE 1").await, "+OK deleted at QUIT\r\n");
     assert_eq!(client.ask("RETR 1").await, "-ERR no such message\r\n");
     assert_eq!(client.listing("LIST").await, "+OK\r\n2 26\r\n.\r\n");
@@ -94,17 +68,9 @@ async fn a_mailbox_has_one_session() {
     let _first = Client::logged_in(&sandbox, Service::Pop3s).await;
     let mut second = Client::connect(&sandbox, Service::Pop3s).await;
     second.ask(&format!("USER {ADA}")).await;
-    assert!(
-        second
-            .ask(&format!("PASS {PASSWORD}"))
-            .await
-            .starts_with("-ERR [IN-USE]")
-    );
+    assert!(second.ask(&format!("PASS {PASSWORD}")).await.starts_with("-ERR [IN-USE]"));
     second.ask("USER bob@example.test").await;
-    assert_eq!(
-        second.ask(&format!("PASS {PASSWORD}")).await,
-        "+OK 0 messages\r\n"
-    );
+    assert_eq!(second.ask(&format!("PASS {PASSWORD}")).await, "+OK 0 messages\r\n");
 }
 
 #[tokio::test]
@@ -112,35 +78,16 @@ async fn stls_comes_before_the_login() {
     let sandbox = start().await;
     let mut client = Client::connect(&sandbox, Service::Pop3).await;
     let offered = client.listing("CAPA").await;
-    assert!(
-        offered.contains("STLS\r\n") && !offered.contains("USER"),
-        "{offered}"
-    );
-    assert!(
-        client
-            .ask(&format!("USER {ADA}"))
-            .await
-            .starts_with("-ERR [SYS/PERM]")
-    );
+    assert!(offered.contains("STLS\r\n") && !offered.contains("USER"), "{offered}");
+    assert!(client.ask(&format!("USER {ADA}")).await.starts_with("-ERR [SYS/PERM]"));
     assert_eq!(client.ask("STLS").await, "+OK ready for TLS\r\n");
     let mut client = client.secure(&sandbox).await.unwrap();
     let offered = client.listing("CAPA").await;
-    assert!(
-        !offered.contains("STLS") && offered.contains("USER\r\nSASL PLAIN\r\n"),
-        "{offered}"
-    );
+    assert!(!offered.contains("STLS") && offered.contains("USER\r\nSASL PLAIN\r\n"), "{offered}");
     assert_eq!(client.ask("AUTH PLAIN").await, "+ \r\n");
-    assert!(
-        client
-            .ask(&STANDARD.encode(format!("\0{ADA}\0wrong")))
-            .await
-            .starts_with("-ERR [AUTH]")
-    );
+    assert!(client.ask(&STANDARD.encode(format!("\0{ADA}\0wrong"))).await.starts_with("-ERR [AUTH]"));
     let plain = STANDARD.encode(format!("\0{ADA}\0{PASSWORD}"));
-    assert_eq!(
-        client.ask(&format!("AUTH PLAIN {plain}")).await,
-        "+OK 0 messages\r\n"
-    );
+    assert_eq!(client.ask(&format!("AUTH PLAIN {plain}")).await, "+OK 0 messages\r\n");
     let logins = sandbox.logins()[ADA];
     assert_eq!((logins.attempted, logins.accepted), (2, 1));
 }
@@ -154,8 +101,5 @@ async fn commands_may_be_pipelined() {
     let mut client = Client::logged_in(&sandbox, Service::Pop3s).await;
     client.send("RETR 1\r\nRETR 2\r\nRETR 3\r\nQUIT\r\n").await;
     let retr = "+OK 5 octets\r\n\r\nx\r\n.\r\n";
-    assert_eq!(
-        String::from_utf8(client.rest().await.0).unwrap(),
-        format!("{}+OK bye\r\n", retr.repeat(3))
-    );
+    assert_eq!(String::from_utf8(client.rest().await.0).unwrap(), format!("{}+OK bye\r\n", retr.repeat(3)));
 }

@@ -34,10 +34,7 @@ impl Answer {
     pub(crate) fn line(text: impl Into<String>) -> Self {
         let mut text = text.into();
         text.push_str("\r\n");
-        Self {
-            end: text.into(),
-            ..Self::default()
-        }
+        Self { end: text.into(), ..Self::default() }
     }
 
     /// An answer whose last line is the end, after which comes `next`.
@@ -59,11 +56,7 @@ pub(super) fn arrange(answer: Answer, plan: &Plan, tag: &str) -> Vec<Bytes> {
             parts.reverse();
         }
         segments.extend(parts.into_iter().flatten());
-        segments.push(
-            plan.completion
-                .as_ref()
-                .map_or(answer.end, |end| with_tag(end, tag)),
-        );
+        segments.push(plan.completion.as_ref().map_or(answer.end, |end| with_tag(end, tag)));
     }
     segments.push(with_tag(&plan.append, tag));
     segments

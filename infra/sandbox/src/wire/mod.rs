@@ -54,12 +54,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, origin: Origin, transcript: Arc<Transcript>) -> Self {
-        Self {
-            stream: Stream::Plain(stream),
-            buffer: BytesMut::new(),
-            origin,
-            transcript,
-        }
+        Self { stream: Stream::Plain(stream), buffer: BytesMut::new(), origin, transcript }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -132,10 +127,7 @@ impl Wire {
             }
             if data.len() > limit + END.len() {
                 // Keeps what tells "too long", and the last bytes, where the end may have begun.
-                let tail = data
-                    .get(data.len() - END.len()..)
-                    .unwrap_or_default()
-                    .to_vec();
+                let tail = data.get(data.len() - END.len()..).unwrap_or_default().to_vec();
                 data.truncate(limit + 1);
                 data.extend_from_slice(&tail);
             }
@@ -154,12 +146,7 @@ impl Wire {
     }
 
     /// Gives an answer as the plan wants it; `tag` is that of an IMAP command.
-    pub(crate) async fn answer(
-        &mut self,
-        answer: Answer,
-        plan: &Plan,
-        tag: &str,
-    ) -> io::Result<Fate> {
+    pub(crate) async fn answer(&mut self, answer: Answer, plan: &Plan, tag: &str) -> io::Result<Fate> {
         match plan.stall {
             Some(Stall::Forever) => return self.read_until_closed().await,
             Some(Stall::For(time)) => sleep(time).await,
@@ -180,9 +167,7 @@ impl Wire {
         }
         match (plan.ending, next) {
             (Some(Ending::Dropped), _) => self.drop_tcp().await.map(|()| Fate::Closed),
-            (Some(Ending::Orderly), _) | (None, Next::Close) => {
-                self.close().await.map(|()| Fate::Closed)
-            }
+            (Some(Ending::Orderly), _) | (None, Next::Close) => self.close().await.map(|()| Fate::Closed),
             (None, Next::Read | Next::Secure) => Ok(Fate::Open),
         }
     }
@@ -261,10 +246,7 @@ impl Wire {
     async fn linger(&mut self) {
         let mut scratch = [0; 4096];
         // The session is over: neither the client's last bytes nor their failure matter.
-        let _ = timeout(LINGER, async {
-            while matches!(self.stream.read(&mut scratch).await, Ok(1..)) {}
-        })
-        .await;
+        let _ = timeout(LINGER, async { while matches!(self.stream.read(&mut scratch).await, Ok(1..)) {} }).await;
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
@@ -273,14 +255,12 @@ impl Wire {
     }
 
     fn record(&self, from_client: bool, bytes: &[u8]) {
-        self.transcript
-            .record(self.origin, from_client, self.is_tls(), &[bytes]);
+        self.transcript.record(self.origin, from_client, self.is_tls(), &[bytes]);
     }
 
     fn record_answer(&self, segments: &[Bytes]) {
         let segments: Vec<&[u8]> = segments.iter().map(AsRef::as_ref).collect();
-        self.transcript
-            .record(self.origin, false, self.is_tls(), &segments);
+        self.transcript.record(self.origin, false, self.is_tls(), &segments);
     }
 
     /// What the client sent without a line end before it closed.

@@ -103,12 +103,13 @@ fn is_address_literal(literal: &str) -> bool {
 
 /// A checked mailbox, and whether it needs SMTPUTF8.
 pub(super) fn mailbox(pointer: &str, mailbox: &Mailbox) -> Result<(Address<'static>, bool), ComposeError> {
-    let name = mailbox.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    let name = mailbox.name.as_deref();
     if name.is_some_and(|name| name.chars().any(char::is_control)) {
         let detail = "remove line breaks and control characters from the name";
         return Err(ComposeError::new(format!("{pointer}/name"), "invalid_address", detail));
     }
     let spec = addr_spec(&mailbox.address)
         .map_err(|detail| ComposeError::new(format!("{pointer}/address"), "invalid_address", detail))?;
+    let name = name.map(str::trim).filter(|name| !name.is_empty());
     Ok((Address::new_address(name.map(str::to_owned), spec.address), spec.smtputf8))
 }

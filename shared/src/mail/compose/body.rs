@@ -1,6 +1,6 @@
 //! The body: which parts, nested how, encoded how (RFC 2045 §6, RFC 2046 §5, RFC 2387).
 
-use super::content_type::{by_extension, parse, plain_name, UNKNOWN};
+use super::content_type::{UNKNOWN, by_extension, parse, plain_name};
 use super::fields::is_bare_id;
 use super::{Attachment, ComposeError, Disposition, Draft, MAX_LINE};
 use mail_builder::headers::content_type::ContentType;
@@ -25,9 +25,10 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<MimePart<'static>, ComposeError>
     }
     let seed = Seed::new(draft);
     let text = draft.text.map(|text| readable("text/plain", text));
-    let html = draft.html.map(|html| readable("text/html", html)).map(|html| {
-        if pictures.is_empty() { html } else { seed.related(html, pictures) }
-    });
+    let html = draft
+        .html
+        .map(|html| readable("text/html", html))
+        .map(|html| if pictures.is_empty() { html } else { seed.related(html, pictures) });
     let main = match (text, html) {
         // RFC 2046 §5.1.4: the best rendering comes last.
         (Some(text), Some(html)) => seed.multipart("multipart/alternative", vec![text, html]),
@@ -161,7 +162,7 @@ fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeEr
 }
 
 fn file_type(pointer: &str, file: &Attachment) -> Result<ContentType<'static>, ComposeError> {
-    let given = file.content_type.trim();
+    let given = file.content_type.as_str();
     let given = if given.is_empty() { by_extension(&file.filename) } else { given };
     parse(given).ok_or_else(|| {
         let detail = "give a media type such as application/pdf; multipart types cannot be attached";

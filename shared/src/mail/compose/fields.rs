@@ -12,8 +12,23 @@ use mail_builder::headers::text::Text;
 /// Fields that have a place of their own in the request, or that only a mail server may write. `Resent-*`,
 /// `Content-*`, `DKIM-*` and `ARC-*` are refused as families.
 const RESERVED: [&str; 17] = [
-    "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "mime-version", "received",
-    "received-spf", "return-path", "delivered-to", "authentication-results", "x-priority", "importance",
+    "from",
+    "sender",
+    "reply-to",
+    "to",
+    "cc",
+    "bcc",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "received",
+    "received-spf",
+    "return-path",
+    "delivered-to",
+    "authentication-results",
+    "x-priority",
+    "importance",
 ];
 const RESERVED_FAMILIES: [&str; 4] = ["content-", "dkim-", "arc-", "resent-"];
 

@@ -15,11 +15,10 @@ mod tests;
 pub use address::{AddrSpec, addr_spec};
 pub(in crate::mail) use fields::is_bare_id;
 
-use bytes::Bytes;
 use crate::model::Address as Mailbox;
 use crate::model::send::{Disposition, Priority};
+use bytes::Bytes;
 use mail_builder::MessageBuilder;
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// A file that goes with the message.

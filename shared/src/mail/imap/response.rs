@@ -97,6 +97,13 @@ pub(super) fn announces_body(text: &[u8]) -> bool {
     item.len() > 6 && item[item.len() - 6..].eq_ignore_ascii_case(b"BODY[]") && is_fetch(text)
 }
 
+/// A parenthesised list of flags (RFC 3501 §7.2.6), as text.
+pub(super) fn flags(list: &[u8]) -> Vec<String> {
+    let list = list.trim_ascii();
+    let inside = list.strip_prefix(b"(").and_then(|list| list.strip_suffix(b")")).unwrap_or(list);
+    String::from_utf8_lossy(inside).split_ascii_whitespace().map(str::to_owned).collect()
+}
+
 /// The items of a FETCH response that we know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Items {

@@ -45,7 +45,9 @@ impl Encoding {
     /// Whether the body keeps to its encoding.
     pub(super) fn is_clean(self, body: &[u8]) -> bool {
         match self {
-            Self::Base64 => body.iter().all(|&b| sextet(b).is_some() || matches!(b, b'=' | b'\r' | b'\n' | b' ' | b'\t')),
+            Self::Base64 => {
+                body.iter().all(|&b| sextet(b).is_some() || matches!(b, b'=' | b'\r' | b'\n' | b' ' | b'\t'))
+            }
             _ => true,
         }
     }
@@ -163,6 +165,8 @@ pub(super) enum Charset {
 pub(super) fn to_utf8(bytes: &[u8], label: Option<&str>) -> (String, Charset) {
     let label = label.unwrap_or_default().trim().to_ascii_lowercase();
     let (text, charset) = match label.as_str() {
+        // The parser's tables leave out what needs no table.
+        "utf-8" | "utf8" | "unicode-1-1-utf-8" | "cp65001" | "x-utf-8" => utf8(bytes),
         // Not known to the tables; the rest of the names are IANA's and their usual misspellings.
         "unicode-1-1-utf-7" => labelled(bytes, "utf-7"),
         // RFC 2046 §4.1.2: US-ASCII is the default, and a lie where a byte is above 127.
@@ -183,6 +187,14 @@ fn labelled(bytes: &[u8], label: &str) -> (String, Charset) {
     let text = decoder(bytes);
     let broken = text.contains('\u{fffd}') && memchr::memmem::find(bytes, "\u{fffd}".as_bytes()).is_none();
     (text, if broken { Charset::Broken } else { Charset::Known })
+}
+
+/// RFC 3629 §3: what is no UTF-8 is shown as such.
+fn utf8(bytes: &[u8]) -> (String, Charset) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (text.to_owned(), Charset::Known),
+        Err(_) => (String::from_utf8_lossy(bytes).into_owned(), Charset::Broken),
+    }
 }
 
 fn guess(bytes: &[u8]) -> (String, Charset) {

@@ -10,26 +10,107 @@ const MAX_EXTENSION: usize = 20;
 
 /// Names of devices on Windows, with any extension.
 const DEVICES: [&str; 24] = [
-    "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
-    "lpt0", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+    "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt0",
+    "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
 /// Extensions whose files run code when opened, scripts in the browser and macros included.
 const DANGEROUS: [&str; 76] = [
-    "ace", "ade", "adp", "apk", "app", "appx", "appxbundle", "bat", "cab", "chm", "cmd", "com", "cpl", "dll", "dmg",
-    "docm", "dotm", "ex", "ex_", "exe", "gadget", "hta", "htm", "html", "img", "inf", "ins", "iso", "isp", "jar",
-    "jnlp", "js", "jse", "lib", "lnk", "mde", "mht", "mhtml", "msc", "msi", "msix", "msixbundle", "msp", "mst", "nsh",
-    "pif", "pkg", "potm", "ppam", "ppsm", "pptm", "ps1", "psm1", "py", "reg", "scf", "scr", "sct", "sh", "shb",
-    "shtml", "svg", "swf", "sys", "url", "vb", "vbe", "vbs", "vhd", "vhdx", "vxd", "wsc", "wsf", "xhtml", "xlam",
+    "ace",
+    "ade",
+    "adp",
+    "apk",
+    "app",
+    "appx",
+    "appxbundle",
+    "bat",
+    "cab",
+    "chm",
+    "cmd",
+    "com",
+    "cpl",
+    "dll",
+    "dmg",
+    "docm",
+    "dotm",
+    "ex",
+    "ex_",
+    "exe",
+    "gadget",
+    "hta",
+    "htm",
+    "html",
+    "img",
+    "inf",
+    "ins",
+    "iso",
+    "isp",
+    "jar",
+    "jnlp",
+    "js",
+    "jse",
+    "lib",
+    "lnk",
+    "mde",
+    "mht",
+    "mhtml",
+    "msc",
+    "msi",
+    "msix",
+    "msixbundle",
+    "msp",
+    "mst",
+    "nsh",
+    "pif",
+    "pkg",
+    "potm",
+    "ppam",
+    "ppsm",
+    "pptm",
+    "ps1",
+    "psm1",
+    "py",
+    "reg",
+    "scf",
+    "scr",
+    "sct",
+    "sh",
+    "shb",
+    "shtml",
+    "svg",
+    "swf",
+    "sys",
+    "url",
+    "vb",
+    "vbe",
+    "vbs",
+    "vhd",
+    "vhdx",
+    "vxd",
+    "wsc",
+    "wsf",
+    "xhtml",
+    "xlam",
     "xlsm",
 ];
 
 /// Media types that say the same.
 const DANGEROUS_TYPES: [&str; 15] = [
-    "application/hta", "application/java-archive", "application/javascript", "application/vnd.microsoft.portable-executable",
-    "application/x-bat", "application/x-dosexec", "application/x-executable", "application/x-ms-shortcut",
-    "application/x-msdos-program", "application/x-msdownload", "application/x-sh", "application/xhtml+xml",
-    "image/svg+xml", "text/html", "text/javascript",
+    "application/hta",
+    "application/java-archive",
+    "application/javascript",
+    "application/vnd.microsoft.portable-executable",
+    "application/x-bat",
+    "application/x-dosexec",
+    "application/x-executable",
+    "application/x-ms-shortcut",
+    "application/x-msdos-program",
+    "application/x-msdownload",
+    "application/x-sh",
+    "application/xhtml+xml",
+    "image/svg+xml",
+    "text/html",
+    "text/javascript",
 ];
 
 /// Makes a decoded name safe: composed Unicode (NFC), last piece of a path, no control characters, no direction
@@ -78,7 +159,11 @@ pub(super) fn is_safe(raw: &str, content_type: &str, start: &[u8]) -> bool {
     let lower = raw.to_lowercase();
     let mut extensions = lower.split('.').skip(1).collect::<Vec<_>>().into_iter().rev().take(2);
     let dangerous = extensions.any(|extension| DANGEROUS.contains(&extension.trim()));
-    !(hides || dangerous || DANGEROUS_TYPES.contains(&content_type) || content_type.contains("macroenabled") || runs(start))
+    !(hides
+        || dangerous
+        || DANGEROUS_TYPES.contains(&content_type)
+        || content_type.contains("macroenabled")
+        || runs(start))
 }
 
 /// Programs for Windows, and archives with a password, which no scanner can look into.

@@ -39,12 +39,13 @@ static DECODED: LazyLock<MessageParser> =
     LazyLock::new(|| MessageParser::new().header_text(HeaderName::Subject).default_header_text());
 static PART: LazyLock<MessageParser> = LazyLock::new(|| MessageParser::new().with_mime_headers());
 
-/// A header in UTF-8: lines that are not (RFC 6532 §3.1 allows nothing else) are read in the charset that the
+/// A header in UTF-8: lines that are not are read in the charset that the
 /// message names, or as windows-1252.
 fn block(header: &[u8]) -> Cow<'_, [u8]> {
     let header = header.get(..MAX_BLOCK).unwrap_or(header);
-    if std::str::from_utf8(header).is_ok() {
-        return Cow::Borrowed(header);
+    if !is_raw_8bit(header) {
+        // The parser loses a last line that has no end.
+        return if header.ends_with(b"\n") { header.into() } else { [header, b"\n"].concat().into() };
     }
     let message = PART.parse_headers(header);
     let label = message.as_ref().and_then(|m| m.content_type()).and_then(|ct| ct.attribute("charset"));
@@ -55,7 +56,13 @@ fn block(header: &[u8]) -> Cow<'_, [u8]> {
             Err(_) => result.extend_from_slice(legacy(line, label).as_bytes()),
         }
     }
-    Cow::Owned(result)
+    result.push(b'\n');
+    result.into()
+}
+
+/// RFC 6532 §3.1: a header is UTF-8 or nothing.
+fn is_raw_8bit(header: &[u8]) -> bool {
+    std::str::from_utf8(header).is_err()
 }
 
 fn legacy(line: &[u8], label: Option<&str>) -> String {
@@ -107,10 +114,12 @@ fn media_type(kind: &str, subtype: Option<&str>) -> String {
 /// Fills what the header of the message says.
 pub(super) fn fill(header: &[u8], parsed: &mut Parsed) {
     let block = block(header);
-    if matches!(block, Cow::Owned(_)) {
+    if is_raw_8bit(header) {
         parsed.defect("raw_8bit_header", "a header field has bytes that are not UTF-8");
     }
-    let Some(message) = FIELDS.parse_headers(block.as_ref()) else { return };
+    let Some(message) = FIELDS.parse_headers(block.as_ref()) else {
+        return;
+    };
     let text = |name: &HeaderName<'_>| first(&message, name).and_then(HeaderValue::as_text);
     parsed.header_count = u32::try_from(message.headers().len()).unwrap_or(u32::MAX);
     parsed.subject = tidy(text(&HeaderName::Subject).unwrap_or_default(), MAX_SUBJECT);
@@ -201,7 +210,8 @@ impl Budget {
 
 /// Without direction overrides, which make one name look like another.
 fn display_name(name: &str) -> String {
-    let plain: String = name.chars().filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')).collect();
+    let plain: String =
+        name.chars().filter(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')).collect();
     tidy(&plain, MAX_NAME)
 }
 
@@ -267,7 +277,9 @@ fn find_duplicates(message: &Message<'_>, parsed: &mut Parsed) {
 /// All fields in order, names as they were written, values unfolded and decoded.
 pub(super) fn list(header: &[u8]) -> Vec<(String, String)> {
     let block = block(header);
-    let Some(message) = DECODED.parse_headers(block.as_ref()) else { return Vec::new() };
+    let Some(message) = DECODED.parse_headers(block.as_ref()) else {
+        return Vec::new();
+    };
     let field = |header: &mail_parser::Header<'_>| {
         let range = header.offset_field as usize..header.offset_start as usize;
         let name = String::from_utf8_lossy(block.get(range).unwrap_or_default());

@@ -10,14 +10,13 @@ use std::sync::LazyLock;
 
 /// `new().with_mime_headers()` first: on `default()` a single `ignore_header` turns all MIME headers off.
 static STRUCTURE: LazyLock<MessageParser> = LazyLock::new(|| {
-    MessageParser::new()
-        .with_mime_headers()
-        .ignore_header(HeaderName::ContentTransferEncoding)
-        .default_header_ignore()
+    MessageParser::new().with_mime_headers().ignore_header(HeaderName::ContentTransferEncoding).default_header_ignore()
 });
 
-/// More boundary parameters than this, and the search for each is no longer linear: such a message is read as one part.
+/// A boundary that never comes is sought up to the end of the message. Beyond this number, or this many bytes in all
+/// (some seconds), a message is read as one part.
 const MAX_BOUNDARIES: usize = 1_000;
+const MAX_SOUGHT: usize = 8_000_000_000;
 
 /// What a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +63,14 @@ pub(super) fn layout(raw: &[u8]) -> Layout {
     }
 }
 
-/// Counts `boundary` in any case.
+/// Counts `boundary` in any case; names of parameters are never encoded (RFC 2231 §7).
 fn has_too_many_boundaries(raw: &[u8]) -> bool {
     const REST: &[u8] = b"boundar";
     let ends_word = |&at: &usize| {
         at.checked_sub(REST.len()).and_then(|start| raw.get(start..at)).is_some_and(|w| w.eq_ignore_ascii_case(REST))
     };
-    memchr::memchr2_iter(b'y', b'Y', raw).filter(ends_word).nth(MAX_BOUNDARIES).is_some()
+    let limit = MAX_BOUNDARIES.min(MAX_SOUGHT / raw.len().max(1));
+    memchr::memchr2_iter(b'y', b'Y', raw).filter(ends_word).nth(limit).is_some()
 }
 
 /// Header up to the first empty line (RFC 5322 §2.1), all the rest one text.
@@ -138,7 +138,9 @@ fn leaf(raw: &[u8], message: &Message<'_>, id: u32) -> Option<Part> {
 fn depths(message: &Message<'_>) -> Vec<u32> {
     let mut depths = vec![0_u32; message.parts.len()];
     for (parent, part) in message.parts.iter().enumerate() {
-        let PartType::Multipart(children) = &part.body else { continue };
+        let PartType::Multipart(children) = &part.body else {
+            continue;
+        };
         let depth = depths.get(parent).copied().unwrap_or_default() + 1;
         for &child in children {
             if let Some(slot) = depths.get_mut(child as usize).filter(|_| child as usize > parent) {
@@ -156,7 +158,9 @@ fn adopt_broken_multipart(layout: &mut Layout, message: &Message<'_>) {
         let content_type = message.parts.get(part.number as usize).and_then(|p| p.content_type());
         content_type.is_some_and(|ct| ct.ctype().eq_ignore_ascii_case("multipart"))
     };
-    let Some(at) = layout.files.iter().position(is_broken) else { return };
+    let Some(at) = layout.files.iter().position(is_broken) else {
+        return;
+    };
     layout.defects.push(Defect::new("missing_boundary", "a multipart has no boundary, or its boundary never comes"));
     if layout.text.is_empty() {
         let part = layout.files.remove(at);
@@ -166,8 +170,12 @@ fn adopt_broken_multipart(layout: &mut Layout, message: &Message<'_>) {
 
 /// RFC 2046 §5.1.1: the last boundary has two hyphens more. Without them the message was probably cut.
 fn find_unclosed(raw: &[u8], message: &Message<'_>, defects: &mut Vec<Defect>) {
-    let Some(root) = message.parts.first().filter(|root| matches!(root.body, PartType::Multipart(_))) else { return };
-    let Some(boundary) = root.content_type().and_then(|ct| ct.attribute("boundary")) else { return };
+    let Some(root) = message.parts.first().filter(|root| matches!(root.body, PartType::Multipart(_))) else {
+        return;
+    };
+    let Some(boundary) = root.content_type().and_then(|ct| ct.attribute("boundary")) else {
+        return;
+    };
     if memchr::memmem::rfind(raw, format!("--{boundary}--").as_bytes()).is_none() {
         defects.push(Defect::new("unclosed_multipart", "the last boundary is missing; the message may be cut off"));
     }

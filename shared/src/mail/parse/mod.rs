@@ -114,7 +114,8 @@ impl Defect {
 
 impl Parsed {
     fn defect(&mut self, code: &str, detail: impl Into<String>) {
-        if self.defects.len() < MAX_DEFECTS && !self.defects.iter().any(|d| d.code == code && code != "duplicate_field") {
+        if self.defects.len() < MAX_DEFECTS && !self.defects.iter().any(|d| d.code == code && code != "duplicate_field")
+        {
             self.defects.push(Defect::new(code, detail));
         }
     }

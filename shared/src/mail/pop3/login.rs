@@ -94,11 +94,11 @@ async fn plain<S: Stream>(session: &mut Session<S>, response: &SecretString) -> 
         return Err(Error::refused(ProbeCode::AuthUnavailable, Phase::Auth, refusal));
     }
     if matches!(reply, Reply::Continue) {
-        reply = session.answer(response).await?;
+        reply = session.respond(response).await?;
     }
     if matches!(reply, Reply::Continue) {
         // PLAIN has one message (RFC 4616 §2): `*` cancels what this is (RFC 5034 §4).
-        reply = session.answer("*").await?;
+        reply = session.respond("*").await?;
         if let Reply::Refused(refusal) = reply {
             return Err(session.refused(refusal));
         }

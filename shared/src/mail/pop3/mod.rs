@@ -21,7 +21,6 @@ use super::wire::{Deadline, Stream};
 use crate::model::Phase;
 
 /// A maildrop, opened (RFC 1939 §5, the TRANSACTION state).
-#[derive(Debug)]
 pub struct Client<S> {
     session: Session<S>,
     capabilities: Capabilities,
@@ -40,8 +39,14 @@ pub struct Stat {
 
 /// The server said `+OK` to QUIT: what was marked is deleted (RFC 1939 §6, the UPDATE state).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub struct Committed;
+
+/// Shows nothing of what went over the wire.
+impl<S> std::fmt::Debug for Client<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("pop3::Client").finish_non_exhaustive()
+    }
+}
 
 impl<S: Stream> Client<S> {
     /// Moves the deadline of everything that follows.
@@ -78,7 +83,11 @@ impl<S: Stream> Client<S> {
             Ok(()) => Ok(Some(ids)),
             Err(refusal) => {
                 // RFC 2449 §6.8: the UIDL capability says that the command is there.
-                if refusal.is_transient() || self.capabilities.has("UIDL") { Err(self.session.refused(refusal)) } else { Ok(None) }
+                if refusal.is_transient() || self.capabilities.has("UIDL") {
+                    Err(self.session.refused(refusal))
+                } else {
+                    Ok(None)
+                }
             }
         }
     }

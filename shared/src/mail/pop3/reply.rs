@@ -19,7 +19,6 @@ pub(super) enum Reply {
 }
 
 /// The dialogue. It knows when it is out of step, and says nothing more then.
-#[derive(Debug)]
 pub(super) struct Session<S> {
     pub(super) wire: Wire<S>,
     secrets: Vec<SecretString>,
@@ -34,17 +33,27 @@ impl<S: Stream> Session<S> {
         Self { wire, secrets, owed: 0, torn: false }
     }
 
-    /// Sends one command and reads its status line.
-    pub(super) async fn exchange(&mut self, command: &str) -> Result<Reply, Error> {
+    /// Sends one command, whose answer is to be read by [`Session::begin`], [`Session::status`] and [`Session::end`].
+    pub(super) async fn ask(&mut self, command: &str) -> Result<(), Error> {
         if self.owed > 0 {
             return Err(self.out_of_step());
         }
-        self.answer(command).await
+        self.send(&format!("{command}\r\n"), 1).await
     }
 
-    /// Sends a line and reads what comes back: after [`Reply::Continue`] it is not a command (RFC 5034 §4).
-    pub(super) async fn answer(&mut self, line: &str) -> Result<Reply, Error> {
+    /// Sends one command and reads its status line.
+    pub(super) async fn exchange(&mut self, command: &str) -> Result<Reply, Error> {
+        self.ask(command).await?;
+        self.reply().await
+    }
+
+    /// Sends what the server waits for after [`Reply::Continue`] (RFC 5034 §4), and reads the next status line.
+    pub(super) async fn respond(&mut self, line: &str) -> Result<Reply, Error> {
         self.send(&format!("{line}\r\n"), 1).await?;
+        self.reply().await
+    }
+
+    async fn reply(&mut self) -> Result<Reply, Error> {
         self.begin()?;
         let reply = self.status().await?;
         self.end();
@@ -86,7 +95,7 @@ impl<S: Stream> Session<S> {
         Err(self.wire.error(ProbeCode::ProtocolError, format!("a list of over {most} lines")))
     }
 
-    /// Writes commands that will bring `replies` answers, to be read by [`Session::begin`] and [`Session::status`].
+    /// Writes commands that will bring as many replies.
     pub(super) async fn send(&mut self, commands: &str, replies: usize) -> Result<(), Error> {
         self.begin()?;
         self.wire.send(commands.as_bytes()).await?;

@@ -2,10 +2,11 @@
 
 use super::Client;
 use super::login::Capabilities;
-use super::reply::Reply;
+use super::reply::{Reply, Session};
 use crate::mail::error::{Error, Refusal};
 use crate::mail::limits::POP3_PIPELINE;
 use crate::mail::wire::Stream;
+use crate::model::Phase;
 
 /// Why one message of a [`Retrieval`] did not come, while the others do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,6 @@ pub enum Missing {
 }
 
 /// Messages on their way, in the order asked for.
-#[derive(Debug)]
 pub struct Retrieval<'a, S> {
     client: &'a mut Client<S>,
     numbers: &'a [u32],
@@ -45,14 +45,7 @@ impl<'a, S: Stream> Retrieval<'a, S> {
     pub async fn next_into(&mut self, sink: impl FnMut(&[u8])) -> Result<Option<(u32, Result<u64, Missing>)>, Error> {
         let Some(&number) = self.numbers.get(self.answered) else { return Ok(None) };
         self.ask().await?;
-        let session = &mut self.client.session;
-        session.begin()?;
-        let size = match session.status().await? {
-            Reply::Ok(_) => self.message(sink).await?,
-            Reply::Refused(refusal) => Err(Missing::Refused(refusal)),
-            Reply::Continue => return Err(session.garbled(b"+")),
-        };
-        self.client.session.end();
+        let size = message(&mut self.client.session, self.max_bytes, sink).await?;
         self.answered += 1;
         Ok(Some((number, size)))
     }
@@ -68,33 +61,64 @@ impl<'a, S: Stream> Retrieval<'a, S> {
             return Ok(());
         }
         let until = self.numbers.len().min(self.answered + depth);
-        let commands: String = self.numbers[self.asked..until].iter().map(|number| format!("RETR {number}\r\n")).collect();
+        let commands: String =
+            self.numbers[self.asked..until].iter().map(|number| format!("RETR {number}\r\n")).collect();
         self.client.session.send(&commands, until - self.asked).await?;
         self.asked = until;
         Ok(())
     }
+}
 
-    /// Reads one message to its terminator. Beyond the limit it is read on, because the next answer stands behind
-    /// it, but nothing is kept.
-    async fn message(&mut self, mut sink: impl FnMut(&[u8])) -> Result<Result<u64, Missing>, Error> {
-        let (mut unstuff, mut size) = (Unstuff::default(), 0_u64);
-        loop {
-            let mut chunk = self.client.session.wire.some().await?;
-            let end = unstuff.feed(&chunk, |piece| {
-                size += piece.len() as u64;
-                if size <= self.max_bytes {
-                    sink(piece);
-                }
-            });
-            if let Some(end) = end {
-                self.client.session.wire.unread(chunk.split_off(end));
-                return Ok(if size <= self.max_bytes { Ok(size) } else { Err(Missing::TooLarge) });
+/// Reads the answer to RETR or TOP.
+async fn message<S: Stream>(
+    session: &mut Session<S>,
+    max_bytes: u64,
+    sink: impl FnMut(&[u8]),
+) -> Result<Result<u64, Missing>, Error> {
+    session.begin()?;
+    let size = match session.status().await? {
+        Reply::Ok(_) => content(session, max_bytes, sink).await?,
+        Reply::Refused(refusal) => Err(Missing::Refused(refusal)),
+        Reply::Continue => return Err(session.garbled(b"+")),
+    };
+    session.end();
+    Ok(size)
+}
+
+/// Reads one message to its terminator. Beyond the limit it is read on, because the next answer stands behind it,
+/// but nothing is kept.
+async fn content<S: Stream>(
+    session: &mut Session<S>,
+    max_bytes: u64,
+    mut sink: impl FnMut(&[u8]),
+) -> Result<Result<u64, Missing>, Error> {
+    let (mut unstuff, mut size) = (Unstuff::default(), 0_u64);
+    loop {
+        let mut chunk = session.wire.some().await?;
+        let end = unstuff.feed(&chunk, |piece| {
+            size += piece.len() as u64;
+            if size <= max_bytes {
+                sink(piece);
             }
+        });
+        if let Some(end) = end {
+            session.wire.unread(chunk.split_off(end));
+            return Ok(if size <= max_bytes { Ok(size) } else { Err(Missing::TooLarge) });
         }
     }
 }
 
 impl<S: Stream> Client<S> {
+    /// The header of a message, with the empty line behind it (RFC 1939 §7, TOP, which is optional): for messages
+    /// that are too large to be fetched. Memory: `max_bytes`.
+    pub async fn head(&mut self, number: u32, max_bytes: u64) -> Result<Result<Vec<u8>, Missing>, Error> {
+        self.session.wire.phase = Phase::List;
+        self.session.ask(&format!("TOP {number} 0")).await?;
+        let mut head = Vec::new();
+        let size = message(&mut self.session, max_bytes, |piece| head.extend_from_slice(piece)).await?;
+        Ok(size.map(|_| head))
+    }
+
     /// Asks for the capabilities once more when they did not name PIPELINING before login: some servers tell all of
     /// them only now (RFC 2449 §5), and one round trip is little beside one for each message.
     async fn learn_pipelining(&mut self) -> Result<(), Error> {

@@ -52,7 +52,11 @@ async fn a_response_that_makes_the_line_too_long_waits_for_the_servers_plus() {
         let turns = if at_once {
             vec![capa, (format!("AUTH PLAIN {response}\r\n"), "+OK\r\n".to_owned())]
         } else {
-            vec![capa, ("AUTH PLAIN\r\n".to_owned(), "+\r\n".to_owned()), (format!("{response}\r\n"), "+OK\r\n".to_owned())]
+            vec![
+                capa,
+                ("AUTH PLAIN\r\n".to_owned(), "+\r\n".to_owned()),
+                (format!("{response}\r\n"), "+OK\r\n".to_owned()),
+            ]
         };
         let (wire, peer) = scripted(turns);
         drop(login(wire, GREETING, &credential).await.unwrap());
@@ -83,9 +87,13 @@ async fn only_a_no_to_the_credentials_counts_as_one() {
 
 #[tokio::test]
 async fn a_server_that_echoes_the_password_does_not_get_it_into_our_words() {
-    let error = refused_login(&[(CAPA, "-ERR\r\n"), ("USER bob\r\n", "+OK\r\n"), ("PASS secret\r\n", "-ERR PASS secret?\r\n")]).await;
+    let error =
+        refused_login(&[(CAPA, "-ERR\r\n"), ("USER bob\r\n", "+OK\r\n"), ("PASS secret\r\n", "-ERR PASS secret?\r\n")])
+            .await;
     assert_eq!((error.detail.as_str(), error.refusal.unwrap().text.as_str()), ("PASS ***?", "PASS ***?"));
-    let error = refused_login(&[(CAPA, "-ERR\r\n"), ("USER bob\r\n", "+OK\r\n"), ("PASS secret\r\n", "secret is wrong\r\n")]).await;
+    let error =
+        refused_login(&[(CAPA, "-ERR\r\n"), ("USER bob\r\n", "+OK\r\n"), ("PASS secret\r\n", "secret is wrong\r\n")])
+            .await;
     assert_eq!((error.code, error.detail.as_str()), (ProbeCode::ProtocolError, "not a POP3 answer: *** is wrong"));
 }
 
@@ -93,7 +101,8 @@ async fn a_server_that_echoes_the_password_does_not_get_it_into_our_words() {
 async fn nothing_is_sent_that_should_not_be() {
     let nobody: [(&str, &str); 1] = [(CAPA, "+OK\r\n.\r\n")];
     let no_user: [(&str, &str); 1] = [(CAPA, "+OK\r\nSTLS\r\nUIDL\r\n.\r\n")];
-    let cases = [(nobody, Credential::None), (no_user, bob("secret")), (nobody, bob("a\r\nDELE 1")), (nobody, bob("a\0b"))];
+    let cases =
+        [(nobody, Credential::None), (no_user, bob("secret")), (nobody, bob("a\r\nDELE 1")), (nobody, bob("a\0b"))];
     for (script, credential) in cases {
         let (wire, peer) = scripted(script);
         let error = login(wire, GREETING, &credential).await.unwrap_err();
@@ -104,10 +113,15 @@ async fn nothing_is_sent_that_should_not_be() {
 
 #[tokio::test]
 async fn a_greeting_that_refuses_or_is_none_ends_it() {
-    for (greeting, refusal) in [("-ERR [SYS/TEMP] later", true), ("-ERR go away", true), ("220 smtp", false), ("+OKAY", false)] {
+    for (greeting, refusal) in
+        [("-ERR [SYS/TEMP] later", true), ("-ERR go away", true), ("220 smtp", false), ("+OKAY", false)]
+    {
         let (wire, peer) = scripted([("", "")]);
         let error = login(wire, greeting.as_bytes(), &bob("secret")).await.unwrap_err();
-        assert_eq!((error.code, error.phase, error.refusal.is_some()), (ProbeCode::GreetingFailed, Phase::Greeting, refusal));
+        assert_eq!(
+            (error.code, error.phase, error.refusal.is_some()),
+            (ProbeCode::GreetingFailed, Phase::Greeting, refusal)
+        );
         assert!(error.is_transient());
         peer.done().await;
     }
@@ -190,9 +204,16 @@ async fn one_by_one_without_pipelining_and_a_refused_message_does_not_stop_the_r
 #[tokio::test]
 async fn pipelines_fill_up_at_half_and_survive_refusals_in_the_middle() {
     let numbers: Vec<u32> = (1..=100).collect();
-    let commands = |range: std::ops::RangeInclusive<u32>| range.map(|number| format!("RETR {number}\r\n")).collect::<String>();
+    let commands =
+        |range: std::ops::RangeInclusive<u32>| range.map(|number| format!("RETR {number}\r\n")).collect::<String>();
     let answers = |range: std::ops::RangeInclusive<u32>| {
-        range.map(|number| if number % 10 == 0 { "-ERR gone\r\n".to_owned() } else { format!("+OK\r\n{number}\r\n.\r\n") }).collect::<String>()
+        range
+            .map(
+                |number| {
+                    if number % 10 == 0 { "-ERR gone\r\n".to_owned() } else { format!("+OK\r\n{number}\r\n.\r\n") }
+                },
+            )
+            .collect::<String>()
     };
     assert_eq!(POP3_PIPELINE, 64);
     let turns = [
@@ -250,10 +271,26 @@ async fn a_connection_cut_at_any_byte_brings_no_message_and_no_commit() {
 }
 
 #[tokio::test]
+async fn heads_come_whole_or_not() {
+    let answers = ["+OK\r\nA: b\r\n..\r\n\r\n.\r\n", "+OK\r\nA: 789012\r\n.\r\n", "-ERR what?\r\n", "+OK\r\nA: b\r\n"];
+    let turns: Vec<_> = ["TOP 1 0\r\n", "TOP 2 0\r\n", "TOP 3 0\r\n", "TOP 4 0\r\n"].into_iter().zip(answers).collect();
+    let (mut client, peer) = opened("USER\r\n", &turns).await;
+    assert_eq!(client.head(1, 11).await.unwrap(), Ok(b"A: b\r\n.\r\n\r\n".to_vec()));
+    assert_eq!(client.head(2, 10).await.unwrap(), Err(Missing::TooLarge));
+    assert!(matches!(client.head(3, 10).await.unwrap(), Err(Missing::Refused(_))));
+    assert!(client.head(4, 10).await.is_err());
+    drop(client);
+    peer.done().await;
+}
+
+#[tokio::test]
 async fn marks_count_only_with_ok_to_quit() {
     for (answer, committed) in [("+OK\r\n", true), ("", false), ("-ERR some not removed\r\n", false), ("+O", false)] {
-        let (mut client, peer) =
-            opened("USER\r\n", &[("DELE 1\r\n", "+OK\r\n"), ("RSET\r\n", "+OK\r\n"), ("DELE 2\r\n", "+OK\r\n"), ("QUIT\r\n", answer)]).await;
+        let (mut client, peer) = opened(
+            "USER\r\n",
+            &[("DELE 1\r\n", "+OK\r\n"), ("RSET\r\n", "+OK\r\n"), ("DELE 2\r\n", "+OK\r\n"), ("QUIT\r\n", answer)],
+        )
+        .await;
         client.delete(1).await.unwrap();
         client.reset().await.unwrap();
         client.delete(2).await.unwrap();
@@ -264,7 +301,8 @@ async fn marks_count_only_with_ok_to_quit() {
 
 #[tokio::test]
 async fn a_refused_dele_is_told_and_the_session_goes_on() {
-    let (mut client, peer) = opened("USER\r\n", &[("DELE 9\r\n", "-ERR [SYS/PERM] no\r\n"), ("NOOP\r\n", "+OK\r\n")]).await;
+    let (mut client, peer) =
+        opened("USER\r\n", &[("DELE 9\r\n", "-ERR [SYS/PERM] no\r\n"), ("NOOP\r\n", "+OK\r\n")]).await;
     let error = client.delete(9).await.unwrap_err();
     assert_eq!((error.code, error.detail.as_str()), (ProbeCode::ProtocolError, "SYS/PERM no"));
     client.noop().await.unwrap();

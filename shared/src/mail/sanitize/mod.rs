@@ -1,7 +1,7 @@
 //! Makes the HTML of strangers safe to show: no script, no form, nothing loaded from anywhere (RFC 2557 §11 asks
 //! readers to be wary), pictures of the message itself by their content id (RFC 2392).
 //!
-//! Two steps. [`normalise`] rewrites any tag soup as small, well-nested HTML in linear time, because the HTML parser
+//! Two steps. `normalise` rewrites any tag soup as small, well-nested HTML in linear time, because the HTML parser
 //! behind the allow list is quadratic in attributes, in depth and in unclosed `<b>` (30 KB of them grow to 9 MB).
 //! Then `ammonia`, which alone decides what is safe.
 
@@ -15,6 +15,7 @@ use normalise::normalise;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use url::Url;
 
 /// Largest HTML that is cleaned; newsletters have up to half of it.
 const MAX_HTML: usize = 1024 * 1024;
@@ -24,12 +25,47 @@ const SCHEMES: [&str; 5] = ["http", "https", "mailto", "tel", "cid"];
 
 /// Properties that neither load anything nor leave their place on the page.
 const PROPERTIES: [&str; 41] = [
-    "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius",
-    "border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "font",
-    "font-family", "font-size", "font-style", "font-weight", "height", "letter-spacing", "line-height", "margin",
-    "margin-bottom", "margin-left", "margin-right", "margin-top", "max-width", "min-width", "padding",
-    "padding-bottom", "padding-left", "padding-right", "padding-top", "text-align", "text-decoration", "text-indent",
-    "text-transform", "vertical-align", "white-space", "width",
+    "background-color",
+    "border",
+    "border-bottom",
+    "border-collapse",
+    "border-color",
+    "border-left",
+    "border-radius",
+    "border-right",
+    "border-spacing",
+    "border-style",
+    "border-top",
+    "border-width",
+    "color",
+    "direction",
+    "font",
+    "font-family",
+    "font-size",
+    "font-style",
+    "font-weight",
+    "height",
+    "letter-spacing",
+    "line-height",
+    "margin",
+    "margin-bottom",
+    "margin-left",
+    "margin-right",
+    "margin-top",
+    "max-width",
+    "min-width",
+    "padding",
+    "padding-bottom",
+    "padding-left",
+    "padding-right",
+    "padding-top",
+    "text-align",
+    "text-decoration",
+    "text-indent",
+    "text-transform",
+    "vertical-align",
+    "white-space",
+    "width",
 ];
 
 /// Whether [`html`] shows this source as plain text, because it is larger than 1 MB.
@@ -57,7 +93,7 @@ pub fn html(source: &str, cid: impl Fn(&str) -> Option<String>) -> String {
         .add_generic_attributes(["style"])
         .filter_style_properties(PROPERTIES.into())
         .url_schemes(SCHEMES.into())
-        .url_relative(UrlRelative::Deny)
+        .url_relative(UrlRelative::PassThrough) // for our own; `filter` drops those of the message
         .link_rel(Some("noopener noreferrer nofollow"))
         .set_tag_attribute_value("a", "target", "_blank")
         .attribute_filter(move |_, attribute, value| filter(attribute, value, &pictures));
@@ -74,7 +110,9 @@ fn content_id(url: &str) -> Option<String> {
 /// The last word on an attribute: nothing that a browser would fetch by itself stays.
 fn filter<'v>(attribute: &str, value: &'v str, pictures: &HashMap<String, String>) -> Option<Cow<'v, str>> {
     match (attribute, content_id(value)) {
-        ("src" | "href", Some(id)) => pictures.get(&id).cloned().map(Cow::Owned),
+        ("src", Some(id)) => pictures.get(&id).cloned().map(Cow::Owned),
+        // Without a base, only a whole URL means something (RFC 3986 §5.1); `//host` is a relative one.
+        ("href", _) => Url::parse(value).is_ok().then_some(Cow::Borrowed(value)),
         ("src" | "srcset" | "background" | "poster" | "cite", _) => None,
         ("style", _) => is_plain_style(value).then_some(Cow::Borrowed(value)),
         _ => Some(Cow::Borrowed(value)),

@@ -9,6 +9,11 @@ const MAX_DEPTH: usize = 250;
 /// Attributes of one tag.
 const MAX_ATTRIBUTES: usize = 50;
 
+/// Longest value of an attribute; links of trackers have up to 4 KB.
+const MAX_VALUE: usize = 8 * 1024;
+/// Longest text in one piece: the serialiser behind looks through the rest of a text at each `&`.
+const MAX_TEXT: usize = 4 * 1024;
+
 /// Elements without content.
 const VOID: [&str; 17] = [
     "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img", "input", "keygen", "link",
@@ -16,8 +21,24 @@ const VOID: [&str; 17] = [
 ];
 /// Elements that go with all they hold.
 const DROPPED: [&str; 18] = [
-    "applet", "audio", "iframe", "math", "noembed", "noframes", "noscript", "object", "plaintext", "script", "select",
-    "style", "svg", "template", "textarea", "title", "video", "xmp",
+    "applet",
+    "audio",
+    "iframe",
+    "math",
+    "noembed",
+    "noframes",
+    "noscript",
+    "object",
+    "plaintext",
+    "script",
+    "select",
+    "style",
+    "svg",
+    "template",
+    "textarea",
+    "title",
+    "video",
+    "xmp",
 ];
 /// Elements that make up a table; an end tag of another kind does not reach beyond its cell.
 const TABLE: [&str; 8] = ["table", "tbody", "thead", "tfoot", "tr", "td", "th", "caption"];
@@ -28,10 +49,10 @@ pub(super) fn normalise(source: &str) -> String {
     let mut rest = source;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
         let (text, markup) = rest.split_at(at);
-        writer.out.push_str(text);
+        writer.text(text);
         rest = writer.markup(markup);
     }
-    writer.out.push_str(rest);
+    writer.text(rest);
     writer.close_to(0);
     writer.out
 }
@@ -43,6 +64,19 @@ struct Writer {
 }
 
 impl Writer {
+    /// Cuts long text into pieces by comments, which are gone in the end, and never within a character reference.
+    fn text(&mut self, text: &str) {
+        let mut begun = 0;
+        for at in memchr::memchr_iter(b'&', text.as_bytes()) {
+            if at - begun > MAX_TEXT {
+                self.out.push_str(text.get(begun..at).unwrap_or_default());
+                self.out.push_str("<!---->");
+                begun = at;
+            }
+        }
+        self.out.push_str(text.get(begun..).unwrap_or_default());
+    }
+
     /// Takes what begins with `<` and gives what is behind it.
     fn markup<'s>(&mut self, markup: &'s str) -> &'s str {
         let inner = markup.get(1..).unwrap_or_default();
@@ -77,9 +111,10 @@ impl Writer {
         self.out.push('<');
         self.out.push_str(name);
         for (index, (attribute, value)) in tag.attributes.iter().enumerate() {
-            let repeated = tag.attributes.iter().take(index).any(|(earlier, _)| earlier.eq_ignore_ascii_case(attribute));
+            let repeated =
+                tag.attributes.iter().take(index).any(|(earlier, _)| earlier.eq_ignore_ascii_case(attribute));
             let plain = attribute.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-            if plain && !repeated {
+            if plain && !repeated && value.len() <= MAX_VALUE {
                 let value = value.replace('"', "&quot;").replace('<', "&lt;");
                 self.out.push_str(&format!(" {attribute}=\"{value}\""));
             }
@@ -94,7 +129,8 @@ impl Writer {
     /// Ends an element and what is still open in it; an end tag without a start is dropped.
     fn end(&mut self, name: &str) {
         let in_table = TABLE.contains(&name);
-        let is_border = |open: &str| !in_table && TABLE.contains(&open) || in_table && name != "table" && open == "table";
+        let is_border =
+            |open: &str| !in_table && TABLE.contains(&open) || in_table && name != "table" && open == "table";
         for (index, open) in self.open.iter().enumerate().rev() {
             if open == name {
                 return self.close_to(index);
@@ -113,8 +149,8 @@ impl Writer {
             "td" | "th" => (&["td", "th"], &["tr", "table"]),
             "tr" => (&["tr"], &["table"]),
             "tbody" | "thead" | "tfoot" => (&["tbody", "thead", "tfoot"], &["table"]),
-            "p" | "div" | "table" | "ul" | "ol" | "dl" | "pre" | "blockquote" | "hr" | "center" | "h1" | "h2" | "h3"
-            | "h4" | "h5" | "h6" => (&["p"], &["td", "th", "table", "div", "li", "blockquote", "center"]),
+            "p" | "div" | "table" | "ul" | "ol" | "dl" | "pre" | "blockquote" | "hr" | "center" | "h1" | "h2"
+            | "h3" | "h4" | "h5" | "h6" => (&["p"], &["td", "th", "table", "div", "li", "blockquote", "center"]),
             _ => return,
         };
         for (index, open) in self.open.iter().enumerate().rev() {
@@ -186,7 +222,9 @@ fn attribute(text: &str) -> (&str, &str, &str) {
     let end = text.get(skip..).unwrap_or_default();
     let length = skip + split_where(end, |c| is_space(c) || matches!(c, '/' | '>' | '=')).0.len();
     let (name, behind) = text.split_at(length);
-    let Some(value) = behind.trim_start_matches(is_space).strip_prefix('=') else { return (name, "", behind) };
+    let Some(value) = behind.trim_start_matches(is_space).strip_prefix('=') else {
+        return (name, "", behind);
+    };
     let value = value.trim_start_matches(is_space);
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => {

@@ -79,3 +79,66 @@ fn stuff(mut text: &[u8], mut line_begins: bool, out: &mut Vec<u8>) {
         line_begins = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_clean_lines_are_content() {
+        for bad in [
+            "a\rb\r\n",
+            "a\nb\r\n",
+            "\n",
+            "a\r",
+            "\r",
+            "a\0b\r\n",
+            "x\r\n.\n\r\n",
+            "x\n.\r\n",
+            "x\r.\r\n",
+            "x\r\r\n",
+            "\r\n\0.\r\n",
+        ] {
+            let error = Content::check(bad.as_bytes()).unwrap_err();
+            assert!(error.code == ProbeCode::MessageRejected && !error.is_transient(), "{bad:?}");
+        }
+        for good in ["", "\r\n", "a", "a\r\n", "a\r\n.\r\n", "\r\n\r\n"] {
+            assert!(Content::check(good.as_bytes()).is_ok(), "{good:?}");
+        }
+        assert!(Content::check("ä\r\n".as_bytes()).unwrap().eight_bit() && !Content::check(b"a").unwrap().eight_bit());
+        assert_eq!(["", "a", "a\r\n"].map(|text| Content::check(text.as_bytes()).unwrap().size()), [0, 3, 3]);
+    }
+
+    /// What a server does to get the message back (RFC 5321 §4.5.2).
+    fn unstuffed(wire: &[u8]) -> Vec<u8> {
+        let body = wire.strip_suffix(b".\r\n").unwrap();
+        body.split_inclusive(|&byte| byte == b'\n')
+            .flat_map(|line| line.strip_prefix(b".").unwrap_or(line).to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn dots_are_stuffed_wherever_the_pieces_are_cut() {
+        let edge = CHUNK_BYTES;
+        let cases =
+            [".", "..", ".\r\n", "a\r\n.\r\n.b\r\n..\r\n", "", "\r\n", "a\r\n\r\n.", "no end"].map(str::to_owned);
+        // A line break and a dot around the edge of a piece, at every offset.
+        let around = (edge - 4..edge + 4).map(|at| format!("{}\r\n.\r\n..x\r\ny", "z".repeat(at)));
+        for message in cases.into_iter().chain(around) {
+            let pieces: Vec<_> = Content::check(message.as_bytes()).unwrap().pieces().collect();
+            assert_eq!(pieces.len(), message.len().div_ceil(edge).max(1));
+            let wire = pieces.concat();
+            let whole = if message.is_empty() || message.ends_with("\r\n") {
+                message.clone()
+            } else {
+                format!("{message}\r\n")
+            };
+            assert_eq!(unstuffed(&wire), whole.as_bytes());
+            assert_eq!(
+                memchr::memmem::find_iter(&[b"\r\n", &wire[..]].concat(), b"\r\n.\r\n").count(),
+                1,
+                "one end: {message:.20?}"
+            );
+        }
+    }
+}

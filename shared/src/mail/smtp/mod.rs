@@ -21,6 +21,7 @@ mod tests;
 mod transaction;
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lettre::transport::smtp::commands::{Ehlo, Noop, Quit, Rset};
@@ -85,7 +86,8 @@ impl<S: Stream> Client<S> {
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
         let secrets = auth::secrets(credential);
-        let mut client = Self { wire, capabilities: Capabilities::default(), timeouts, signed_in: None, secrets, broken: false };
+        let mut client =
+            Self { wire, capabilities: Capabilities::default(), timeouts, signed_in: None, secrets, broken: false };
         client.wire.set_patience(timeouts.reply);
         client.capabilities = client.hello(hello).await?;
         client.sign_in(credential).await?;
@@ -170,8 +172,7 @@ impl<S: Stream> Client<S> {
         self.reply().await
     }
 
-    /// Sends commands, unless the dialogue is out of step: a reply that arrived before its command would be taken
-    /// for the answer to it, and shift all that follow.
+    /// Sends commands, unless the dialogue is out of step.
     async fn send(&mut self, commands: &[u8]) -> Result<(), Error> {
         if self.broken {
             return Err(self.wire.error(ProbeCode::ProtocolError, "this connection cannot be used any more"));
@@ -183,11 +184,13 @@ impl<S: Stream> Client<S> {
         Ok(())
     }
 
+    /// A reply that arrived before its command would be taken for the answer to it, and shift all that follow.
     async fn in_step(&mut self) -> Result<(), Error> {
-        if self.wire.arrived().is_empty() {
+        self.broken = true;
+        if self.wire.arrived()?.is_empty() {
+            self.broken = false;
             return Ok(());
         }
-        self.broken = true;
         let surplus = reply::read(&mut self.wire).await?;
         // RFC 5321 §3.8: a server that must close says 421 at any time. Anything else was not asked for.
         if surplus.code == 421 {
@@ -219,9 +222,11 @@ impl<S: Stream> Client<S> {
 
 /// Our name in EHLO: a domain name, in its ASCII form (RFC 6531 §3.2), or an address literal (RFC 5321 §4.1.3).
 fn client_id(name: &str) -> Option<ClientId> {
-    match url::Host::parse(name).ok()? {
-        url::Host::Domain(name) => Some(ClientId::Domain(name)),
-        url::Host::Ipv4(address) => Some(ClientId::Ipv4(address)),
-        url::Host::Ipv6(address) => Some(ClientId::Ipv6(address)),
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    match (bare.parse(), url::Host::parse(bare)) {
+        (Ok(IpAddr::V4(address)), _) => Some(ClientId::Ipv4(address)),
+        (Ok(IpAddr::V6(address)), _) => Some(ClientId::Ipv6(address)),
+        (Err(_), Ok(url::Host::Domain(name))) => Some(ClientId::Domain(name)),
+        (Err(_), _) => None,
     }
 }

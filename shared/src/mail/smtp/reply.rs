@@ -113,3 +113,53 @@ fn enhanced(line: &[u8], class: u16) -> Option<String> {
     (numbers.len() == 3 && right_class && numbers.iter().all(numeric))
         .then(|| String::from_utf8_lossy(word).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::mail::wire::Deadline;
+    use crate::model::Phase;
+
+    async fn parsed(bytes: &[u8]) -> Result<Reply, ProbeCode> {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 18);
+        theirs.write_all(bytes).await.unwrap();
+        drop(theirs);
+        let mut wire = Wire::new(ours, Phase::Data, Deadline::after(Duration::from_secs(5)), Duration::from_secs(5));
+        read(&mut wire).await.map(|raw| raw.cleaned(&[])).map_err(|error| error.code)
+    }
+
+    #[tokio::test]
+    async fn words_lose_their_codes_and_everything_that_does_not_print() {
+        for (bytes, code, enhanced, text) in [
+            (&b"250 2.1.5 ok\r\n"[..], 250, Some("2.1.5"), "ok"),
+            (b"550-5.1.1 one\r\n550-5.1.1 two\r\n550 5.1.1 three\r\n", 550, Some("5.1.1"), "one two three"),
+            (b"250\r\n", 250, None, ""),
+            (b"250 \r\n", 250, None, ""),
+            (b"250-\r\n250\r\n", 250, None, ""),
+            (b"250 2.0.0\r\n", 250, Some("2.0.0"), ""),
+            (b"450 5.1.1 of another class\r\n", 450, None, "5.1.1 of another class"),
+            (b"550 5.1 short\r\n", 550, None, "5.1 short"),
+            (b"550 5.1234.1 long\r\n", 550, None, "5.1234.1 long"),
+            (b"550 f\xfcr\x1b[31m\tSie\n", 550, None, "f?r?[31m?Sie"),
+            (b"250-first\r\n251 last\r\n", 251, None, "first last"),
+        ] {
+            let expected = Reply { code, enhanced: enhanced.map(str::to_owned), text: text.to_owned() };
+            assert_eq!(parsed(bytes).await, Ok(expected), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_cap_holds_at_n_and_n_plus_one() {
+        let reply = |size: usize| {
+            let lines = "250-xxxx\r\n".repeat(size / 10 - 2);
+            format!("{lines}250 {}\r\n", "x".repeat(size - lines.len() - 6)).into_bytes()
+        };
+        assert_eq!((reply(REPLY_BYTES).len(), reply(REPLY_BYTES + 1).len()), (REPLY_BYTES, REPLY_BYTES + 1));
+        assert_eq!(parsed(&reply(REPLY_BYTES)).await.map(|reply| reply.code), Ok(250));
+        assert_eq!(parsed(&reply(REPLY_BYTES + 1)).await, Err(ProbeCode::ProtocolError));
+    }
+}

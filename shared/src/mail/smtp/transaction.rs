@@ -207,12 +207,15 @@ impl<S: Stream> Ready<'_, S> {
 }
 
 impl<S: Stream> Client<S> {
-    /// A reply before the final dot: a refusal counts (the server saw enough), anything else is out of step.
+    /// A reply before the final dot: a refusal counts (the server saw enough), anything else is out of step. And a
+    /// server that has closed cannot take the message any more.
     async fn early_reply(&mut self) -> Option<Outcome> {
-        if self.wire.arrived().is_empty() {
-            return None;
-        }
-        Some(match reply::read(&mut self.wire).await {
+        let answer = match self.wire.arrived() {
+            Ok([]) => return None,
+            Ok(_) => reply::read(&mut self.wire).await,
+            Err(closed) => Err(closed),
+        };
+        Some(match answer {
             Ok(answer) if answer.class() >= 4 => Outcome::Refused(self.refusal(&answer)),
             Ok(answer) => Outcome::NotHandedOver(self.refused(ProbeCode::ProtocolError, &answer)),
             Err(error) => Outcome::NotHandedOver(error),

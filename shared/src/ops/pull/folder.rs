@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::keep::{Arrival, Content, Keeper, internal_date};
 use super::{PullError, Run, TRIES, WINDOW};
-use crate::mail::imap::{Client, Fetched, Listed, Status};
+use crate::mail::imap::{Client, Fetched, Listed, Missing, Status};
 use crate::mail::limits::FETCH_PART_BYTES;
 use crate::mail::{self, BoxedStream};
 use crate::model::MessageId;
@@ -31,7 +31,11 @@ struct Folder<'a> {
 }
 
 /// Pulls one folder.
-pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>, name: &str) -> Result<PulledFolder, PullError> {
+pub(super) async fn pull(
+    run: &mut Run<'_>,
+    client: &mut Client<BoxedStream>,
+    name: &str,
+) -> Result<PulledFolder, PullError> {
     let source = SourceId::of(run.receive, name);
     let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
     let status = client.status(name).await?;
@@ -117,7 +121,8 @@ impl Folder<'_> {
 
     /// Notes the window in the ledger; returns how often exactly this one message was under way when a run died.
     fn note(&mut self, first: u32, last: u32) -> u32 {
-        let again = self.suspect.as_ref().filter(|window| window.first == first && window.last == last && first == last);
+        let again =
+            self.suspect.as_ref().filter(|window| window.first == first && window.last == last && first == last);
         let tries = again.map_or(0, |window| window.tries);
         self.ledger.window = Some(Window { first, last, tries: tries + 1 });
         tries
@@ -133,13 +138,21 @@ impl Folder<'_> {
     /// The ledger's position while the run goes on: the counters are not those of a completed run, so that no later
     /// look takes the folder for quiet.
     fn position(&mut self, safe: u32) {
-        self.ledger.position = Position::Imap { uidvalidity: self.uidvalidity, uidnext: 0, messages: 0, last: self.last, safe };
+        self.ledger.position =
+            Position::Imap { uidvalidity: self.uidvalidity, uidnext: 0, messages: 0, last: self.last, safe };
     }
 
-    async fn window(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, listed: &[Listed], unread: bool) -> Result<(), PullError> {
+    async fn window(
+        &mut self,
+        run: &mut Run<'_>,
+        client: &mut Client<BoxedStream>,
+        listed: &[Listed],
+        unread: bool,
+    ) -> Result<(), PullError> {
         let ids: Vec<_> = listed.iter().map(|message| self.id(run, message.uid)).collect();
         let known = run.tools.store.messages.known(run.tenant, &ids).await?;
-        let wanted: Vec<_> = listed.iter().zip(&ids).filter(|(_, id)| !known.contains_key(*id)).map(|(message, _)| message).collect();
+        let wanted: Vec<_> =
+            listed.iter().zip(&ids).filter(|(_, id)| !known.contains_key(*id)).map(|(message, _)| message).collect();
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
         let fetched = self.fetch(run, client, &wanted, unread, &mut keeper).await;
         let (kept, failure) = keeper.finish().await;
@@ -158,9 +171,20 @@ impl Folder<'_> {
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    async fn fetch(&self, run: &Run<'_>, client: &mut Client<BoxedStream>, wanted: &[&Listed], unread: bool, keeper: &mut Keeper) -> Result<(), mail::Error> {
+    async fn fetch(
+        &self,
+        run: &Run<'_>,
+        client: &mut Client<BoxedStream>,
+        wanted: &[&Listed],
+        unread: bool,
+        keeper: &mut Keeper,
+    ) -> Result<(), mail::Error> {
         let most = run.receive.max_message_bytes;
-        let whole: Vec<u32> = wanted.iter().filter(|message| message.size <= most.min(FETCH_PART_BYTES)).map(|message| message.uid).collect();
+        let whole: Vec<u32> = wanted
+            .iter()
+            .filter(|message| message.size <= most.min(FETCH_PART_BYTES))
+            .map(|message| message.uid)
+            .collect();
         if !whole.is_empty() {
             let mut fetch = client.fetch(&whole, most);
             while let Some(fetched) = fetch.next().await? {
@@ -179,9 +203,17 @@ impl Folder<'_> {
     }
 
     fn arrival(&self, run: &Run<'_>, fetched: Fetched, unread: bool) -> Arrival {
-        let listed = Listed { uid: fetched.uid, size: fetched.body.len() as u64, flags: fetched.flags, internal_date: fetched.internal_date };
+        let listed = Listed {
+            uid: fetched.uid,
+            size: fetched.body.len() as u64,
+            flags: fetched.flags,
+            internal_date: fetched.internal_date,
+        };
         let body = fetched.body.into();
-        Arrival { content: if unread { Content::Unread(body) } else { Content::Whole(body) }, ..self.outline(run, &listed) }
+        Arrival {
+            content: if unread { Content::Unread(body) } else { Content::Whole(body) },
+            ..self.outline(run, &listed)
+        }
     }
 
     fn outline(&self, run: &Run<'_>, message: &Listed) -> Arrival {
@@ -205,8 +237,11 @@ impl Folder<'_> {
         for batch in uids.chunks(DELETE_BATCH) {
             let ids: Vec<_> = batch.iter().map(|uid| self.id(run, *uid)).collect();
             let known: HashMap<MessageId, Known> = run.tools.store.messages.known(run.tenant, &ids).await?;
-            let deletable = |id: &MessageId| known.get(id).is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at));
-            let doomed: Vec<u32> = batch.iter().zip(&ids).filter(|(_, id)| deletable(id)).map(|(uid, _)| *uid).collect();
+            let deletable = |id: &MessageId| {
+                known.get(id).is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at))
+            };
+            let doomed: Vec<u32> =
+                batch.iter().zip(&ids).filter(|(_, id)| deletable(id)).map(|(uid, _)| *uid).collect();
             if doomed.is_empty() {
                 continue;
             }
@@ -225,7 +260,13 @@ impl Folder<'_> {
     }
 
     /// Everything that was listed is stored: the run counts, and the next one may delete what it stored.
-    async fn complete(&mut self, run: &mut Run<'_>, status: &Status, swept: Option<u32>, advanced: bool) -> Result<(), PullError> {
+    async fn complete(
+        &mut self,
+        run: &mut Run<'_>,
+        status: &Status,
+        swept: Option<u32>,
+        advanced: bool,
+    ) -> Result<(), PullError> {
         if run.more {
             return Ok(());
         }
@@ -250,7 +291,12 @@ impl Folder<'_> {
 }
 
 /// A message beyond one part: whole if the account takes that size, else its head.
-async fn large(client: &mut Client<BoxedStream>, message: &Listed, most: u64, unread: bool) -> Result<Option<Content>, mail::Error> {
+async fn large(
+    client: &mut Client<BoxedStream>,
+    message: &Listed,
+    most: u64,
+    unread: bool,
+) -> Result<Option<Content>, mail::Error> {
     let mut bytes = Vec::new();
     if message.size > most {
         client.fetch_part(message.uid, 0, HEAD_BYTES, |piece| bytes.extend_from_slice(piece)).await?;
@@ -258,9 +304,13 @@ async fn large(client: &mut Client<BoxedStream>, message: &Listed, most: u64, un
     }
     let whole = client.fetch_large(message.uid, message.size, most, |piece| bytes.extend_from_slice(piece)).await?;
     Ok(match whole {
-        Some(_) if unread => Some(Content::Unread(bytes.into())),
-        Some(_) => Some(Content::Whole(bytes.into())),
-        // Vanished, or larger than announced: the next listing tells.
-        None => None,
+        Ok(_) if unread => Some(Content::Unread(bytes.into())),
+        Ok(_) => Some(Content::Whole(bytes.into())),
+        // Larger than announced: left out, the cursor would pass it and it would be lost.
+        Err(Missing::TooLarge) => {
+            bytes.truncate(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX));
+            Some(Content::TooLarge(bytes))
+        }
+        Err(Missing::Vanished) => None,
     })
 }

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::mail::parse::{self, Parsed};
-use crate::model::{AccountId, Address, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -64,7 +64,15 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(store: &Store, tenant: &Tenant, account: &AccountId) -> Self {
-        Self { store: store.clone(), tenant: tenant.clone(), account: account.clone(), tasks: JoinSet::new(), bytes: 0, kept: Vec::new(), failure: None }
+        Self {
+            store: store.clone(),
+            tenant: tenant.clone(),
+            account: account.clone(),
+            tasks: JoinSet::new(),
+            bytes: 0,
+            kept: Vec::new(),
+            failure: None,
+        }
     }
 
     /// Begins to store a message; waits while too much is under way.
@@ -102,7 +110,10 @@ impl Keeper {
             // A task that panicked has stored no row: the message is fetched again, and the window counts it.
             Some(Err(error)) => {
                 tracing::error!(%error, "storing a message panicked");
-                self.failure = self.failure.take().or(Some(StoreError::Missing { what: "the row of a message whose storing panicked" }));
+                self.failure = self
+                    .failure
+                    .take()
+                    .or(Some(StoreError::Missing { what: "the row of a message whose storing panicked" }));
             }
             None => {}
         }
@@ -192,8 +203,7 @@ fn describe(message: &mut Message, parsed: Parsed) {
 /// Attachments by their content: a distinct one is stored once per tenant.
 async fn put_files(store: &Store, tenant: &Tenant, raw: &Bytes) -> Result<Vec<Attachment>, StoreError> {
     let mut attachments = Vec::new();
-    let mut files = parse::files(raw);
-    while let Some((info, bytes)) = files.next() {
+    for (info, bytes) in parse::files(raw) {
         let file_id = if info.size >= FILE_BYTES {
             store.files.put_file(tenant, bytes.into(), &info.content_type).await?
         } else {
@@ -231,6 +241,7 @@ pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Address;
 
     #[test]
     fn internal_dates_are_read_with_their_zone() {

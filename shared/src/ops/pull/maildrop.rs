@@ -10,7 +10,7 @@ use ring::digest::{Context, SHA256, digest};
 use super::keep::{Arrival, Content, Keeper};
 use super::{PullError, Run, TRIES, WINDOW};
 use crate::mail::BoxedStream;
-use crate::mail::pop3::{Client, Missing, Stat};
+use crate::mail::pop3::{Client, Committed, Missing, Stat};
 use crate::model::MessageId;
 use crate::model::views::PulledFolder;
 use crate::store::keys::incoming_id;
@@ -77,7 +77,16 @@ pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> 
     run.hold().await?;
     let list = listing(&mut client).await?;
     let suspect = ledger.window;
-    let mut drop = Maildrop { source, ledger, list, prefix: 0, known: HashMap::new(), ordinals: HashMap::new(), refused: Vec::new(), suspect };
+    let mut drop = Maildrop {
+        source,
+        ledger,
+        list,
+        prefix: 0,
+        known: HashMap::new(),
+        ordinals: HashMap::new(),
+        refused: Vec::new(),
+        suspect,
+    };
     drop.look_up(run).await?;
     let walked = drop.walk(run, &mut client).await;
     pulled.new = u32::try_from(run.stored.len()).unwrap_or(u32::MAX);
@@ -127,8 +136,10 @@ impl Maildrop {
             }
         }
         let from = if run.sweep_is_due(&self.ledger) { 0 } else { self.prefix };
-        let asked: Vec<(u32, MessageId)> =
-            self.list[from..].iter().filter_map(|message| Some((message.number, self.id(run, &message.key()?)))).collect();
+        let asked: Vec<(u32, MessageId)> = self.list[from..]
+            .iter()
+            .filter_map(|message| Some((message.number, self.id(run, &message.key()?))))
+            .collect();
         let ids: Vec<MessageId> = asked.iter().map(|(_, id)| id.clone()).collect();
         let known = run.tools.store.messages.known(run.tenant, &ids).await?;
         self.known.extend(asked.into_iter().filter_map(|(number, id)| Some((number, *known.get(&id)?))));
@@ -138,7 +149,8 @@ impl Maildrop {
     /// Fetches what is not stored, window by window, and notes each window before it begins.
     async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<(), PullError> {
         let missing = |message: &&Listed| !self.known.contains_key(&message.number);
-        let mut wanted: std::collections::VecDeque<Listed> = self.list[self.prefix..].iter().filter(missing).cloned().collect();
+        let mut wanted: std::collections::VecDeque<Listed> =
+            self.list[self.prefix..].iter().filter(missing).cloned().collect();
         while !wanted.is_empty() && !run.out_of_time() {
             let width = self.width(&wanted[0]).min(wanted.len());
             let window: Vec<Listed> = wanted.drain(..width).collect();
@@ -168,7 +180,13 @@ impl Maildrop {
         tries
     }
 
-    async fn window(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, window: &[Listed], unread: bool) -> Result<(), PullError> {
+    async fn window(
+        &mut self,
+        run: &mut Run<'_>,
+        client: &mut Client<BoxedStream>,
+        window: &[Listed],
+        unread: bool,
+    ) -> Result<(), PullError> {
         let most = run.receive.max_message_bytes;
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
         let (small, large): (Vec<&Listed>, Vec<&Listed>) = window.iter().partition(|message| message.octets <= most);
@@ -254,10 +272,10 @@ impl Maildrop {
             client.delete(message.number).await?;
         }
         // RFC 1939 §6: only +OK to QUIT says that they are gone. Without it the next run lists and deletes again.
-        let committed = client.quit().await;
-        if !doomed.is_empty() {
-            committed?;
-            run.changed = true;
+        match client.quit().await {
+            Ok(Committed) => run.changed |= !doomed.is_empty(),
+            Err(error) if doomed.is_empty() => tracing::debug!(code = ?error.code, "QUIT was not answered"),
+            Err(error) => return Err(error.into()),
         }
         self.ledger.window = None;
         if !run.more {
@@ -268,7 +286,9 @@ impl Maildrop {
 
     fn doomed(&self, run: &Run<'_>) -> Vec<Listed> {
         let deletable = |message: &&Listed| {
-            self.known.get(&message.number).is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at))
+            self.known
+                .get(&message.number)
+                .is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at))
         };
         self.list.iter().filter(deletable).cloned().collect()
     }

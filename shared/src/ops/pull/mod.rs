@@ -24,10 +24,10 @@ use std::time::{Duration, Instant};
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, fortunes, fortunes::Fortune};
 use crate::mail::{self, Deadline};
-use crate::model::views::{Pulled, PulledFolder};
 use crate::model::poll::Rhythm;
+use crate::model::views::{Pulled, PulledFolder};
 use crate::model::{Code, MessageId, Problem, Receive, Tenant, Timestamp};
-use crate::store::{AccountRow, Ledger, Lease, PullJob, StoreError};
+use crate::store::{AccountRow, Lease, Ledger, PullJob, StoreError};
 
 /// Messages between two notes in the ledger: what a crash makes the next run look at again.
 const WINDOW: usize = 200;
@@ -68,8 +68,13 @@ impl From<StoreError> for PullError {
 impl From<PullError> for Problem {
     fn from(error: PullError) -> Self {
         match error {
-            PullError::NotReceiving => Self::new(Code::InvalidRequest, "this account only sends: give it a receive side with PUT"),
-            PullError::Busy => Self::new(Code::Conflict, "this mailbox is being pulled right now; its messages appear in the list").retry_after(5),
+            PullError::NotReceiving => {
+                Self::new(Code::InvalidRequest, "this account only sends: give it a receive side with PUT")
+            }
+            PullError::Busy => {
+                Self::new(Code::Conflict, "this mailbox is being pulled right now; its messages appear in the list")
+                    .retry_after(5)
+            }
             PullError::SignIn(error) => error.into_problem(true),
             PullError::Store(error) => error.into(),
         }
@@ -94,12 +99,30 @@ struct Run<'a> {
 }
 
 /// Pulls one account until `deadline`; what is left then is queued for a worker (`more`).
-pub async fn pull(tools: &Tools, tenant: &Tenant, row: &AccountRow, deadline: Deadline, now: Timestamp) -> Result<Pulled, PullError> {
+pub async fn pull(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Pulled, PullError> {
     let started = Instant::now();
     let receive = row.account.receive.as_ref().ok_or(PullError::NotReceiving)?;
     // The last tenth, at most 20 s, is for writing down how far it came.
     let reserve = (deadline.left() / 10).min(Duration::from_secs(20));
-    let mut run = Run { tools, tenant, row, receive, now, deadline, reserve, lease: None, stored: Vec::new(), more: false, changed: false };
+    let mut run = Run {
+        tools,
+        tenant,
+        row,
+        receive,
+        now,
+        deadline,
+        reserve,
+        lease: None,
+        stored: Vec::new(),
+        more: false,
+        changed: false,
+    };
     let result = run.all_folders().await;
     if let Some(lease) = run.lease.take() {
         tools.store.leases.release(lease).await?;
@@ -131,7 +154,9 @@ pub async fn work(tools: &Tools, job: &PullJob, deadline: Deadline) -> Result<()
         return Ok(());
     }
     match pull(tools, &job.tenant, &row, deadline, now).await {
-        Ok(pulled) if pulled.new > 0 => tracing::info!(new = pulled.new, more = pulled.more, ms = pulled.duration_ms, "pulled"),
+        Ok(pulled) if pulled.new > 0 => {
+            tracing::info!(new = pulled.new, more = pulled.more, ms = pulled.duration_ms, "pulled")
+        }
         Ok(_) | Err(PullError::Busy | PullError::NotReceiving) => {}
         Err(PullError::SignIn(SignInError::Store(error)) | PullError::Store(error)) => return Err(error),
         Err(PullError::SignIn(error)) => tracing::warn!(%error, "the mailbox could not be pulled"),
@@ -141,7 +166,8 @@ pub async fn work(tools: &Tools, job: &PullJob, deadline: Deadline) -> Result<()
 
 /// Whether a later tick has been sent meanwhile, or polling was switched off.
 fn is_stale(tools: &Tools, job: &PullJob, row: &AccountRow, now: Timestamp) -> bool {
-    let rhythm = Rhythm { poll: row.account.poll, tick_seconds: tools.settings.tick_seconds, last_arrival: None, hash: 0 };
+    let rhythm =
+        Rhythm { poll: row.account.poll, tick_seconds: tools.settings.tick_seconds, last_arrival: None, hash: 0 };
     !row.account.poll.enabled || rhythm.is_stale(job.tick, now)
 }
 
@@ -175,7 +201,12 @@ impl Run<'_> {
         match &mut self.lease {
             Some(lease) => self.tools.store.leases.renew(lease, Timestamp::now(), seconds).await?,
             none => {
-                let lease = self.tools.store.leases.acquire(self.tenant, &self.row.account.account, Timestamp::now(), seconds).await?;
+                let lease = self
+                    .tools
+                    .store
+                    .leases
+                    .acquire(self.tenant, &self.row.account.account, Timestamp::now(), seconds)
+                    .await?;
                 *none = Some(lease.ok_or(PullError::Busy)?);
             }
         }
@@ -205,7 +236,9 @@ impl Run<'_> {
     fn sweep_is_due(&self, ledger: &Ledger) -> bool {
         match (self.receive.keep_on_server, self.receive.delete_after_days) {
             (false, _) => ledger.swept_run < ledger.run,
-            (true, Some(_)) => ledger.run > 0 && ledger.swept_at.is_none_or(|last| last.plus_seconds(86_400) <= self.now),
+            (true, Some(_)) => {
+                ledger.run > 0 && ledger.swept_at.is_none_or(|last| last.plus_seconds(86_400) <= self.now)
+            }
             (true, None) => false,
         }
     }
@@ -215,7 +248,9 @@ impl Run<'_> {
         let fortune = match result {
             Err(PullError::SignIn(SignInError::Mail(error))) => {
                 let verdict = error.verdict(0);
-                return Ok(fortunes::record(self.tools, self.tenant, self.row, Fortune::Failed(&verdict), self.now).await?);
+                return Ok(
+                    fortunes::record(self.tools, self.tenant, self.row, Fortune::Failed(&verdict), self.now).await?
+                );
             }
             Err(_) => return Ok(()),
             Ok(_) if self.changed => Fortune::Pulled,

@@ -22,7 +22,11 @@ impl IdempotencyKey {
         if fits {
             return Ok(Self(key.to_owned()));
         }
-        Err(Problem::invalid(vec![FieldError::new("Idempotency-Key", "invalid_value", "1 to 255 printable ASCII characters")]))
+        Err(Problem::invalid(vec![FieldError::new(
+            "Idempotency-Key",
+            "invalid_value",
+            "1 to 255 printable ASCII characters",
+        )]))
     }
 }
 
@@ -104,12 +108,18 @@ fn fingerprint(account: &AccountRow, request: &SendRequest) -> Result<String, Pr
 /// The key is taken: the same request gets the message as it stands now.
 fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepted, Problem> {
     if row.fingerprint != fingerprint {
-        return Err(Problem::new(Code::IdempotencyMismatch, "this Idempotency-Key was used with another body or account: use a new key"));
+        return Err(Problem::new(
+            Code::IdempotencyMismatch,
+            "this Idempotency-Key was used with another body or account: use a new key",
+        ));
     }
     let under_way = row.state == SendState::Sending && row.due.is_some_and(|until| until > now);
     if under_way {
         let left = row.due.map_or(1, |until| until.seconds() - now.seconds());
-        let problem = Problem::new(Code::IdempotencyInProgress, "a request with this Idempotency-Key is being carried out right now");
+        let problem = Problem::new(
+            Code::IdempotencyInProgress,
+            "a request with this Idempotency-Key is being carried out right now",
+        );
         return Err(problem.retry_after(u64::try_from(left.clamp(1, 5)).unwrap_or(1)));
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: true })
@@ -117,13 +127,19 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
 
 /// The first attempt, while the caller waits. Whatever goes wrong from here on is a state and no error: the message
 /// is durable.
-async fn deliver_now(tools: &Tools, tenant: &Tenant, account: &AccountRow, row: OutgoingRow, until: Deadline) -> OutgoingRow {
+async fn deliver_now(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    row: OutgoingRow,
+    until: Deadline,
+) -> OutgoingRow {
     let mut courier = Courier::new(tools, tenant, account);
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
         Ok(Attempt::Done(row)) => {
             courier.leave().await;
-            row
+            *row
         }
         Ok(Attempt::Lost) => before,
         Err(error) => {

@@ -4,17 +4,17 @@ use super::content;
 use super::verdicts::{in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
 use crate::mail::smtp::{Client, Content, Outcome as Data};
 use crate::mail::{self, BoxedStream, Deadline};
-use crate::model::send::Recipient;
+use crate::model::send::{Recipient, RecipientState};
 use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
+use crate::ops::Tools;
 use crate::ops::fortunes::{self, Fortune};
 use crate::ops::sign_in::{self, SignInError};
-use crate::ops::Tools;
 use crate::store::{AccountRow, Outcome, OutgoingRow, StoreError};
 
 /// What came of an attempt.
 pub(super) enum Attempt {
     /// It was written down.
-    Done(OutgoingRow),
+    Done(Box<OutgoingRow>),
     /// The claim was lost to another invocation before the message was handed over: it is theirs now.
     Lost,
 }
@@ -33,6 +33,8 @@ enum Early {
     Decided,
     /// The caller's time was up.
     TooLate,
+    /// The durable mark could not be written, so the message was not handed over.
+    Unmarked,
 }
 
 impl<'a> Courier<'a> {
@@ -48,7 +50,11 @@ impl<'a> Courier<'a> {
     }
 
     /// Tries to deliver a message that is ours (claimed). No DATA is begun after `begin_by`.
-    pub(super) async fn attempt(&mut self, row: OutgoingRow, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
+    pub(super) async fn attempt(
+        &mut self,
+        row: OutgoingRow,
+        begin_by: Option<Deadline>,
+    ) -> Result<Attempt, StoreError> {
         let mut recipients = row.recipients.clone();
         let source = match content::source(&self.tools.store, self.tenant, &row).await {
             Ok(source) => source,
@@ -70,7 +76,7 @@ impl<'a> Courier<'a> {
             self.client = None;
         }
         match early {
-            Ok(Some(Early::TooLate)) => self.write(&row, postponed(&row, Timestamp::now())).await,
+            Ok(Some(Early::TooLate | Early::Unmarked)) => self.write(&row, postponed(&row, Timestamp::now())).await,
             Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
@@ -106,7 +112,9 @@ impl<'a> Courier<'a> {
         client.set_deadline(Deadline::after(settings.reply * 5));
         let places: Vec<usize> = (0..recipients.len()).filter(|place| is_pending(&recipients[*place])).collect();
         let addresses: Vec<String> = places.iter().map(|place| recipients[*place].address.clone()).collect();
-        let failed = |recipients: &mut [Recipient], error: &mail::Error| pending(recipients).for_each(|recipient| not_handed_over(recipient, error));
+        let failed = |recipients: &mut [Recipient], error: &mail::Error| {
+            pending(recipients).for_each(|recipient| not_handed_over(recipient, error))
+        };
         let envelope = match client.envelope(&row.from.address, &addresses, content.size(), content.eight_bit()).await {
             Ok(envelope) => envelope,
             Err(error) => {
@@ -117,7 +125,11 @@ impl<'a> Courier<'a> {
         let mut accepted = Vec::new();
         for (place, verdict) in places.into_iter().zip(&envelope.verdicts) {
             match verdict {
-                Ok(()) => accepted.push(place),
+                // Whoever was accepted is in doubt if we die after the mark; whoever was deferred is not.
+                Ok(()) => {
+                    recipients[place].state = RecipientState::Queued;
+                    accepted.push(place);
+                }
                 Err(refusal) => refused(&mut recipients[place], refusal),
             }
         }
@@ -137,7 +149,16 @@ impl<'a> Courier<'a> {
             }
         };
         let until = Timestamp::now().plus_seconds(seconds(self.tools.network.timeouts.dot + settings.reply * 5));
-        self.tools.store.outbox.commit(self.tenant, row, recipients, until).await?;
+        match self.tools.store.outbox.commit(self.tenant, row, recipients, until).await {
+            Ok(()) => {}
+            Err(error) if error.is_conflict() => return Err(error),
+            Err(error) => {
+                // Without the mark there is no dot: the connection is dropped, and the server forgets.
+                tracing::warn!(%error, id = %row.id, "the mark could not be written; tried again");
+                self.client = None;
+                return Ok(Some(Early::Unmarked));
+            }
+        }
         let data = ready.finish(content).await;
         for place in accepted {
             settle(&mut recipients[place], &data, row);
@@ -147,7 +168,13 @@ impl<'a> Courier<'a> {
 
     /// Nobody signed in. A refused credential stops the account and not the message (decision 7); that our own time
     /// was up says nothing about the server.
-    async fn unconnected(&mut self, row: &OutgoingRow, mut recipients: Vec<Recipient>, failure: SignInError, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
+    async fn unconnected(
+        &mut self,
+        row: &OutgoingRow,
+        mut recipients: Vec<Recipient>,
+        failure: SignInError,
+        begin_by: Option<Deadline>,
+    ) -> Result<Attempt, StoreError> {
         let now = Timestamp::now();
         let error = match failure {
             SignInError::Store(error) => {
@@ -166,8 +193,14 @@ impl<'a> Courier<'a> {
     }
 
     /// What was accepted cannot be composed any more: a file has gone, or our own storage is in trouble.
-    async fn uncomposable(&mut self, row: &OutgoingRow, mut recipients: Vec<Recipient>, problem: &Problem) -> Result<Attempt, StoreError> {
-        let code = if crate::http::call::is_callers(problem) { ProbeCode::MessageRejected } else { ProbeCode::ProtocolError };
+    async fn uncomposable(
+        &mut self,
+        row: &OutgoingRow,
+        mut recipients: Vec<Recipient>,
+        problem: &Problem,
+    ) -> Result<Attempt, StoreError> {
+        let code =
+            if crate::http::call::is_callers(problem) { ProbeCode::MessageRejected } else { ProbeCode::ProtocolError };
         let error = mail::Error::new(code, Phase::Data, problem.detail.clone());
         tracing::warn!(%problem, id = %row.id, "the message cannot be composed");
         pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
@@ -187,7 +220,7 @@ impl<'a> Courier<'a> {
 
     async fn write(&self, row: &OutgoingRow, outcome: Outcome) -> Result<Attempt, StoreError> {
         match self.tools.store.outbox.finish(self.tenant, row, outcome).await {
-            Ok(row) => Ok(Attempt::Done(row)),
+            Ok(row) => Ok(Attempt::Done(Box::new(row))),
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
         }

@@ -29,31 +29,55 @@ pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<
         errors.push(FieldError::new("/to", "missing", "name at least one recipient in to, cc or bcc"));
     }
     if recipients > RECIPIENTS {
-        errors.push(FieldError::new("/to", "too_many", format!("{recipients} recipients; the limit recipients is {RECIPIENTS}")));
+        errors.push(FieldError::new(
+            "/to",
+            "too_many",
+            format!("{recipients} recipients; the limit recipients is {RECIPIENTS}"),
+        ));
     }
-    let empty = request.subject.is_none() && request.text.is_none() && request.html.is_none() && request.attachments.is_empty();
+    let empty =
+        request.subject.is_none() && request.text.is_none() && request.html.is_none() && request.attachments.is_empty();
     if empty {
         errors.push(FieldError::new("/text", "missing", "give at least one of subject, text, html, attachments"));
     }
     let from = request.from.clone().unwrap_or_else(|| account.from.clone());
-    let allowed = std::iter::once(&account.from).chain(&account.identities).any(|identity| identity.same_mailbox(&from.address));
+    let allowed =
+        std::iter::once(&account.from).chain(&account.identities).any(|identity| identity.same_mailbox(&from.address));
     if !allowed {
-        errors.push(FieldError::new("/from", "not_an_identity", format!("{} is neither the account's address nor one of its identities", from.address)));
+        errors.push(FieldError::new(
+            "/from",
+            "not_an_identity",
+            format!("{} is neither the account's address nor one of its identities", from.address),
+        ));
     }
     if errors.is_empty() { Ok(from) } else { Err(errors) }
 }
 
 /// Gets the bytes of all attachments: from the request, or from the tenant's files.
-pub(in crate::ops) async fn load(files: &Files, tenant: &Tenant, request: &SendRequest) -> Result<Vec<Loaded>, Problem> {
+pub(in crate::ops) async fn load(
+    files: &Files,
+    tenant: &Tenant,
+    request: &SendRequest,
+) -> Result<Vec<Loaded>, Problem> {
     let mut loaded = Vec::new();
     for (index, input) in request.attachments.iter().enumerate() {
         let pointer = format!("/attachments/{index}");
         let bytes = match (&input.content, &input.file_id) {
             (Some(content), None) => STANDARD.decode(content).map(Bytes::from).map_err(|error| {
-                Problem::invalid(vec![FieldError::new(format!("{pointer}/content"), "invalid_base64", format!("no base64 (RFC 4648 §4): {error}"))])
+                Problem::invalid(vec![FieldError::new(
+                    format!("{pointer}/content"),
+                    "invalid_base64",
+                    format!("no base64 (RFC 4648 §4): {error}"),
+                )])
             })?,
             (None, Some(id)) => stored(files, tenant, id, &pointer).await?,
-            _ => return Err(Problem::invalid(vec![FieldError::new(pointer, "missing", "give either content (base64) or fileId")])),
+            _ => {
+                return Err(Problem::invalid(vec![FieldError::new(
+                    pointer,
+                    "missing",
+                    "give either content (base64) or fileId",
+                )]));
+            }
         };
         loaded.push(Loaded { input: input.clone(), bytes });
     }
@@ -63,7 +87,11 @@ pub(in crate::ops) async fn load(files: &Files, tenant: &Tenant, request: &SendR
 async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str) -> Result<Bytes, Problem> {
     let missing = || {
         let mut problem = Problem::new(Code::AttachmentFailed, format!("{pointer}/fileId: there is no such file"));
-        problem.errors.push(FieldError::new(format!("{pointer}/fileId"), "not_found", "there is no such file; upload it first, or give content"));
+        problem.errors.push(FieldError::new(
+            format!("{pointer}/fileId"),
+            "not_found",
+            "there is no such file; upload it first, or give content",
+        ));
         problem
     };
     let is_hash = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
@@ -77,7 +105,12 @@ async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str) -> Resu
 }
 
 /// Puts the larger attachments into files, and returns the request that names them: what is stored of it.
-pub(in crate::ops) async fn put_files(files: &Files, tenant: &Tenant, request: &SendRequest, loaded: &[Loaded]) -> Result<SendRequest, StoreError> {
+pub(in crate::ops) async fn put_files(
+    files: &Files,
+    tenant: &Tenant,
+    request: &SendRequest,
+    loaded: &[Loaded],
+) -> Result<SendRequest, StoreError> {
     let mut lean = request.clone();
     for (attachment, loaded) in lean.attachments.iter_mut().zip(loaded) {
         if attachment.content.is_none() || loaded.bytes.len() <= INLINE_BYTES {
@@ -98,9 +131,16 @@ pub(in crate::ops) fn message_id(id: &crate::model::MessageId, from: &Address) -
 }
 
 /// Composes the message: a pure function of what is stored.
-pub(in crate::ops) fn render(request: &SendRequest, loaded: &[Loaded], from: &Address, message_id: &str, date: Timestamp) -> Result<Composed, Problem> {
+pub(in crate::ops) fn render(
+    request: &SendRequest,
+    loaded: &[Loaded],
+    from: &Address,
+    message_id: &str,
+    date: Timestamp,
+) -> Result<Composed, Problem> {
     let attachments: Vec<compose::Attachment> = loaded.iter().map(attachment).collect();
-    let headers: Vec<(String, Vec<String>)> = request.headers.iter().map(|header| (header.name.clone(), header.values.clone())).collect();
+    let headers: Vec<(String, Vec<String>)> =
+        request.headers.iter().map(|header| (header.name.clone(), header.values.clone())).collect();
     let draft = Draft {
         from,
         sender: None,

@@ -56,8 +56,14 @@ async fn settle(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<(),
 /// The account is gone: its messages have nowhere to leave through, and say so.
 async fn orphaned(tools: &Tools, job: &DeliverJob) -> Result<(), StoreError> {
     for id in &job.ids {
-        let Taken::Ours(row) = tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await? else {
-            continue;
+        let row = match tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await?
+        {
+            Taken::Ours(row) => row,
+            Taken::InDoubt(row) => {
+                settle(tools, &job.tenant, &row).await?;
+                continue;
+            }
+            Taken::Busy(_) | Taken::NotDue(_) | Taken::Done(_) | Taken::Missing => continue,
         };
         let mut recipients = row.recipients.clone();
         for recipient in recipients.iter_mut().filter(|recipient| super::verdicts::is_pending(recipient)) {

@@ -25,7 +25,8 @@ pub(super) fn sent(recipient: &mut Recipient, reply: &Reply) {
 pub(super) fn refused(recipient: &mut Recipient, refusal: &Refusal) {
     let transient = refusal.code.is_some_and(|code| code < 500);
     recipient.state = if transient { RecipientState::Deferred } else { RecipientState::Failed };
-    recipient.smtp = refusal.code.map(|code| SmtpReply { code, enhanced: refusal.enhanced.clone(), text: refusal.text.clone() });
+    recipient.smtp =
+        refusal.code.map(|code| SmtpReply { code, enhanced: refusal.enhanced.clone(), text: refusal.text.clone() });
     recipient.error = if refusal.code.is_none() { Some(refusal.text.clone()) } else { None };
     recipient.attempts += 1;
 }
@@ -84,7 +85,14 @@ pub(super) fn outcome(row: &OutgoingRow, recipients: Vec<Recipient>, settings: &
 
 /// An attempt that was not made: its turn comes again at once.
 pub(super) fn postponed(row: &OutgoingRow, now: Timestamp) -> Outcome {
-    Outcome { state: SendState::Queued, due: Some(now), recipients: row.recipients.clone(), attempts: row.attempts, size: row.size, sent_at: row.sent_at }
+    Outcome {
+        state: SendState::Queued,
+        due: Some(now),
+        recipients: row.recipients.clone(),
+        attempts: row.attempts,
+        size: row.size,
+        sent_at: row.sent_at,
+    }
 }
 
 fn summary(recipients: &[Recipient]) -> SendState {

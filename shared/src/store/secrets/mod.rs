@@ -109,7 +109,9 @@ impl Secrets {
         loop {
             let next = |stored: Option<&Entry>| merged(stored.unwrap_or(&carried), passwords, fingerprints);
             match self.write(tenant, account, shard, next).await? {
-                Placed::At(version) => return Ok(Some(SecretRef { shard, version }).filter(|at| !at.version.is_empty())),
+                Placed::At(version) => {
+                    return Ok(Some(SecretRef { shard, version }).filter(|at| !at.version.is_empty()));
+                }
                 Placed::Full(entry) => (carried, shard) = (entry, shard + 1),
             }
         }
@@ -119,11 +121,20 @@ impl Secrets {
     ///
     /// # Errors
     /// Tells apart what the account lacks from what Secrets Manager cannot say right now.
-    pub async fn get(&self, tenant: &Tenant, account: &AccountId, at: &SecretRef, side: Side, fingerprint: &str, now: Timestamp) -> Result<SecretString, SecretError> {
+    pub async fn get(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        at: &SecretRef,
+        side: Side,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<SecretString, SecretError> {
         let slot = self.slot(tenant, at.shard);
         let mut cached = slot.lock().await;
         let young = |cached: &Cached| now.0.abs_diff(cached.read_at.0) < u64::from(self.cache_seconds) * 1000;
-        let written = |cached: &Cached| cached.vault.accounts.get(account).is_some_and(|entry| entry.version == at.version);
+        let written =
+            |cached: &Cached| cached.vault.accounts.get(account).is_some_and(|entry| entry.version == at.version);
         if !cached.as_ref().is_some_and(|cached| young(cached) && written(cached)) {
             *cached = self.read(tenant, at.shard, now).await?;
         }
@@ -134,7 +145,15 @@ impl Secrets {
     ///
     /// # Errors
     /// As [`Secrets::get`].
-    pub async fn refresh(&self, tenant: &Tenant, account: &AccountId, at: &SecretRef, side: Side, fingerprint: &str, now: Timestamp) -> Result<SecretString, SecretError> {
+    pub async fn refresh(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        at: &SecretRef,
+        side: Side,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<SecretString, SecretError> {
         let slot = self.slot(tenant, at.shard);
         let mut cached = slot.lock().await;
         *cached = self.read(tenant, at.shard, now).await?;
@@ -155,7 +174,13 @@ impl Secrets {
     }
 
     /// Reads, changes one account, writes; again if somebody else wrote meanwhile.
-    async fn write(&self, tenant: &Tenant, account: &AccountId, shard: u32, next: impl Fn(Option<&Entry>) -> Entry) -> Result<Placed, StoreError> {
+    async fn write(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        shard: u32,
+        next: impl Fn(Option<&Entry>) -> Entry,
+    ) -> Result<Placed, StoreError> {
         for attempt in 0..WRITE_TRIES {
             let found = vault::read(&self.client, tenant, shard).await?;
             let stored = found.as_ref().and_then(|(vault, _)| vault.accounts.get(account));
@@ -215,7 +240,12 @@ fn merged(stored: &Entry, passwords: &Passwords, fingerprints: &Fingerprints) ->
     }
 }
 
-fn password(cached: Option<&Cached>, account: &AccountId, side: Side, fingerprint: &str) -> Result<SecretString, SecretError> {
+fn password(
+    cached: Option<&Cached>,
+    account: &AccountId,
+    side: Side,
+    fingerprint: &str,
+) -> Result<SecretString, SecretError> {
     let entry = cached.and_then(|cached| cached.vault.accounts.get(account)).ok_or(SecretError::NotFound)?;
     let kept = match side {
         Side::Smtp => &entry.smtp,
@@ -240,7 +270,8 @@ mod tests {
     }
 
     fn shown(entry: &Entry) -> [Option<(&str, &str)>; 2] {
-        [&entry.smtp, &entry.receive].map(|kept| kept.as_ref().map(|kept| (kept.password.expose_secret(), kept.fingerprint.as_str())))
+        [&entry.smtp, &entry.receive]
+            .map(|kept| kept.as_ref().map(|kept| (kept.password.expose_secret(), kept.fingerprint.as_str())))
     }
 
     #[test]
@@ -252,7 +283,10 @@ mod tests {
         let moved = merged(&both, &given(None, Some("three")), &prints(Some("other"), Some("r")));
         assert_eq!(shown(&moved), [None, Some(("three", "r"))]);
         assert!(merged(&both, &given(None, None), &prints(None, None)).is_empty());
-        assert!(merged(&both, &given(Some("one"), None), &prints(None, None)).is_empty(), "a side that does not exist has no password");
+        assert!(
+            merged(&both, &given(Some("one"), None), &prints(None, None)).is_empty(),
+            "a side that does not exist has no password"
+        );
     }
 
     #[test]

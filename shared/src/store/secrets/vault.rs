@@ -83,7 +83,9 @@ pub(super) async fn read(client: &Client, tenant: &Tenant, shard: u32) -> Result
     let name = keys::secret(tenant, shard);
     let answer = match client.get_secret_value().secret_id(&name).send().await {
         Ok(answer) => answer,
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => return Ok(None),
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+            return Ok(None);
+        }
         Err(error) => return Err(aws("GetSecretValue")(error)),
     };
     let json = Zeroizing::new(answer.secret_string.unwrap_or_default());
@@ -93,18 +95,32 @@ pub(super) async fn read(client: &Client, tenant: &Tenant, shard: u32) -> Result
 }
 
 /// Creates a secret with this content under this version.
-pub(super) async fn create(client: &Client, tenant: &Tenant, shard: u32, mut vault: Vault, version: &str) -> Result<Write, StoreError> {
+pub(super) async fn create(
+    client: &Client,
+    tenant: &Tenant,
+    shard: u32,
+    mut vault: Vault,
+    version: &str,
+) -> Result<Write, StoreError> {
     if shard == 0 {
         vault.data_key = Some(STANDARD.encode(Zeroizing::new(random::fill(32))).into());
     }
     let Some(json) = fitting(&vault)? else {
         // No further secret would take it either.
-        return Err(StoreError::Refused { operation: "CreateSecret", code: "password too long".into(), status: 0, request: String::new() });
+        return Err(StoreError::Refused {
+            operation: "CreateSecret",
+            code: "password too long".into(),
+            status: 0,
+            request: String::new(),
+        });
     };
-    let request = client.create_secret().name(keys::secret(tenant, shard)).client_request_token(version).secret_string(&*json);
+    let request =
+        client.create_secret().name(keys::secret(tenant, shard)).client_request_token(version).secret_string(&*json);
     match request.send().await {
         Ok(_) => Ok(Write::Done),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_exists_exception()) => Ok(Write::Lost),
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_exists_exception()) => {
+            Ok(Write::Lost)
+        }
         Err(error) => Err(aws("CreateSecret")(error)),
     }
 }
@@ -114,24 +130,49 @@ pub(super) async fn create(client: &Client, tenant: &Tenant, shard: u32, mut vau
 /// PutSecretValue alone would overwrite whatever is there. So the version comes in under a label of its own, and
 /// AWSCURRENT is moved from the version that was read: that is refused when it sits elsewhere by now. The label goes in
 /// either case, because a labelled version is never dropped, and about 100 of them are all that a secret has.
-pub(super) async fn replace(client: &Client, tenant: &Tenant, shard: u32, vault: &Vault, read: &str, version: &str) -> Result<Write, StoreError> {
+pub(super) async fn replace(
+    client: &Client,
+    tenant: &Tenant,
+    shard: u32,
+    vault: &Vault,
+    read: &str,
+    version: &str,
+) -> Result<Write, StoreError> {
     let Some(json) = fitting(vault)? else {
         return Ok(Write::Full);
     };
     let name = keys::secret(tenant, shard);
     let label = format!("writing-{version}");
-    let staged = client.put_secret_value().secret_id(&name).client_request_token(version).secret_string(&*json).version_stages(&label);
+    let staged = client
+        .put_secret_value()
+        .secret_id(&name)
+        .client_request_token(version)
+        .secret_string(&*json)
+        .version_stages(&label);
     match staged.send().await {
         Ok(_) => {}
         Err(error) if code(&error) == Some("LimitExceededException") => return Ok(Write::Full),
         Err(error) => return Err(aws("PutSecretValue")(error)),
     }
-    let moved = client.update_secret_version_stage().secret_id(&name).version_stage("AWSCURRENT").remove_from_version_id(read).move_to_version_id(version);
+    let moved = client
+        .update_secret_version_stage()
+        .secret_id(&name)
+        .version_stage("AWSCURRENT")
+        .remove_from_version_id(read)
+        .move_to_version_id(version);
     let moved = moved.send().await;
-    let unlabelled = client.update_secret_version_stage().secret_id(&name).version_stage(&label).remove_from_version_id(version).send().await;
+    let unlabelled = client
+        .update_secret_version_stage()
+        .secret_id(&name)
+        .version_stage(&label)
+        .remove_from_version_id(version)
+        .send()
+        .await;
     let done = match moved {
         Ok(_) => Write::Done,
-        Err(error) if matches!(code(&error), Some("InvalidParameterException" | "InvalidRequestException")) => Write::Lost,
+        Err(error) if matches!(code(&error), Some("InvalidParameterException" | "InvalidRequestException")) => {
+            Write::Lost
+        }
         Err(error) => return Err(aws("UpdateSecretVersionStage")(error)),
     };
     if let Err(error) = unlabelled {
@@ -142,7 +183,8 @@ pub(super) async fn replace(client: &Client, tenant: &Tenant, shard: u32, vault:
 }
 
 fn fitting(vault: &Vault) -> Result<Option<Zeroizing<String>>, StoreError> {
-    let json = serde_json::to_string(vault).map(Zeroizing::new).map_err(|_| StoreError::Corrupt { key: "a secret".into() })?;
+    let json =
+        serde_json::to_string(vault).map(Zeroizing::new).map_err(|_| StoreError::Corrupt { key: "a secret".into() })?;
     Ok(Some(json).filter(|json| json.len() <= FULL_BYTES))
 }
 
@@ -176,7 +218,8 @@ mod tests {
 
     #[test]
     fn is_read_as_it_was_written() {
-        let written = r#"{"dataKey":"a2V5","accounts":{"box":{"version":"v","smtp":{"password":"secret","fingerprint":"f"}}}}"#;
+        let written =
+            r#"{"dataKey":"a2V5","accounts":{"box":{"version":"v","smtp":{"password":"secret","fingerprint":"f"}}}}"#;
         let vault: Vault = serde_json::from_str(written).unwrap();
         assert_eq!(&*fitting(&vault).unwrap().unwrap(), written);
         assert!(!format!("{vault:?}").contains("secret\""), "{vault:?}");

@@ -2,10 +2,14 @@
 
 use super::*;
 use crate::{
-    model::{Account, principal::Scope, views::{AccountErrorCode, AccountState}},
+    model::{
+        Account,
+        principal::Scope,
+        views::{AccountErrorCode, AccountState},
+    },
     store::{
-        AccountRow, AccountStatus, Accounts, Expect, PollEntry, Polls, SecretRef, StatusChange, Statuses,
-        StoreError, TokenRow, Tokens,
+        AccountRow, AccountStatus, Accounts, Expect, PollEntry, Polls, SecretRef, StatusChange, Statuses, StoreError,
+        TokenRow, Tokens,
     },
 };
 
@@ -78,13 +82,27 @@ async fn a_status_changes_field_by_field() {
         ..StatusChange::default()
     };
     statuses.change(&tenant, &name, &failed).await.unwrap();
-    statuses.change(&tenant, &name, &StatusChange { last_send_at: Some(at(5)), ..StatusChange::default() }).await.unwrap();
+    statuses
+        .change(&tenant, &name, &StatusChange { last_send_at: Some(at(5)), ..StatusChange::default() })
+        .await
+        .unwrap();
     statuses.change(&tenant, &name, &StatusChange::default()).await.unwrap();
     let status = statuses.get(&tenant, &name).await.unwrap();
-    assert_eq!((status.state, status.error_code, status.auth_failures), (AccountState::AuthFailed, AccountErrorCode::InvalidCredentials, 2));
-    assert_eq!((status.next_login_at, status.last_send_at, status.last_error.as_deref()), (Some(at(60)), Some(at(5)), Some("535 no")));
+    assert_eq!(
+        (status.state, status.error_code, status.auth_failures),
+        (AccountState::AuthFailed, AccountErrorCode::InvalidCredentials, 2)
+    );
+    assert_eq!(
+        (status.next_login_at, status.last_send_at, status.last_error.as_deref()),
+        (Some(at(60)), Some(at(5)), Some("535 no"))
+    );
 
-    let well = StatusChange { state: Some(AccountState::Ok), next_login_at: Some(None), last_error: Some(None), ..StatusChange::default() };
+    let well = StatusChange {
+        state: Some(AccountState::Ok),
+        next_login_at: Some(None),
+        last_error: Some(None),
+        ..StatusChange::default()
+    };
     statuses.change(&tenant, &name, &well).await.unwrap();
     let of = statuses.of(&tenant, &[name.clone(), account("other")]).await.unwrap();
     assert_eq!(of.len(), 1);
@@ -134,7 +152,14 @@ async fn a_polled_mailbox_stands_in_one_shard_until_it_is_removed() {
     polls.put(&tenant, &name, 60, 900).await.unwrap();
     polls.arrived(&tenant, &name, at(5)).await.unwrap();
     polls.block(&tenant, &name, Some(at(9))).await.unwrap();
-    let entry = PollEntry { tenant: tenant.clone(), account: name.clone(), min_seconds: 60, max_seconds: 900, last_arrival: Some(at(5)), blocked_until: Some(at(9)) };
+    let entry = PollEntry {
+        tenant: tenant.clone(),
+        account: name.clone(),
+        min_seconds: 60,
+        max_seconds: 900,
+        last_arrival: Some(at(5)),
+        blocked_until: Some(at(9)),
+    };
     assert_eq!(all().await, std::slice::from_ref(&entry));
     polls.put(&tenant, &name, 120, 600).await.unwrap();
     assert_eq!(all().await, [PollEntry { min_seconds: 120, max_seconds: 600, blocked_until: None, ..entry }]);

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     model::{RecipientState, SendState},
-    store::{Accounts, Cancel, Claim, Claimed, Expect, Incoming, Inserted, Ledger, Ledgers, Leases, Messages, StoreError, Taken},
+    store::{
+        Accounts, Cancel, Claim, Claimed, Expect, Incoming, Inserted, Leases, Ledger, Ledgers, Messages, StoreError,
+        Taken,
+    },
 };
 
 #[tokio::test]
@@ -91,7 +94,10 @@ async fn a_service_that_is_away_is_unavailable_not_broken() {
     drop(closed);
     let accounts = Accounts::new(Table::new(client(&url), "halfpenny".into()));
     let error = accounts.get(&tenant("one"), &account("box")).await.unwrap_err();
-    assert!(error.is_transient() && matches!(error, StoreError::Unavailable { operation: "GetItem", status: 0, .. }), "{error:?}");
+    assert!(
+        error.is_transient() && matches!(error, StoreError::Unavailable { operation: "GetItem", status: 0, .. }),
+        "{error:?}"
+    );
     let problem = crate::model::Problem::from(error);
     assert_eq!((problem.code, problem.retry_after), (crate::model::Code::TryAgain, Some(5)));
 }

@@ -1,7 +1,7 @@
 //! Ledgers and leases.
 
 use super::*;
-use crate::store::{Ledgers, Leases, MessageKey, Position, SourceId, StoreError, Window, keys::incoming_id};
+use crate::store::{Leases, Ledgers, MessageKey, Position, SourceId, StoreError, Window, keys::incoming_id};
 
 fn source(folder: &str) -> SourceId {
     let receive = serde_json::json!({"protocol": "imap", "host": "imap.example.com", "port": 993, "security": "tls", "verifyCertificate": true,
@@ -81,10 +81,17 @@ async fn one_of_many_gets_the_lease_and_a_later_holder_fences_it_off() {
 #[test]
 fn every_part_of_a_message_key_counts() {
     let key = |uid| MessageKey::Imap { uidvalidity: 1, uid };
-    let id = |tenant: &str, account_name: &str, folder: &str, uid| incoming_id(&super::tenant(tenant), &account(account_name), &source(folder), &key(uid));
+    let id = |tenant: &str, account_name: &str, folder: &str, uid| {
+        incoming_id(&super::tenant(tenant), &account(account_name), &source(folder), &key(uid))
+    };
     let first = id("one", "box", "INBOX", 1);
     assert_eq!(first, id("one", "box", "INBOX", 1));
-    for other in [id("two", "box", "INBOX", 1), id("one", "bo", "INBOX", 1), id("one", "box", "Inbox2", 1), id("one", "box", "INBOX", 11)] {
+    for other in [
+        id("two", "box", "INBOX", 1),
+        id("one", "bo", "INBOX", 1),
+        id("one", "box", "Inbox2", 1),
+        id("one", "box", "INBOX", 11),
+    ] {
         assert_ne!(first, other);
     }
     let texts = [

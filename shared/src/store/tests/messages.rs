@@ -61,7 +61,10 @@ async fn stores_a_message_once_and_gives_it_back_whole() {
     let (one, account) = (tenant("one"), account("box"));
     let row = incoming(&account, 1, 5);
     assert_eq!(messages.insert_incoming(&one, &row).await.unwrap(), Inserted::New);
-    assert_eq!(messages.insert_incoming(&one, &Incoming { run: 6, ..row.clone() }).await.unwrap(), Inserted::AlreadyThere);
+    assert_eq!(
+        messages.insert_incoming(&one, &Incoming { run: 6, ..row.clone() }).await.unwrap(),
+        Inserted::AlreadyThere
+    );
     assert_eq!(messages.get(&one, &row.message.id).await.unwrap(), Some(StoredMessage::Incoming(row.clone())));
     assert_eq!(messages.get(&tenant("two"), &row.message.id).await.unwrap(), None);
     assert!(messages.delete(&one, &row.message.id).await.unwrap());
@@ -112,7 +115,9 @@ async fn lists_newest_first_over_three_pages_and_no_other_mailbox() {
         }
     }
     assert_eq!(pages, [10, 10, 5]);
-    assert!(seen.is_sorted_by(|a, b| a.received_at >= b.received_at) && seen.iter().all(|message| message.account == here));
+    assert!(
+        seen.is_sorted_by(|a, b| a.received_at >= b.received_at) && seen.iter().all(|message| message.account == here)
+    );
     assert_eq!(seen.iter().map(|message| &message.id).collect::<HashSet<_>>().len(), 25);
     assert!(messages.list(&super::tenant("two"), &here, Range::default(), 10, None).await.unwrap().items.is_empty());
 }
@@ -160,7 +165,15 @@ async fn an_ordinary_message_costs_one_write_unit_and_a_hostile_one_stays_bounde
         thread_id: long.clone(),
         preview: long.clone(),
         folder: Some(long.clone()),
-        attachments: vec![Attachment { filename: Some(long.clone()), content_type: long.clone(), content_id: Some(long), ..hostile.message.attachments[0].clone() }; 500],
+        attachments: vec![
+            Attachment {
+                filename: Some(long.clone()),
+                content_type: long.clone(),
+                content_id: Some(long),
+                ..hostile.message.attachments[0].clone()
+            };
+            500
+        ],
         ..hostile.message
     };
     for row in [&ordinary, &hostile] {

@@ -88,7 +88,8 @@ fn client(url: &str) -> Client {
 }
 
 async fn create_table(client: &Client) {
-    let attribute = |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap();
+    let attribute =
+        |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap();
     let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
     let index = |name: &str, hash: &str, range: &str| {
         GlobalSecondaryIndex::builder()
@@ -119,7 +120,8 @@ async fn forward(proxy: TcpListener, upstream: std::net::SocketAddr, lose: Arc<A
     while let Ok((client, _)) = proxy.accept().await {
         let (lose, server) = (Arc::clone(&lose), TcpStream::connect(upstream).await.unwrap());
         tokio::spawn(async move {
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                (client.into_split(), server.into_split());
             let asking = tokio::spawn(async move { copy(&mut from_client, &mut to_server).await });
             let mut buffer = vec![0; 1 << 16];
             while let Ok(read @ 1..) = from_server.read(&mut buffer).await {

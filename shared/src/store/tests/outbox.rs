@@ -4,14 +4,19 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::{
-    model::{Address, Code, MessageId, Problem, RecipientState, SendState, send::{OnUnknown, Recipient, SendRequest, SmtpReply}},
+    model::{
+        Address, Code, MessageId, Problem, RecipientState, SendState,
+        send::{OnUnknown, Recipient, SendRequest, SmtpReply},
+    },
     store::{
-        BodyPlace, Cancel, Claim, Claimed, Commit, Messages, NewOutgoing, Outcome, OutgoingRow, Range, StoreError, StoredMessage, Taken,
+        BodyPlace, Cancel, Claim, Claimed, Commit, Messages, NewOutgoing, Outcome, OutgoingRow, Range, StoreError,
+        StoredMessage, Taken,
     },
 };
 
 pub(super) fn recipients(count: usize, state: RecipientState) -> Vec<Recipient> {
-    let recipient = |number| Recipient { address: format!("r{number}@example.com"), state, smtp: None, error: None, attempts: 0 };
+    let recipient =
+        |number| Recipient { address: format!("r{number}@example.com"), state, smtp: None, error: None, attempts: 0 };
     (0..count).map(recipient).collect()
 }
 
@@ -36,9 +41,17 @@ pub(super) fn outcome(state: SendState, each: RecipientState, count: usize, due:
     let mut recipients = recipients(count, each);
     for recipient in &mut recipients {
         recipient.attempts = 1;
-        recipient.smtp = Some(SmtpReply { code: 250, enhanced: Some("2.0.0".into()), text: "queued as 0123456789".into() });
+        recipient.smtp =
+            Some(SmtpReply { code: 250, enhanced: Some("2.0.0".into()), text: "queued as 0123456789".into() });
     }
-    Outcome { state, due, recipients, attempts: 1, size: 4712, sent_at: Some(at(2)).filter(|_| state == SendState::Sent) }
+    Outcome {
+        state,
+        due,
+        recipients,
+        attempts: 1,
+        size: 4712,
+        sent_at: Some(at(2)).filter(|_| state == SendState::Sent),
+    }
 }
 
 fn id(key: &str) -> MessageId {
@@ -58,7 +71,8 @@ async fn one_of_many_claims_an_id_and_the_others_see_its_row() {
     let (tenant, id) = (tenant("one"), id("key"));
     let claims = (0..8).map(|_| outbox.insert(&tenant, new(&id, 1), Claim::Queued(at(0))));
     let claims = futures_util::future::try_join_all(claims).await.unwrap();
-    let winners: Vec<_> = claims.iter().filter_map(|claim| if let Claimed::Ours(row) = claim { Some(row) } else { None }).collect();
+    let winners: Vec<_> =
+        claims.iter().filter_map(|claim| if let Claimed::Ours(row) = claim { Some(row) } else { None }).collect();
     assert_eq!(winners.len(), 1);
     let seen = claims.iter().filter(|claim| matches!(claim, Claimed::Exists(row) if row == winners[0])).count();
     assert_eq!(seen, 7);
@@ -72,10 +86,18 @@ async fn one_of_many_takes_a_message_when_it_is_due() {
     let outbox = Bench::start().await.outbox();
     let (tenant, id) = (tenant("one"), id("key"));
     ours(outbox.insert(&tenant, new(&id, 2), Claim::Queued(at(10))).await.unwrap());
-    assert!(matches!(outbox.take(&tenant, &id, at(9), 60).await.unwrap(), Taken::NotDue(row) if row.due == Some(at(10))));
+    assert!(
+        matches!(outbox.take(&tenant, &id, at(9), 60).await.unwrap(), Taken::NotDue(row) if row.due == Some(at(10)))
+    );
     let takes = (0..8).map(|_| outbox.take(&tenant, &id, at(10), 60));
     let takes = futures_util::future::try_join_all(takes).await.unwrap();
-    assert_eq!(takes.iter().filter(|taken| matches!(taken, Taken::Ours(row) if row.fence == 1 && row.state == SendState::Sending)).count(), 1);
+    assert_eq!(
+        takes
+            .iter()
+            .filter(|taken| matches!(taken, Taken::Ours(row) if row.fence == 1 && row.state == SendState::Sending))
+            .count(),
+        1
+    );
     assert_eq!(takes.iter().filter(|taken| matches!(taken, Taken::Busy(_))).count(), 7);
 }
 
@@ -89,7 +111,10 @@ async fn a_send_is_three_writes_from_claim_to_result() {
     let waiting = row.recipients.clone();
     outbox.commit(&tenant, &mut row, &waiting, at(660)).await.unwrap();
     let sent = outbox.finish(&tenant, &row, outcome(SendState::Sent, RecipientState::Sent, 1, None)).await.unwrap();
-    assert_eq!((sent.state, sent.phase, sent.due, sent.sent_at, sent.size), (SendState::Sent, Commit::None, None, Some(at(2)), 4712));
+    assert_eq!(
+        (sent.state, sent.phase, sent.due, sent.sent_at, sent.size),
+        (SendState::Sent, Commit::None, None, Some(at(2)), 4712)
+    );
     assert_eq!(sent.recipients[0].smtp.as_ref().unwrap().code, 250);
     assert_eq!(sent.outgoing().next_attempt_at, None);
     assert!(matches!(outbox.take(&tenant, &id, at(9999), 60).await.unwrap(), Taken::Done(row) if row == sent));
@@ -112,12 +137,16 @@ async fn a_claim_that_ran_over_before_the_commit_costs_nothing_and_its_owner_is_
     assert_eq!(row.fence, 2);
     let all = stale.recipients.clone();
     assert!(outbox.commit(&tenant, &mut stale, &all, at(700)).await.unwrap_err().is_conflict());
-    let stale_result = outbox.finish(&tenant, &stale, outcome(SendState::Failed, RecipientState::Failed, 1, None)).await;
+    let stale_result =
+        outbox.finish(&tenant, &stale, outcome(SendState::Failed, RecipientState::Failed, 1, None)).await;
     assert!(stale_result.unwrap_err().is_conflict());
     outbox.commit(&tenant, &mut row, &all, at(700)).await.unwrap();
     let deferred = outcome(SendState::Deferred, RecipientState::Deferred, 1, Some(at(300)));
     let row = outbox.finish(&tenant, &row, deferred).await.unwrap();
-    assert_eq!((row.state, row.due, row.phase, row.outgoing().next_attempt_at), (SendState::Deferred, Some(at(300)), Commit::None, Some(at(300))));
+    assert_eq!(
+        (row.state, row.due, row.phase, row.outgoing().next_attempt_at),
+        (SendState::Deferred, Some(at(300)), Commit::None, Some(at(300)))
+    );
     assert!(matches!(outbox.take(&tenant, &id, at(299), 60).await.unwrap(), Taken::NotDue(_)));
     assert!(matches!(outbox.take(&tenant, &id, at(300), 60).await.unwrap(), Taken::Ours(row) if row.fence == 3));
 }
@@ -138,10 +167,14 @@ async fn a_claim_that_ran_over_after_the_commit_is_in_doubt_until_somebody_settl
         let Taken::InDoubt(found) = outbox.take(&tenant, &id, at(now), 60).await.unwrap() else {
             panic!("it was handed over");
         };
-        assert_eq!((found.fence, found.recipients[0].state, found.recipients[1].state), (fence, RecipientState::Queued, RecipientState::Failed));
+        assert_eq!(
+            (found.fence, found.recipients[0].state, found.recipients[1].state),
+            (fence, RecipientState::Queued, RecipientState::Failed)
+        );
         row = found;
     }
-    let unknown = outbox.finish(&tenant, &row, outcome(SendState::Unknown, RecipientState::Unknown, 2, None)).await.unwrap();
+    let unknown =
+        outbox.finish(&tenant, &row, outcome(SendState::Unknown, RecipientState::Unknown, 2, None)).await.unwrap();
     assert_eq!((unknown.state, unknown.phase, unknown.due), (SendState::Unknown, Commit::None, None));
     assert!(matches!(outbox.take(&tenant, &id, at(99_999), 60).await.unwrap(), Taken::Done(_)));
 }
@@ -154,14 +187,20 @@ async fn what_nobody_has_begun_to_hand_over_can_be_taken_back() {
     let Cancel::Canceled(canceled) = outbox.cancel(&tenant, &queued.id, at(1)).await.unwrap() else {
         panic!("it was queued");
     };
-    assert_eq!((canceled.state, canceled.due, canceled.recipients[0].state), (SendState::Canceled, None, RecipientState::Canceled));
+    assert_eq!(
+        (canceled.state, canceled.due, canceled.recipients[0].state),
+        (SendState::Canceled, None, RecipientState::Canceled)
+    );
     assert!(matches!(outbox.take(&tenant, &queued.id, at(1), 60).await.unwrap(), Taken::Done(_)));
 
     let mut sending = ours(outbox.insert(&tenant, new(&id("sending"), 1), Claim::Sending(at(60))).await.unwrap());
     assert!(matches!(outbox.cancel(&tenant, &sending.id, at(59)).await.unwrap(), Cancel::TooLate(_)));
     assert!(matches!(outbox.cancel(&tenant, &sending.id, at(60)).await.unwrap(), Cancel::Canceled(_)));
     let all = sending.recipients.clone();
-    assert!(outbox.commit(&tenant, &mut sending, &all, at(700)).await.unwrap_err().is_conflict(), "the dot must not be sent");
+    assert!(
+        outbox.commit(&tenant, &mut sending, &all, at(700)).await.unwrap_err().is_conflict(),
+        "the dot must not be sent"
+    );
     assert_eq!(outbox.cancel(&tenant, &id("nothing"), at(0)).await.unwrap(), Cancel::Missing);
 
     let partly = ours(outbox.insert(&tenant, new(&id("partly"), 2), Claim::Sending(at(60))).await.unwrap());
@@ -179,7 +218,9 @@ async fn many_recipients_live_beside_the_state() {
     let (tenant, id) = (tenant("one"), id("many"));
     let mut row = ours(outbox.insert(&tenant, new(&id, 500), Claim::Sending(at(60))).await.unwrap());
     assert_eq!(row.recipients.len(), 500);
-    assert!(matches!(outbox.insert(&tenant, new(&id, 500), Claim::Queued(at(0))).await.unwrap(), Claimed::Exists(seen) if seen.recipients == row.recipients));
+    assert!(
+        matches!(outbox.insert(&tenant, new(&id, 500), Claim::Queued(at(0))).await.unwrap(), Claimed::Exists(seen) if seen.recipients == row.recipients)
+    );
     let mut verdicts = row.recipients.clone();
     verdicts[499].state = RecipientState::Failed;
     outbox.commit(&tenant, &mut row, &verdicts, at(660)).await.unwrap();
@@ -206,7 +247,11 @@ fn recipients_of(row: &OutgoingRow) -> Vec<Recipient> {
 async fn a_body_comes_back_as_it_was_given() {
     let outbox = Bench::start().await.outbox();
     let (tenant, id) = (tenant("one"), id("key"));
-    let request = SendRequest { to: vec![Address::bare("bob@example.com")], text: Some("Grüße\r\n".into()), ..SendRequest::default() };
+    let request = SendRequest {
+        to: vec![Address::bare("bob@example.com")],
+        text: Some("Grüße\r\n".into()),
+        ..SendRequest::default()
+    };
     let row = ours(outbox.insert(&tenant, new(&id, 1), Claim::Queued(at(0))).await.unwrap());
     assert!(matches!(outbox.body(&tenant, &row).await, Err(StoreError::Missing { .. })));
     assert_eq!(outbox.put_body(&tenant, &id, &row.fingerprint, &request).await.unwrap(), BodyPlace::Item);
@@ -221,7 +266,9 @@ async fn the_due_index_holds_what_waits_and_what_was_left_behind() {
     let tenant = tenant("one");
     let mut expected = HashMap::new();
     for number in 0..20 {
-        let row = ours(outbox.insert(&tenant, new(&id(&format!("queued {number}")), 1), Claim::Queued(at(number))).await.unwrap());
+        let row = ours(
+            outbox.insert(&tenant, new(&id(&format!("queued {number}")), 1), Claim::Queued(at(number))).await.unwrap(),
+        );
         if number <= 9 {
             expected.insert(row.id, SendState::Queued);
         }
@@ -234,7 +281,10 @@ async fn the_due_index_holds_what_waits_and_what_was_left_behind() {
     let mut found = HashMap::new();
     for shard in 0..keys::DUE_SHARDS {
         let due = outbox.due(shard, at(9), 100).await.unwrap();
-        assert!(due.is_sorted_by_key(|due| due.due.0) && due.iter().all(|due| due.tenant == tenant && due.account == account("box")));
+        assert!(
+            due.is_sorted_by_key(|due| due.due.0)
+                && due.iter().all(|due| due.tenant == tenant && due.account == account("box"))
+        );
         assert!(outbox.due(shard, at(9), 1).await.unwrap().len() <= 1);
         found.extend(due.into_iter().map(|due| (due.id, due.state)));
     }
@@ -249,7 +299,10 @@ async fn a_refusal_tells_its_code_and_never_what_was_stored() {
     item.insert("lpk".into(), super::super::table::number(1));
     item.insert("canary".into(), super::super::table::text("CANARY-4711"));
     let error = bench.table.put(item, None, Vec::new()).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Refused { operation: "PutItem", code, status: 400, .. } if code == "ValidationException"), "{error}");
+    assert!(
+        matches!(&error, StoreError::Refused { operation: "PutItem", code, status: 400, .. } if code == "ValidationException"),
+        "{error}"
+    );
     let problem = Problem::from(error);
     assert_eq!(problem.code, Code::Internal);
     assert!(!format!("{problem:?} {problem}").contains("CANARY"));

@@ -11,24 +11,12 @@ use crate::aws::tests::{Running, table};
 const LATER: i64 = 4_102_444_800;
 
 async fn put(client: &Client, id: &str, ttl: i64) {
-    let request = client
-        .put_item()
-        .table_name("hp-table")
-        .item("pk", S(id.to_owned()))
-        .item("sk", S("x".to_owned()));
-    request
-        .item("ttl", N(ttl.to_string()))
-        .send()
-        .await
-        .expect("put");
+    let request = client.put_item().table_name("hp-table").item("pk", S(id.to_owned())).item("sk", S("x".to_owned()));
+    request.item("ttl", N(ttl.to_string())).send().await.expect("put");
 }
 
 async fn exists(client: &Client, id: &str) -> bool {
-    let request = client
-        .get_item()
-        .table_name("hp-table")
-        .key("pk", S(id.to_owned()))
-        .key("sk", S("x".to_owned()));
+    let request = client.get_item().table_name("hp-table").key("pk", S(id.to_owned())).key("sk", S("x".to_owned()));
     request.send().await.expect("get").item.is_some()
 }
 
@@ -48,9 +36,7 @@ async fn items_survive_a_restart_and_expired_ones_are_swept() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), swept)
-        .await
-        .expect("the sweep at the start removes it");
+    tokio::time::timeout(Duration::from_secs(20), swept).await.expect("the sweep at the start removes it");
 }
 
 #[tokio::test]
@@ -60,21 +46,9 @@ async fn requests_are_counted_by_operation() {
     for n in 0..3 {
         put(&client, &n.to_string(), LATER).await;
     }
-    let refused = client
-        .put_item()
-        .table_name("hp-table")
-        .item("pk", S("0".into()))
-        .item("sk", S("x".into()));
-    let refused = refused
-        .condition_expression("attribute_not_exists(pk)")
-        .send()
-        .await
-        .expect_err("exists");
-    assert!(
-        refused
-            .into_service_error()
-            .is_conditional_check_failed_exception()
-    );
+    let refused = client.put_item().table_name("hp-table").item("pk", S("0".into())).item("sk", S("x".into()));
+    let refused = refused.condition_expression("attribute_not_exists(pk)").send().await.expect_err("exists");
+    assert!(refused.into_service_error().is_conditional_check_failed_exception());
     assert!(exists(&client, "0").await);
 
     let counts = running.aws.counts();
@@ -87,30 +61,10 @@ async fn requests_are_counted_by_operation() {
 async fn the_table_has_its_stream_its_index_and_its_time_to_live() {
     let running = Running::start().await;
     let client = running.dynamodb().await;
-    let table = client
-        .describe_table()
-        .table_name("hp-table")
-        .send()
-        .await
-        .expect("described")
-        .table
-        .expect("table");
-    assert_eq!(
-        table
-            .stream_specification
-            .map(|stream| stream.stream_enabled),
-        Some(true)
-    );
-    assert_eq!(
-        table.global_secondary_indexes.map(|indexes| indexes.len()),
-        Some(1)
-    );
-    let ttl = client
-        .describe_time_to_live()
-        .table_name("hp-table")
-        .send()
-        .await
-        .expect("described");
+    let table = client.describe_table().table_name("hp-table").send().await.expect("described").table.expect("table");
+    assert_eq!(table.stream_specification.map(|stream| stream.stream_enabled), Some(true));
+    assert_eq!(table.global_secondary_indexes.map(|indexes| indexes.len()), Some(1));
+    let ttl = client.describe_time_to_live().table_name("hp-table").send().await.expect("described");
     let ttl = ttl.time_to_live_description.expect("time to live");
     assert_eq!(ttl.attribute_name(), Some("ttl"));
 }
@@ -124,11 +78,7 @@ async fn old_stream_records_are_pruned_while_the_service_runs() {
     let path = running.path("dynamodb.sqlite");
     let now = now_ms() / 1000;
 
-    assert_eq!(
-        prune(&path, now - STREAM_SECONDS).expect("pruned"),
-        0,
-        "young records stay"
-    );
+    assert_eq!(prune(&path, now - STREAM_SECONDS).expect("pruned"), 0, "young records stay");
     assert_eq!(prune(&path, now + 60).expect("pruned"), 2);
     put(&client, "three", LATER).await;
     assert_eq!(prune(&path, now + 60).expect("pruned"), 1);
@@ -138,12 +88,8 @@ async fn old_stream_records_are_pruned_while_the_service_runs() {
 #[tokio::test]
 async fn a_table_that_dynamodb_refuses_is_named() {
     let db = Database::memory().expect("memory");
-    let error =
-        create_table(&db, &json!({ "TableName": "broken", "KeySchema": [] })).expect_err("no key");
-    assert!(
-        matches!(&error, AwsError::Table { table, .. } if table == "broken"),
-        "{error}"
-    );
+    let error = create_table(&db, &json!({ "TableName": "broken", "KeySchema": [] })).expect_err("no key");
+    assert!(matches!(&error, AwsError::Table { table, .. } if table == "broken"), "{error}");
     create_table(&db, &table()).expect("created");
     create_table(&db, &table()).expect("there already");
 }

@@ -60,27 +60,19 @@ impl Bodies {
             let part = directory.join(format!("{first:02x}"));
             std::fs::create_dir_all(&part).map_err(AwsError::file(&part))?;
         }
-        Ok(Self {
-            directory: directory.to_owned(),
-        })
+        Ok(Self { directory: directory.to_owned() })
     }
 
     /// Where the body of that name lies.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.directory
-            .join(name.get(..2).unwrap_or_default())
-            .join(name)
+        self.directory.join(name.get(..2).unwrap_or_default()).join(name)
     }
 
     /// Names of all bodies there are.
     pub(super) fn names(&self) -> Result<Vec<String>, AwsError> {
         let mut names = Vec::new();
         for part in read_directory(&self.directory)? {
-            names.extend(
-                read_directory(&part)?
-                    .iter()
-                    .filter_map(|file| Some(file.file_name()?.to_str()?.to_owned())),
-            );
+            names.extend(read_directory(&part)?.iter().filter_map(|file| Some(file.file_name()?.to_str()?.to_owned())));
         }
         Ok(names)
     }
@@ -103,34 +95,23 @@ impl Bodies {
         let mut hasher = upload.hasher();
         let mut md5 = Md5::new();
         let mut pending = self.pending();
-        let mut file = tokio::fs::File::create(&pending.path)
-            .await
-            .map_err(AwsError::file(&pending.path))?;
+        let mut file = tokio::fs::File::create(&pending.path).await.map_err(AwsError::file(&pending.path))?;
         if let Some(mut body) = upload.body {
             while let Some(chunk) = body.next().await {
-                let chunk = chunk.map_err(|error| {
-                    S3Error::with_source(s3s::S3ErrorCode::IncompleteBody, error)
-                })?;
+                let chunk = chunk.map_err(|error| S3Error::with_source(s3s::S3ErrorCode::IncompleteBody, error))?;
                 md5.update(&chunk);
                 hasher.update(&chunk);
                 pending.size += i64::try_from(chunk.len()).map_err(S3Error::internal_error)?;
-                file.write_all(&chunk)
-                    .await
-                    .map_err(AwsError::file(&pending.path))?;
+                file.write_all(&chunk).await.map_err(AwsError::file(&pending.path))?;
             }
         }
         file.flush().await.map_err(AwsError::file(&pending.path))?;
 
         let md5: [u8; 16] = md5.finalize().into();
         if let Some(expected) = upload.content_md5 {
-            let expected = STANDARD
-                .decode(expected)
-                .map_err(|_| s3_error!(InvalidDigest))?;
+            let expected = STANDARD.decode(expected).map_err(|_| s3_error!(InvalidDigest))?;
             if expected != md5 {
-                return Err(s3_error!(
-                    BadDigest,
-                    "The Content-MD5 you specified did not match what we received."
-                ));
+                return Err(s3_error!(BadDigest, "The Content-MD5 you specified did not match what we received."));
             }
         }
         pending.md5 = hex::encode(md5);
@@ -140,13 +121,9 @@ impl Bodies {
             expected.extend(received(&trailers));
         }
         // One announced for the trailer has to come there.
-        let is_wrong =
-            |(algorithm, value): &(&String, &String)| expected.get(*algorithm) != Some(*value);
+        let is_wrong = |(algorithm, value): &(&String, &String)| expected.get(*algorithm) != Some(*value);
         if let Some((algorithm, _)) = pending.checksums.iter().find(is_wrong) {
-            return Err(s3_error!(
-                BadDigest,
-                "The {algorithm} you specified did not match what we received."
-            ));
+            return Err(s3_error!(BadDigest, "The {algorithm} you specified did not match what we received."));
         }
         Ok(pending)
     }
@@ -154,17 +131,11 @@ impl Bodies {
     /// A new, empty body that is the parts one after the other.
     pub(super) async fn concatenate(&self, parts: &[String]) -> S3Result<Pending> {
         let mut pending = self.pending();
-        let mut whole = tokio::fs::File::create(&pending.path)
-            .await
-            .map_err(AwsError::file(&pending.path))?;
+        let mut whole = tokio::fs::File::create(&pending.path).await.map_err(AwsError::file(&pending.path))?;
         for part in parts {
             let path = self.path(part);
-            let mut part = tokio::fs::File::open(&path)
-                .await
-                .map_err(AwsError::file(&path))?;
-            let copied = tokio::io::copy(&mut part, &mut whole)
-                .await
-                .map_err(AwsError::file(&pending.path))?;
+            let mut part = tokio::fs::File::open(&path).await.map_err(AwsError::file(&path))?;
+            let copied = tokio::io::copy(&mut part, &mut whole).await.map_err(AwsError::file(&pending.path))?;
             pending.size += i64::try_from(copied).map_err(S3Error::internal_error)?;
         }
         whole.flush().await.map_err(AwsError::file(&pending.path))?;
@@ -174,14 +145,7 @@ impl Bodies {
     fn pending(&self) -> Pending {
         let name = uuid::Uuid::new_v4().simple().to_string();
         let (md5, checksums) = (String::new(), Checksums::new());
-        Pending {
-            path: self.path(&name),
-            name,
-            kept: false,
-            size: 0,
-            md5,
-            checksums,
-        }
+        Pending { path: self.path(&name), name, kept: false, size: 0, md5, checksums }
     }
 }
 
@@ -218,15 +182,10 @@ pub(super) struct Upload<'a> {
 impl Upload<'_> {
     /// Computes what the headers bring or the trailer will.
     fn hasher(&self) -> ChecksumHasher {
-        let announced = self
-            .headers
-            .get("x-amz-trailer")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
+        let announced = self.headers.get("x-amz-trailer").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let wanted = |algorithm: &str| {
             let name = format!("x-amz-checksum-{algorithm}");
-            self.headers.contains_key(&name)
-                || announced.split(',').any(|trailer| trailer.trim() == name)
+            self.headers.contains_key(&name) || announced.split(',').any(|trailer| trailer.trim() == name)
         };
         ChecksumHasher {
             crc32: wanted("crc32").then(Default::default),
@@ -247,32 +206,15 @@ fn computed(hasher: ChecksumHasher) -> Checksums {
         ("sha1", sums.checksum_sha1),
         ("sha256", sums.checksum_sha256),
     ];
-    all.into_iter()
-        .filter_map(|(algorithm, sum)| Some((algorithm.to_owned(), sum?)))
-        .collect()
+    all.into_iter().filter_map(|(algorithm, sum)| Some((algorithm.to_owned(), sum?))).collect()
 }
 
 fn received(headers: &HeaderMap) -> Checksums {
-    let value = |algorithm: &str| {
-        headers
-            .get(format!("x-amz-checksum-{algorithm}"))?
-            .to_str()
-            .ok()
-            .map(str::to_owned)
-    };
-    ALGORITHMS
-        .iter()
-        .filter_map(|algorithm| Some(((*algorithm).to_owned(), value(algorithm)?)))
-        .collect()
+    let value = |algorithm: &str| headers.get(format!("x-amz-checksum-{algorithm}"))?.to_str().ok().map(str::to_owned);
+    ALGORITHMS.iter().filter_map(|algorithm| Some(((*algorithm).to_owned(), value(algorithm)?))).collect()
 }
 
 fn read_directory(path: &Path) -> Result<Vec<PathBuf>, AwsError> {
     let entries = std::fs::read_dir(path).map_err(AwsError::file(path))?;
-    entries
-        .map(|entry| {
-            entry
-                .map(|entry| entry.path())
-                .map_err(AwsError::file(path))
-        })
-        .collect()
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(AwsError::file(path))).collect()
 }

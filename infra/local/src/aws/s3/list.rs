@@ -11,10 +11,7 @@ use super::timestamp;
 const MAX_KEYS: i32 = 1000;
 
 /// One page. The continuation token is the hexadecimal form of the last entry given out.
-pub(super) fn list(
-    t: &Transaction<'_>,
-    input: ListObjectsV2Input,
-) -> S3Result<ListObjectsV2Output> {
+pub(super) fn list(t: &Transaction<'_>, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
     rows::check_bucket(t, &input.bucket)?;
     let prefix = input.prefix.clone().unwrap_or_default();
     let max = input.max_keys.unwrap_or(MAX_KEYS).clamp(0, MAX_KEYS);
@@ -22,19 +19,8 @@ pub(super) fn list(
         Some(token) => from_token(token)?,
         None => input.start_after.clone().unwrap_or_default(),
     };
-    let mut page = Page {
-        contents: vec![],
-        common_prefixes: vec![],
-        last: start,
-        more: false,
-    };
-    page.fill(
-        t,
-        &input.bucket,
-        &prefix,
-        input.delimiter.as_deref().filter(|d| !d.is_empty()),
-        max,
-    )?;
+    let mut page = Page { contents: vec![], common_prefixes: vec![], last: start, more: false };
+    page.fill(t, &input.bucket, &prefix, input.delimiter.as_deref().filter(|d| !d.is_empty()), max)?;
     let count = page.len();
     Ok(ListObjectsV2Output {
         name: Some(input.bucket),
@@ -53,15 +39,8 @@ pub(super) fn list(
 }
 
 fn from_token(token: &str) -> S3Result<String> {
-    let decoded = hex::decode(token)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.ok_or_else(|| {
-        s3_error!(
-            InvalidArgument,
-            "The continuation token provided is incorrect"
-        )
-    })
+    let decoded = hex::decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
 }
 
 struct Page {
@@ -114,14 +93,11 @@ impl Page {
     /// Answers with the text after which the next entry is looked for.
     fn add(&mut self, row: Row, prefix: &str, delimiter: Option<&str>) -> String {
         let rest = row.key.get(prefix.len()..).unwrap_or_default();
-        let cut = delimiter
-            .and_then(|delimiter| Some(prefix.len() + rest.find(delimiter)? + delimiter.len()));
+        let cut = delimiter.and_then(|delimiter| Some(prefix.len() + rest.find(delimiter)? + delimiter.len()));
         match cut.and_then(|cut| row.key.get(..cut)) {
             Some(common) => {
                 self.last = common.to_owned();
-                self.common_prefixes.push(CommonPrefix {
-                    prefix: Some(self.last.clone()),
-                });
+                self.common_prefixes.push(CommonPrefix { prefix: Some(self.last.clone()) });
                 rows::after_prefix(common)
             }
             None => {
@@ -139,9 +115,7 @@ fn entry(row: Row) -> Object {
         size: Some(row.size),
         e_tag: Some(ETag::Strong(row.etag)),
         last_modified: timestamp(row.modified_at),
-        storage_class: Some(ObjectStorageClass::from_static(
-            ObjectStorageClass::STANDARD,
-        )),
+        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
         ..Default::default()
     }
 }

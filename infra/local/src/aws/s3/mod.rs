@@ -40,17 +40,12 @@ pub(super) async fn service(
     let buckets = buckets.to_vec();
     let needed = db
         .call(move |t| -> Result<_, AwsError> {
-            buckets
-                .iter()
-                .try_for_each(|name| rows::create_bucket(t, name))?;
+            buckets.iter().try_for_each(|name| rows::create_bucket(t, name))?;
             rows::files(t)
         })
         .await?;
     // Left behind by a kill between a body and its row, or between a row and the removal of the body before.
-    let unused = bodies
-        .names()?
-        .into_iter()
-        .filter(|name| !needed.contains(name));
+    let unused = bodies.names()?.into_iter().filter(|name| !needed.contains(name));
     bodies.remove(unused).await;
 
     let mut builder = S3ServiceBuilder::new(Storage { db, bodies });
@@ -94,13 +89,7 @@ impl Storage {
     }
 
     /// Makes a body the object of its key, if the conditions hold.
-    async fn commit(
-        &self,
-        bucket: String,
-        mut object: Row,
-        body: Pending,
-        conditions: Conditions,
-    ) -> S3Result<Row> {
+    async fn commit(&self, bucket: String, mut object: Row, body: Pending, conditions: Conditions) -> S3Result<Row> {
         object.file = body.name().to_owned();
         object.size = body.size;
         object.modified_at = now_ms();
@@ -123,21 +112,13 @@ impl Storage {
 
 #[async_trait::async_trait]
 impl S3 for Storage {
-    async fn head_bucket(
-        &self,
-        request: S3Request<HeadBucketInput>,
-    ) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
         let bucket = request.input.bucket;
-        self.db
-            .call(move |t| rows::check_bucket(t, &bucket))
-            .await?;
+        self.db.call(move |t| rows::check_bucket(t, &bucket)).await?;
         Ok(S3Response::new(HeadBucketOutput::default()))
     }
 
-    async fn put_object(
-        &self,
-        request: S3Request<PutObjectInput>,
-    ) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let mut input = request.input;
         let headers = Headers {
             content_type: input.content_type.take(),
@@ -155,24 +136,15 @@ impl S3 for Storage {
         };
         let body = self.bodies.write(upload).await?;
         let object = new_object(input.key, body.md5.clone(), body.checksums.clone(), headers);
-        let conditions = Conditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-        };
+        let conditions = Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
         let object = self.commit(input.bucket, object, body, conditions).await?;
-        let mut output = PutObjectOutput {
-            e_tag: Some(ETag::Strong(object.etag)),
-            size: Some(object.size),
-            ..Default::default()
-        };
+        let mut output =
+            PutObjectOutput { e_tag: Some(ETag::Strong(object.etag)), size: Some(object.size), ..Default::default() };
         put_checksums!(output, object.checksums);
         Ok(S3Response::new(output))
     }
 
-    async fn get_object(
-        &self,
-        request: S3Request<GetObjectInput>,
-    ) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         let (object, file) = self.open(input.bucket, input.key).await?;
         let condition = ReadConditions {
@@ -184,13 +156,9 @@ impl S3 for Storage {
         condition.check(&object)?;
         let size = u64::try_from(object.size).map_err(S3Error::internal_error)?;
         let range = input.range.map(|range| range.check(size)).transpose()?;
-        let (start, end) = range
-            .as_ref()
-            .map_or((0, size), |range| (range.start, range.end));
+        let (start, end) = range.as_ref().map_or((0, size), |range| (range.start, range.end));
         let mut file = tokio::fs::File::from_std(file);
-        file.seek(std::io::SeekFrom::Start(start))
-            .await
-            .map_err(S3Error::internal_error)?;
+        file.seek(std::io::SeekFrom::Start(start)).await.map_err(S3Error::internal_error)?;
         let body = StreamingBlob::wrap(ReaderStream::new(file.take(end - start)));
 
         let mut output = GetObjectOutput {
@@ -201,15 +169,8 @@ impl S3 for Storage {
             content_encoding: object.headers.content_encoding,
             content_language: object.headers.content_language,
             content_length: Some(i64::try_from(end - start).map_err(S3Error::internal_error)?),
-            content_range: range
-                .as_ref()
-                .map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1)),
-            content_type: Some(
-                object
-                    .headers
-                    .content_type
-                    .unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()),
-            ),
+            content_range: range.as_ref().map(|range| format!("bytes {}-{}/{size}", range.start, range.end - 1)),
+            content_type: Some(object.headers.content_type.unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned())),
             e_tag: Some(ETag::Strong(object.etag)),
             last_modified: timestamp(object.modified_at),
             metadata: Some(object.headers.metadata),
@@ -222,10 +183,7 @@ impl S3 for Storage {
         Ok(S3Response::new(output))
     }
 
-    async fn head_object(
-        &self,
-        request: S3Request<HeadObjectInput>,
-    ) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
         let (object, _) = self.open(input.bucket, input.key).await?;
         let condition = ReadConditions {
@@ -242,12 +200,7 @@ impl S3 for Storage {
             content_encoding: object.headers.content_encoding,
             content_language: object.headers.content_language,
             content_length: Some(object.size),
-            content_type: Some(
-                object
-                    .headers
-                    .content_type
-                    .unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()),
-            ),
+            content_type: Some(object.headers.content_type.unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned())),
             e_tag: Some(ETag::Strong(object.etag)),
             last_modified: timestamp(object.modified_at),
             metadata: Some(object.headers.metadata),
@@ -259,10 +212,7 @@ impl S3 for Storage {
         Ok(S3Response::new(output))
     }
 
-    async fn delete_object(
-        &self,
-        request: S3Request<DeleteObjectInput>,
-    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         let DeleteObjectInput { bucket, key, .. } = request.input;
         let file = self
             .db
@@ -281,100 +231,59 @@ impl S3 for Storage {
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let DeleteObjectsInput { bucket, delete, .. } = request.input;
         if delete.objects.len() > 1000 {
-            return Err(s3_error!(
-                MalformedXML,
-                "A request deletes at most 1000 objects."
-            ));
+            return Err(s3_error!(MalformedXML, "A request deletes at most 1000 objects."));
         }
-        let keys: Vec<ObjectKey> = delete
-            .objects
-            .into_iter()
-            .map(|object| object.key)
-            .collect();
+        let keys: Vec<ObjectKey> = delete.objects.into_iter().map(|object| object.key).collect();
         let (files, keys) = self
             .db
             .call(move |t| -> S3Result<_> {
                 rows::check_bucket(t, &bucket)?;
-                let files: Result<Vec<_>, _> = keys
-                    .iter()
-                    .map(|key| rows::delete_object(t, &bucket, key))
-                    .collect();
+                let files: Result<Vec<_>, _> = keys.iter().map(|key| rows::delete_object(t, &bucket, key)).collect();
                 Ok((files?, keys))
             })
             .await?;
         self.bodies.remove(files.into_iter().flatten()).await;
-        let deleted = keys
-            .into_iter()
-            .map(|key| DeletedObject {
-                key: Some(key),
-                ..Default::default()
-            })
-            .collect();
+        let deleted = keys.into_iter().map(|key| DeletedObject { key: Some(key), ..Default::default() }).collect();
         let told = !delete.quiet.unwrap_or(false);
-        Ok(S3Response::new(DeleteObjectsOutput {
-            deleted: told.then_some(deleted),
-            ..Default::default()
-        }))
+        Ok(S3Response::new(DeleteObjectsOutput { deleted: told.then_some(deleted), ..Default::default() }))
     }
 
     async fn list_objects_v2(
         &self,
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.db
-            .call(move |t| list::list(t, request.input))
-            .await
-            .map(S3Response::new)
+        self.db.call(move |t| list::list(t, request.input)).await.map(S3Response::new)
     }
 
     async fn create_multipart_upload(
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        multipart::create(self, request.input)
-            .await
-            .map(S3Response::new)
+        multipart::create(self, request.input).await.map(S3Response::new)
     }
 
-    async fn upload_part(
-        &self,
-        request: S3Request<UploadPartInput>,
-    ) -> S3Result<S3Response<UploadPartOutput>> {
-        multipart::upload_part(self, request)
-            .await
-            .map(S3Response::new)
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        multipart::upload_part(self, request).await.map(S3Response::new)
     }
 
     async fn complete_multipart_upload(
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        multipart::complete(self, request.input)
-            .await
-            .map(S3Response::new)
+        multipart::complete(self, request.input).await.map(S3Response::new)
     }
 
     async fn abort_multipart_upload(
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        multipart::abort(self, request.input)
-            .await
-            .map(S3Response::new)
+        multipart::abort(self, request.input).await.map(S3Response::new)
     }
 }
 
 /// An object whose body [`Storage::commit`] will fill in.
 fn new_object(key: String, etag: String, checksums: body::Checksums, headers: Headers) -> Row {
-    Row {
-        key,
-        file: String::new(),
-        size: 0,
-        etag,
-        modified_at: 0,
-        checksums,
-        headers,
-    }
+    Row { key, file: String::new(), size: 0, etag, modified_at: 0, checksums, headers }
 }
 
 /// What a write asks of the object before it.
@@ -385,8 +294,7 @@ struct Conditions {
 
 impl Conditions {
     fn check(&self, existing: Option<&Row>) -> S3Result<()> {
-        let matches =
-            |condition: &ETagCondition| existing.is_some_and(|object| is_match(condition, object));
+        let matches = |condition: &ETagCondition| existing.is_some_and(|object| is_match(condition, object));
         if self.if_none_match.as_ref().is_some_and(matches) {
             return Err(precondition_failed());
         }
@@ -422,25 +330,16 @@ impl ReadConditions {
             Some(tag) => is_match(&tag, object),
             None => self.if_modified_since.is_some_and(|at| !since(at)),
         };
-        if unchanged {
-            Err(s3_error!(NotModified, "Not Modified"))
-        } else {
-            Ok(())
-        }
+        if unchanged { Err(s3_error!(NotModified, "Not Modified")) } else { Ok(()) }
     }
 }
 
 fn is_match(condition: &ETagCondition, object: &Row) -> bool {
-    condition
-        .as_etag()
-        .is_none_or(|tag| tag.value() == object.etag)
+    condition.as_etag().is_none_or(|tag| tag.value() == object.etag)
 }
 
 fn precondition_failed() -> S3Error {
-    s3_error!(
-        PreconditionFailed,
-        "At least one of the pre-conditions you specified did not hold"
-    )
+    s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
 }
 
 fn no_such_key() -> S3Error {

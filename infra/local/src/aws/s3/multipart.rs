@@ -26,11 +26,7 @@ pub(super) async fn create(
         metadata: input.metadata.take().unwrap_or_default(),
     };
     let id = uuid::Uuid::new_v4().simple().to_string();
-    let upload = Multipart {
-        bucket: input.bucket.clone(),
-        key: input.key.clone(),
-        headers,
-    };
+    let upload = Multipart { bucket: input.bucket.clone(), key: input.key.clone(), headers };
     let row = id.clone();
     storage
         .db
@@ -49,24 +45,10 @@ pub(super) async fn create(
     })
 }
 
-pub(super) async fn upload_part(
-    storage: &Storage,
-    request: S3Request<UploadPartInput>,
-) -> S3Result<UploadPartOutput> {
-    let UploadPartInput {
-        body,
-        bucket,
-        key,
-        upload_id,
-        part_number,
-        content_md5,
-        ..
-    } = request.input;
+pub(super) async fn upload_part(storage: &Storage, request: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
+    let UploadPartInput { body, bucket, key, upload_id, part_number, content_md5, .. } = request.input;
     if !(1..=MAX_PART).contains(&part_number) {
-        return Err(s3_error!(
-            InvalidArgument,
-            "Part number must be an integer between 1 and 10000, inclusive"
-        ));
+        return Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"));
     }
     let upload = Upload {
         body,
@@ -75,10 +57,7 @@ pub(super) async fn upload_part(
         trailers: request.trailing_headers,
     };
     let part = storage.bodies.write(upload).await?;
-    let mut output = UploadPartOutput {
-        e_tag: Some(ETag::Strong(part.md5.clone())),
-        ..Default::default()
-    };
+    let mut output = UploadPartOutput { e_tag: Some(ETag::Strong(part.md5.clone())), ..Default::default() };
     put_checksums!(output, part.checksums);
     let (part, replaced) = storage
         .db
@@ -97,18 +76,8 @@ pub(super) async fn complete(
     storage: &Storage,
     input: CompleteMultipartUploadInput,
 ) -> S3Result<CompleteMultipartUploadOutput> {
-    let CompleteMultipartUploadInput {
-        bucket,
-        key,
-        upload_id,
-        multipart_upload,
-        if_match,
-        if_none_match,
-        ..
-    } = input;
-    let named = multipart_upload
-        .and_then(|upload| upload.parts)
-        .unwrap_or_default();
+    let CompleteMultipartUploadInput { bucket, key, upload_id, multipart_upload, if_match, if_none_match, .. } = input;
+    let named = multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     let wanted = (bucket.clone(), key.clone(), upload_id.clone());
     let (upload, chosen) = storage
         .db
@@ -121,75 +90,35 @@ pub(super) async fn complete(
     let files: Vec<String> = chosen.iter().map(|part| part.file.clone()).collect();
     let body = storage.bodies.concatenate(&files).await?;
     let etag = combined_etag(&chosen)?;
-    let object = new_object(
-        key.clone(),
-        etag.clone(),
-        super::body::Checksums::new(),
-        upload.headers,
-    );
-    storage
-        .commit(
-            bucket.clone(),
-            object,
-            body,
-            Conditions {
-                if_match,
-                if_none_match,
-            },
-        )
-        .await?;
+    let object = new_object(key.clone(), etag.clone(), super::body::Checksums::new(), upload.headers);
+    storage.commit(bucket.clone(), object, body, Conditions { if_match, if_none_match }).await?;
     // After the object: a kill between the two leaves an upload to be aborted, never half an object.
-    let leftover = storage
-        .db
-        .call(move |t| rows::delete_upload(t, &upload_id))
-        .await?;
+    let leftover = storage.db.call(move |t| rows::delete_upload(t, &upload_id)).await?;
     storage.bodies.remove(leftover).await;
     let (e_tag, location) = (Some(ETag::Strong(etag)), Some(format!("/{bucket}/{key}")));
-    Ok(CompleteMultipartUploadOutput {
-        bucket: Some(bucket),
-        key: Some(key),
-        e_tag,
-        location,
-        ..Default::default()
-    })
+    Ok(CompleteMultipartUploadOutput { bucket: Some(bucket), key: Some(key), e_tag, location, ..Default::default() })
 }
 
 /// The stored parts the client names, which must be in order, as it knows them, and large enough.
 fn choose(named: &[CompletedPart], stored: Vec<Part>) -> S3Result<Vec<Part>> {
     if named.is_empty() {
-        return Err(s3_error!(
-            MalformedXML,
-            "You must specify at least one part"
-        ));
+        return Err(s3_error!(MalformedXML, "You must specify at least one part"));
     }
     if !named.is_sorted_by(|a, b| a.part_number < b.part_number) {
-        return Err(s3_error!(
-            InvalidPartOrder,
-            "The list of parts was not in ascending order."
-        ));
+        return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
     }
-    let is_named = |part: &Part| {
-        named
-            .iter()
-            .any(|name| name.part_number == Some(part.number))
-    };
+    let is_named = |part: &Part| named.iter().any(|name| name.part_number == Some(part.number));
     let chosen: Vec<Part> = stored.into_iter().filter(is_named).collect();
     let tags_match = chosen.iter().zip(named).all(|(part, name)| {
         let tag = name.e_tag.as_ref().map(ETag::value);
         name.part_number == Some(part.number) && tag == Some(part.etag.as_str())
     });
     if chosen.len() != named.len() || !tags_match {
-        return Err(s3_error!(
-            InvalidPart,
-            "One or more of the specified parts could not be found."
-        ));
+        return Err(s3_error!(InvalidPart, "One or more of the specified parts could not be found."));
     }
     let all_but_last = chosen.split_last().map_or(&[][..], |(_, others)| others);
     if all_but_last.iter().any(|part| part.size < MIN_PART_BYTES) {
-        return Err(s3_error!(
-            EntityTooSmall,
-            "Your proposed upload is smaller than the minimum allowed size"
-        ));
+        return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
     }
     Ok(chosen)
 }
@@ -203,16 +132,8 @@ fn combined_etag(parts: &[Part]) -> S3Result<String> {
     Ok(format!("{}-{}", hex::encode(md5.finalize()), parts.len()))
 }
 
-pub(super) async fn abort(
-    storage: &Storage,
-    input: AbortMultipartUploadInput,
-) -> S3Result<AbortMultipartUploadOutput> {
-    let AbortMultipartUploadInput {
-        bucket,
-        key,
-        upload_id,
-        ..
-    } = input;
+pub(super) async fn abort(storage: &Storage, input: AbortMultipartUploadInput) -> S3Result<AbortMultipartUploadOutput> {
+    let AbortMultipartUploadInput { bucket, key, upload_id, .. } = input;
     let files = storage
         .db
         .call(move |t| -> S3Result<_> {

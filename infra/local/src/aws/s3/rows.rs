@@ -51,10 +51,7 @@ pub(super) struct Multipart {
 }
 
 pub(super) fn create_bucket(t: &Transaction<'_>, name: &str) -> Result<(), AwsError> {
-    t.execute(
-        "INSERT INTO buckets (name) VALUES (?1) ON CONFLICT DO NOTHING",
-        [name],
-    )?;
+    t.execute("INSERT INTO buckets (name) VALUES (?1) ON CONFLICT DO NOTHING", [name])?;
     Ok(())
 }
 
@@ -65,29 +62,16 @@ pub(super) fn check_bucket(t: &Transaction<'_>, name: &str) -> S3Result<()> {
         .prepare_cached("SELECT 1 FROM buckets WHERE name = ?1")
         .and_then(|mut statement| statement.exists([name]))
         .map_err(AwsError::from)?;
-    if found {
-        Ok(())
-    } else {
-        Err(s3_error!(
-            NoSuchBucket,
-            "The specified bucket does not exist"
-        ))
-    }
+    if found { Ok(()) } else { Err(s3_error!(NoSuchBucket, "The specified bucket does not exist")) }
 }
 
 const COLUMNS: &str = "key, file, size, etag, modified_at, checksums, headers";
 
-pub(super) fn object(
-    t: &Transaction<'_>,
-    bucket: &str,
-    key: &str,
-) -> Result<Option<Object>, AwsError> {
-    t.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2"
-    ))?
-    .query_row([bucket, key], read_object)
-    .optional()?
-    .transpose()
+pub(super) fn object(t: &Transaction<'_>, bucket: &str, key: &str) -> Result<Option<Object>, AwsError> {
+    t.prepare_cached(&format!("SELECT {COLUMNS} FROM objects WHERE bucket = ?1 AND key = ?2"))?
+        .query_row([bucket, key], read_object)
+        .optional()?
+        .transpose()
 }
 
 /// Up to `limit` objects with the prefix whose keys come after `after`, in the order of their UTF-8 bytes.
@@ -104,10 +88,7 @@ pub(super) fn objects_after(
     ))?;
     let end = after_prefix(prefix);
     let found = named_params! { ":bucket": bucket, ":after": after, ":prefix": prefix, ":end": end, ":limit": limit };
-    statement
-        .query_map(found, read_object)?
-        .map(|row| row?)
-        .collect()
+    statement.query_map(found, read_object)?.map(|row| row?).collect()
 }
 
 /// A text behind every key that begins with `prefix`: the last character there is ends no key anyone writes.
@@ -128,21 +109,14 @@ fn read_object(row: &Row<'_>) -> rusqlite::Result<Result<Object, AwsError>> {
             headers,
         })
     };
-    match (
-        serde_json::from_str(&checksums),
-        serde_json::from_str(&headers),
-    ) {
+    match (serde_json::from_str(&checksums), serde_json::from_str(&headers)) {
         (Ok(checksums), Ok(headers)) => object(checksums, headers).map(Ok),
         (Err(error), _) | (_, Err(error)) => Ok(Err(error.into())),
     }
 }
 
 /// Writes the row that makes a body an object, in place of the one before.
-pub(super) fn put_object(
-    t: &Transaction<'_>,
-    bucket: &str,
-    object: &Object,
-) -> Result<(), AwsError> {
+pub(super) fn put_object(t: &Transaction<'_>, bucket: &str, object: &Object) -> Result<(), AwsError> {
     t.prepare_cached(
         "INSERT OR REPLACE INTO objects (bucket, key, file, size, etag, modified_at, checksums, headers)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -161,11 +135,7 @@ pub(super) fn put_object(
 }
 
 /// Answers with the body's name, when there was an object.
-pub(super) fn delete_object(
-    t: &Transaction<'_>,
-    bucket: &str,
-    key: &str,
-) -> Result<Option<String>, AwsError> {
+pub(super) fn delete_object(t: &Transaction<'_>, bucket: &str, key: &str) -> Result<Option<String>, AwsError> {
     let file = t
         .prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2 RETURNING file")?
         .query_row([bucket, key], |row| row.get(0))
@@ -173,62 +143,34 @@ pub(super) fn delete_object(
     Ok(file)
 }
 
-pub(super) fn create_upload(
-    t: &Transaction<'_>,
-    id: &str,
-    upload: &Multipart,
-) -> Result<(), AwsError> {
+pub(super) fn create_upload(t: &Transaction<'_>, id: &str, upload: &Multipart) -> Result<(), AwsError> {
     t.execute(
         "INSERT INTO uploads (id, bucket, key, headers) VALUES (?1, ?2, ?3, ?4)",
-        params![
-            id,
-            upload.bucket,
-            upload.key,
-            serde_json::to_string(&upload.headers)?
-        ],
+        params![id, upload.bucket, upload.key, serde_json::to_string(&upload.headers)?],
     )?;
     Ok(())
 }
 
 /// # Errors
 /// `NoSuchUpload`, also when it belongs to another key.
-pub(super) fn upload(
-    t: &Transaction<'_>,
-    id: &str,
-    bucket: &str,
-    key: &str,
-) -> S3Result<Multipart> {
+pub(super) fn upload(t: &Transaction<'_>, id: &str, bucket: &str, key: &str) -> S3Result<Multipart> {
     let headers: Option<String> = t
-        .query_row(
-            "SELECT headers FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3",
-            [id, bucket, key],
-            |row| row.get(0),
-        )
+        .query_row("SELECT headers FROM uploads WHERE id = ?1 AND bucket = ?2 AND key = ?3", [id, bucket, key], |row| {
+            row.get(0)
+        })
         .optional()
         .map_err(AwsError::from)?;
-    let headers =
-        headers.ok_or_else(|| s3_error!(NoSuchUpload, "The specified upload does not exist."))?;
+    let headers = headers.ok_or_else(|| s3_error!(NoSuchUpload, "The specified upload does not exist."))?;
     let headers = serde_json::from_str(&headers).map_err(AwsError::from)?;
-    Ok(Multipart {
-        bucket: bucket.to_owned(),
-        key: key.to_owned(),
-        headers,
-    })
+    Ok(Multipart { bucket: bucket.to_owned(), key: key.to_owned(), headers })
 }
 
 /// Answers with the name of the body that was the part before.
-pub(super) fn put_part(
-    t: &Transaction<'_>,
-    id: &str,
-    number: i32,
-    body: &Pending,
-) -> Result<Option<String>, AwsError> {
+pub(super) fn put_part(t: &Transaction<'_>, id: &str, number: i32, body: &Pending) -> Result<Option<String>, AwsError> {
     let replaced = t
-        .query_row(
-            "DELETE FROM parts WHERE upload = ?1 AND number = ?2 RETURNING file",
-            params![id, number],
-            |row| row.get(0),
-        )
+        .query_row("DELETE FROM parts WHERE upload = ?1 AND number = ?2 RETURNING file", params![id, number], |row| {
+            row.get(0)
+        })
         .optional()?;
     t.execute(
         "INSERT INTO parts (upload, number, file, size, etag, checksums) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -239,15 +181,9 @@ pub(super) fn put_part(
 
 /// In the order of their numbers.
 pub(super) fn parts(t: &Transaction<'_>, id: &str) -> Result<Vec<Part>, AwsError> {
-    let mut statement =
-        t.prepare("SELECT number, file, size, etag FROM parts WHERE upload = ?1 ORDER BY number")?;
+    let mut statement = t.prepare("SELECT number, file, size, etag FROM parts WHERE upload = ?1 ORDER BY number")?;
     let parts = statement.query_map([id], |row| {
-        Ok(Part {
-            number: row.get(0)?,
-            file: row.get(1)?,
-            size: row.get(2)?,
-            etag: row.get(3)?,
-        })
+        Ok(Part { number: row.get(0)?, file: row.get(1)?, size: row.get(2)?, etag: row.get(3)? })
     })?;
     Ok(parts.collect::<Result<_, _>>()?)
 }

@@ -14,12 +14,7 @@ const RECOVERY_DAYS: i64 = 30;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Answers one operation inside the caller's transaction.
-pub(super) fn handle(
-    t: &Transaction<'_>,
-    operation: &str,
-    body: Value,
-    now: i64,
-) -> Result<Value, AwsError> {
+pub(super) fn handle(t: &Transaction<'_>, operation: &str, body: Value, now: i64) -> Result<Value, AwsError> {
     match operation {
         "CreateSecret" => create(t, parse(body)?, now),
         "GetSecretValue" => get_value(t, &parse(body)?),
@@ -30,10 +25,7 @@ pub(super) fn handle(
         "RestoreSecret" => restore(t, &parse(body)?),
         "ListSecrets" => list(t, &parse(body)?),
         "ListSecretVersionIds" => list_version_ids(t, &parse(body)?),
-        _ => Err(AwsError::refused(
-            "UnknownOperationException",
-            format!("{operation} is not emulated."),
-        )),
+        _ => Err(AwsError::refused("UnknownOperationException", format!("{operation} is not emulated."))),
     }
 }
 
@@ -41,17 +33,16 @@ fn create(t: &Transaction<'_>, request: Create, now: i64) -> Result<Value, AwsEr
     let name = request.name;
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/_+=.@-".contains(&b);
     if !(1..=512).contains(&name.len()) || !name.bytes().all(allowed) {
-        let message = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
+        let message =
+            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
         return Err(AwsError::refused("ValidationException", message));
     }
     let value = request.value.checked()?;
     let id = token(request.client_request_token)?;
     let secret = match rows::find(t, &name)? {
-        Some(Secret {
-            deleted_at: Some(_),
-            ..
-        }) => {
-            let message = "You can't create this secret because a secret with this name is already scheduled for deletion.";
+        Some(Secret { deleted_at: Some(_), .. }) => {
+            let message =
+                "You can't create this secret because a secret with this name is already scheduled for deletion.";
             return Err(invalid_request(message));
         }
         // The same request again is answered as the first time was.
@@ -82,10 +73,7 @@ fn new_secret(name: &str, description: Option<String>, tags: &[Value], now: i64)
     let random = uuid::Uuid::new_v4().simple().to_string();
     Secret {
         name: name.to_owned(),
-        arn: format!(
-            "arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{}",
-            &random[..6]
-        ),
+        arn: format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-{}", &random[..6]),
         description,
         tags: Value::from(tags).to_string(),
         created_at: now,
@@ -94,12 +82,7 @@ fn new_secret(name: &str, description: Option<String>, tags: &[Value], now: i64)
     }
 }
 
-fn same_version(
-    t: &Transaction<'_>,
-    name: &str,
-    id: &str,
-    value: Option<&str>,
-) -> Result<bool, AwsError> {
+fn same_version(t: &Transaction<'_>, name: &str, id: &str, value: Option<&str>) -> Result<bool, AwsError> {
     Ok(rows::version(t, name, id)?.is_some_and(|version| Some(version.value.as_str()) == value))
 }
 
@@ -107,9 +90,7 @@ fn same_version(
 fn token(given: Option<String>) -> Result<String, AwsError> {
     match given {
         Some(token) if (32..=64).contains(&token.len()) => Ok(token),
-        Some(_) => Err(invalid_parameter(
-            "ClientRequestToken must be 32-64 characters long.",
-        )),
+        Some(_) => Err(invalid_parameter("ClientRequestToken must be 32-64 characters long.")),
         None => Ok(uuid::Uuid::new_v4().to_string()),
     }
 }
@@ -119,9 +100,7 @@ fn get_value(t: &Transaction<'_>, request: &Get) -> Result<Value, AwsError> {
     let stage = request.version_stage.as_deref();
     let version = match (&request.version_id, stage) {
         (Some(id), None) => rows::version(t, &secret.name, id)?,
-        (Some(id), Some(stage)) => {
-            rows::version(t, &secret.name, id)?.filter(|version| version.has(stage))
-        }
+        (Some(id), Some(stage)) => rows::version(t, &secret.name, id)?.filter(|version| version.has(stage)),
         (None, stage) => match rows::staged(t, &secret.name, stage.unwrap_or(CURRENT))? {
             Some(id) => rows::version(t, &secret.name, &id)?,
             None => None,
@@ -132,9 +111,7 @@ fn get_value(t: &Transaction<'_>, request: &Get) -> Result<Value, AwsError> {
             Some(id) => format!("VersionId: {id}"),
             None => format!("staging label: {}", stage.unwrap_or(CURRENT)),
         };
-        return Err(not_found(&format!(
-            "Secrets Manager can't find the specified secret value for {wanted}"
-        )));
+        return Err(not_found(&format!("Secrets Manager can't find the specified secret value for {wanted}")));
     };
     let mut answer = json!({
         "ARN": secret.arn, "Name": secret.name, "VersionId": version.id, "VersionStages": version.stages,
@@ -155,9 +132,7 @@ impl Version {
 fn put_value(t: &Transaction<'_>, request: Put, now: i64) -> Result<Value, AwsError> {
     let secret = living(t, &request.secret_id)?;
     let value = request.value.checked()?;
-    let value = value.ok_or_else(|| {
-        invalid_parameter("You must provide either SecretString or SecretBinary.")
-    })?;
+    let value = value.ok_or_else(|| invalid_parameter("You must provide either SecretString or SecretBinary."))?;
     let id = token(request.client_request_token)?;
     if let Some(stored) = rows::version(t, &secret.name, &id)? {
         if stored.value != value {
@@ -168,28 +143,15 @@ fn put_value(t: &Transaction<'_>, request: Put, now: i64) -> Result<Value, AwsEr
         return Ok(put_answer(&secret, &stored));
     }
     rows::insert_version(t, &secret.name, &id, &value, now)?;
-    let mut stages = request
-        .version_stages
-        .filter(|stages| !stages.is_empty())
-        .unwrap_or_else(|| vec![CURRENT.into()]);
-    if rows::staged(t, &secret.name, CURRENT)?.is_none()
-        && !stages.iter().any(|stage| stage == CURRENT)
-    {
+    let mut stages = request.version_stages.filter(|stages| !stages.is_empty()).unwrap_or_else(|| vec![CURRENT.into()]);
+    if rows::staged(t, &secret.name, CURRENT)?.is_none() && !stages.iter().any(|stage| stage == CURRENT) {
         // The first version of a secret is its current one, whatever else it is.
         stages.push(CURRENT.into());
     }
     for stage in &stages {
         rows::move_stage(t, &secret.name, stage, &id, now)?;
     }
-    Ok(put_answer(
-        &secret,
-        &Version {
-            id,
-            value,
-            created_at: now,
-            stages,
-        },
-    ))
+    Ok(put_answer(&secret, &Version { id, value, created_at: now, stages }))
 }
 
 fn put_answer(secret: &Secret, version: &Version) -> Value {
@@ -205,9 +167,7 @@ fn update_version_stage(t: &Transaction<'_>, request: &Stage, now: i64) -> Resul
     let (from, to) = (&request.remove_from_version_id, &request.move_to_version_id);
     for id in [from, to].into_iter().flatten() {
         if rows::version(t, name, id)?.is_none() {
-            return Err(not_found(&format!(
-                "Secrets Manager can't find the specified secret version: {id}"
-            )));
+            return Err(not_found(&format!("Secrets Manager can't find the specified secret version: {id}")));
         }
     }
     let moves = holder.is_some() && holder != *to;
@@ -265,24 +225,19 @@ fn delete(t: &Transaction<'_>, request: &Delete, now: i64) -> Result<Value, AwsE
     let days = request.recovery_window_in_days;
     let force = request.force_delete_without_recovery;
     if force && days.is_some() {
-        let message =
-            "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
+        let message = "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.";
         return Err(invalid_parameter(message));
     }
     let days = days.unwrap_or(RECOVERY_DAYS);
     if !(7..=30).contains(&days) {
-        return Err(invalid_parameter(
-            "The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).",
-        ));
+        return Err(invalid_parameter("The RecoveryWindowInDays value must be between 7 and 30 days (inclusive)."));
     }
     let secret = match rows::find(t, &request.secret_id)? {
         Some(secret) => secret,
         // By force, a secret that does not exist is deleted too: the caller may be repeating itself.
         None if force => new_secret(&request.secret_id, None, &[], now),
         None => {
-            return Err(not_found(
-                "Secrets Manager can't find the specified secret.",
-            ));
+            return Err(not_found("Secrets Manager can't find the specified secret."));
         }
     };
     let deletion = if force {
@@ -310,12 +265,7 @@ fn list(t: &Transaction<'_>, request: &List) -> Result<Value, AwsError> {
         return Err(invalid_parameter("Only the filter name is emulated."));
     }
     let matches = |secret: &Secret| {
-        let any = |filter: &Filter| {
-            filter
-                .values
-                .iter()
-                .any(|value| secret.name.starts_with(value.as_str()))
-        };
+        let any = |filter: &Filter| filter.values.iter().any(|value| secret.name.starts_with(value.as_str()));
         request.filters.iter().all(any)
     };
     // The whole table is read: filters apply before the page is cut, and a laptop's secrets are few.
@@ -324,9 +274,7 @@ fn list(t: &Transaction<'_>, request: &List) -> Result<Value, AwsError> {
     let mut found: Vec<Secret> = found.into_iter().filter(matches).collect();
     let more = found.len() > limit;
     found.truncate(limit);
-    let entries = found
-        .iter()
-        .map(|secret| entry(t, secret, "SecretVersionsToStages"));
+    let entries = found.iter().map(|secret| entry(t, secret, "SecretVersionsToStages"));
     let mut answer = json!({ "SecretList": entries.collect::<Result<Vec<_>, _>>()? });
     if let Some(last) = found.last().filter(|_| more) {
         answer["NextToken"] = last.name.as_str().into();
@@ -363,17 +311,11 @@ fn existing(t: &Transaction<'_>, id: &str) -> Result<Secret, AwsError> {
 /// One that does not wait for its deletion.
 fn living(t: &Transaction<'_>, id: &str) -> Result<Secret, AwsError> {
     let secret = existing(t, id)?;
-    if secret.deleted_at.is_some() {
-        Err(marked_for_deletion())
-    } else {
-        Ok(secret)
-    }
+    if secret.deleted_at.is_some() { Err(marked_for_deletion()) } else { Ok(secret) }
 }
 
 fn marked_for_deletion() -> AwsError {
-    invalid_request(
-        "You can't perform this operation on the secret because it was marked for deletion.",
-    )
+    invalid_request("You can't perform this operation on the secret because it was marked for deletion.")
 }
 
 fn not_found(message: &str) -> AwsError {

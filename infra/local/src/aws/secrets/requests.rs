@@ -12,8 +12,7 @@ use crate::aws::AwsError;
 /// `InvalidParameterException`.
 pub(super) fn parse<T: DeserializeOwned>(body: Value) -> Result<T, AwsError> {
     // The words of serde can quote a value, and a value here is a secret: they are not passed on.
-    serde_json::from_value(body)
-        .map_err(|_| invalid_parameter("A parameter is missing or has the wrong type."))
+    serde_json::from_value(body).map_err(|_| invalid_parameter("A parameter is missing or has the wrong type."))
 }
 
 /// `SecretString` or `SecretBinary`, kept as it came.

@@ -33,8 +33,7 @@ pub(super) struct Version {
 
 /// Removes the secrets whose recovery window is over.
 pub(super) fn purge(t: &Transaction<'_>, now: i64) -> Result<(), AwsError> {
-    t.prepare_cached("DELETE FROM secrets WHERE delete_after <= ?1")?
-        .execute([now])?;
+    t.prepare_cached("DELETE FROM secrets WHERE delete_after <= ?1")?.execute([now])?;
     Ok(())
 }
 
@@ -42,15 +41,9 @@ pub(super) fn purge(t: &Transaction<'_>, now: i64) -> Result<(), AwsError> {
 pub(super) fn find(t: &Transaction<'_>, id: &str) -> Result<Option<Secret>, AwsError> {
     const COLUMNS: &str = "name, arn, description, tags, created_at, changed_at, deleted_at";
     // A name has no colon, an ARN begins with one part and a colon.
-    let by = if id.starts_with("arn:") {
-        "?1 IN (arn, substr(arn, 1, length(arn) - 7))"
-    } else {
-        "name = ?1"
-    };
-    let found = t
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM secrets WHERE {by}"))?
-        .query_row([id], secret)
-        .optional()?;
+    let by = if id.starts_with("arn:") { "?1 IN (arn, substr(arn, 1, length(arn) - 7))" } else { "name = ?1" };
+    let found =
+        t.prepare_cached(&format!("SELECT {COLUMNS} FROM secrets WHERE {by}"))?.query_row([id], secret).optional()?;
     Ok(found)
 }
 
@@ -75,28 +68,17 @@ pub(super) fn insert(t: &Transaction<'_>, secret: &Secret) -> Result<(), AwsErro
 }
 
 /// By name, after `after`, `limit` at most; those that wait for deletion only when `deleted`.
-pub(super) fn list(
-    t: &Transaction<'_>,
-    after: &str,
-    limit: u32,
-    deleted: bool,
-) -> Result<Vec<Secret>, AwsError> {
+pub(super) fn list(t: &Transaction<'_>, after: &str, limit: u32, deleted: bool) -> Result<Vec<Secret>, AwsError> {
     let mut statement = t.prepare_cached(
         "SELECT name, arn, description, tags, created_at, changed_at, deleted_at FROM secrets
          WHERE name > ?1 AND (?3 OR deleted_at IS NULL) ORDER BY name LIMIT ?2",
     )?;
-    let secrets = statement
-        .query_map(params![after, limit, deleted], secret)?
-        .collect::<Result<_, _>>()?;
+    let secrets = statement.query_map(params![after, limit, deleted], secret)?.collect::<Result<_, _>>()?;
     Ok(secrets)
 }
 
 /// `None` takes the secret back from its deletion; else it is kept until the second time.
-pub(super) fn set_deletion(
-    t: &Transaction<'_>,
-    name: &str,
-    deletion: Option<(i64, i64)>,
-) -> Result<(), AwsError> {
+pub(super) fn set_deletion(t: &Transaction<'_>, name: &str, deletion: Option<(i64, i64)>) -> Result<(), AwsError> {
     let (deleted_at, delete_after) = deletion.unzip();
     t.execute(
         "UPDATE secrets SET deleted_at = ?2, delete_after = ?3 WHERE name = ?1",
@@ -115,19 +97,11 @@ pub(super) fn versions(t: &Transaction<'_>, name: &str) -> Result<Vec<Version>, 
     select_versions(t, name, None)
 }
 
-pub(super) fn version(
-    t: &Transaction<'_>,
-    name: &str,
-    id: &str,
-) -> Result<Option<Version>, AwsError> {
+pub(super) fn version(t: &Transaction<'_>, name: &str, id: &str) -> Result<Option<Version>, AwsError> {
     Ok(select_versions(t, name, Some(id))?.pop())
 }
 
-fn select_versions(
-    t: &Transaction<'_>,
-    name: &str,
-    id: Option<&str>,
-) -> Result<Vec<Version>, AwsError> {
+fn select_versions(t: &Transaction<'_>, name: &str, id: Option<&str>) -> Result<Vec<Version>, AwsError> {
     let mut statement = t.prepare_cached(
         "SELECT id, value, created_at, (SELECT json_group_array(stage ORDER BY stage) FROM secret_stages
                                         WHERE secret = v.secret AND version = v.id)
@@ -135,32 +109,17 @@ fn select_versions(
     )?;
     let rows = statement.query_map(params![name, id], |row| {
         let stages: String = row.get(3)?;
-        Ok((
-            Version {
-                id: row.get(0)?,
-                value: row.get(1)?,
-                created_at: row.get(2)?,
-                stages: vec![],
-            },
-            stages,
-        ))
+        Ok((Version { id: row.get(0)?, value: row.get(1)?, created_at: row.get(2)?, stages: vec![] }, stages))
     })?;
     rows.map(|row| {
         let (version, stages) = row?;
-        Ok(Version {
-            stages: serde_json::from_str(&stages)?,
-            ..version
-        })
+        Ok(Version { stages: serde_json::from_str(&stages)?, ..version })
     })
     .collect()
 }
 
 /// The id of the version that carries `stage`.
-pub(super) fn staged(
-    t: &Transaction<'_>,
-    name: &str,
-    stage: &str,
-) -> Result<Option<String>, AwsError> {
+pub(super) fn staged(t: &Transaction<'_>, name: &str, stage: &str) -> Result<Option<String>, AwsError> {
     let version = t
         .prepare_cached("SELECT version FROM secret_stages WHERE secret = ?1 AND stage = ?2")?
         .query_row([name, stage], |row| row.get(0))
@@ -172,18 +131,8 @@ pub(super) fn staged(
 ///
 /// # Errors
 /// `LimitExceededException` when the secret has [`MAX_VERSIONS`] that may not be dropped.
-pub(super) fn insert_version(
-    t: &Transaction<'_>,
-    name: &str,
-    id: &str,
-    value: &str,
-    now: i64,
-) -> Result<(), AwsError> {
-    let count: i64 = t.query_row(
-        "SELECT count(*) FROM secret_versions WHERE secret = ?1",
-        [name],
-        |row| row.get(0),
-    )?;
+pub(super) fn insert_version(t: &Transaction<'_>, name: &str, id: &str, value: &str, now: i64) -> Result<(), AwsError> {
+    let count: i64 = t.query_row("SELECT count(*) FROM secret_versions WHERE secret = ?1", [name], |row| row.get(0))?;
     if count >= MAX_VERSIONS {
         let dropped = t.execute(
             "DELETE FROM secret_versions WHERE secret = ?1 AND created_at < ?2 AND NOT EXISTS
@@ -203,13 +152,7 @@ pub(super) fn insert_version(
 }
 
 /// Moves a label to a version. AWSPREVIOUS follows AWSCURRENT: it goes where that came from.
-pub(super) fn move_stage(
-    t: &Transaction<'_>,
-    name: &str,
-    stage: &str,
-    to: &str,
-    now: i64,
-) -> Result<(), AwsError> {
+pub(super) fn move_stage(t: &Transaction<'_>, name: &str, stage: &str, to: &str, now: i64) -> Result<(), AwsError> {
     let from = staged(t, name, stage)?;
     set_stage(t, name, stage, to)?;
     if let Some(from) = from.filter(|from| stage == CURRENT && from != to) {
@@ -227,21 +170,12 @@ fn set_stage(t: &Transaction<'_>, name: &str, stage: &str, version: &str) -> Res
     Ok(())
 }
 
-pub(super) fn remove_stage(
-    t: &Transaction<'_>,
-    name: &str,
-    stage: &str,
-    now: i64,
-) -> Result<(), AwsError> {
-    t.execute(
-        "DELETE FROM secret_stages WHERE secret = ?1 AND stage = ?2",
-        [name, stage],
-    )?;
+pub(super) fn remove_stage(t: &Transaction<'_>, name: &str, stage: &str, now: i64) -> Result<(), AwsError> {
+    t.execute("DELETE FROM secret_stages WHERE secret = ?1 AND stage = ?2", [name, stage])?;
     touch(t, name, now)
 }
 
 fn touch(t: &Transaction<'_>, name: &str, now: i64) -> Result<(), AwsError> {
-    t.prepare_cached("UPDATE secrets SET changed_at = ?2 WHERE name = ?1")?
-        .execute(params![name, now])?;
+    t.prepare_cached("UPDATE secrets SET changed_at = ?2 WHERE name = ?1")?.execute(params![name, now])?;
     Ok(())
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::requests::{
-    Attributes, Batch, Deletion, Entry, Message, QueueName, QueueUrl, ReceiptAndTime, ReceiptOnly,
-    Receiving, Sending, Visibility, name, parse,
+    Attributes, Batch, Deletion, Entry, Message, QueueName, QueueUrl, ReceiptAndTime, ReceiptOnly, Receiving, Sending,
+    Visibility, name, parse,
 };
 use super::rows::{self, NewMessage};
 use super::{MAX_BYTES, Sqs, SqsMessage, invalid};
@@ -15,32 +15,20 @@ use crate::aws::AwsError;
 use crate::aws::clock::now_ms;
 
 /// Answers one operation; an operation without a result answers `{}`.
-pub(in crate::aws) async fn handle(
-    sqs: &Sqs,
-    operation: &str,
-    body: Value,
-) -> Result<Value, AwsError> {
+pub(in crate::aws) async fn handle(sqs: &Sqs, operation: &str, body: Value) -> Result<Value, AwsError> {
     match operation {
         "SendMessage" => send_message(sqs, parse(body)?).await,
         "SendMessageBatch" => send_message_batch(sqs, parse(body)?).await,
         "ReceiveMessage" => receive_message(sqs, parse(body)?).await,
         "DeleteMessage" => {
-            let Deletion {
-                queue_url,
-                receipt_handle,
-            } = parse(body)?;
+            let Deletion { queue_url, receipt_handle } = parse(body)?;
             sqs.delete(name(&queue_url), &receipt_handle).await?;
             Ok(json!({}))
         }
         "DeleteMessageBatch" => delete_message_batch(sqs, parse(body)?).await,
         "ChangeMessageVisibility" => {
-            let Visibility {
-                queue_url,
-                receipt_handle,
-                visibility_timeout,
-            } = parse(body)?;
-            sqs.change_visibility(name(&queue_url), &receipt_handle, visibility_timeout)
-                .await?;
+            let Visibility { queue_url, receipt_handle, visibility_timeout } = parse(body)?;
+            sqs.change_visibility(name(&queue_url), &receipt_handle, visibility_timeout).await?;
             Ok(json!({}))
         }
         "ChangeMessageVisibilityBatch" => change_message_visibility_batch(sqs, parse(body)?).await,
@@ -56,17 +44,11 @@ pub(in crate::aws) async fn handle(
             sqs.db.call(move |t| rows::purge(t, &queue)).await?;
             Ok(json!({}))
         }
-        _ => Err(AwsError::refused(
-            "UnsupportedOperation",
-            format!("{operation} is not emulated."),
-        )),
+        _ => Err(AwsError::refused("UnsupportedOperation", format!("{operation} is not emulated."))),
     }
 }
 
-async fn send_message(
-    sqs: &Sqs,
-    Sending { queue_url, message }: Sending,
-) -> Result<Value, AwsError> {
+async fn send_message(sqs: &Sqs, Sending { queue_url, message }: Sending) -> Result<Value, AwsError> {
     // The queue is looked for first, as AWS does: a wrong URL is a worse mistake than a wrong body.
     let queue = name(&queue_url);
     sqs.queue(queue)?;
@@ -80,13 +62,7 @@ async fn send_message_batch(sqs: &Sqs, batch: Batch<Message>) -> Result<Value, A
     let queue = name(&batch.queue_url);
     sqs.queue(queue)?;
     batch.check()?;
-    if batch
-        .entries
-        .iter()
-        .map(|entry| entry.content.size())
-        .sum::<usize>()
-        > MAX_BYTES
-    {
+    if batch.entries.iter().map(|entry| entry.content.size()).sum::<usize>() > MAX_BYTES {
         let message = "Batch requests cannot be longer than 1048576 bytes.";
         return Err(AwsError::refused("BatchRequestTooLong", message));
     }
@@ -100,25 +76,9 @@ async fn send_message_batch(sqs: &Sqs, batch: Batch<Message>) -> Result<Value, A
 async fn store(sqs: &Sqs, queue: &str, message: Message) -> Result<Map<String, Value>, AwsError> {
     message.check()?;
     let md5 = rows::md5_hex(&message.message_body);
-    let Message {
-        message_body: body,
-        delay_seconds,
-        message_attributes: attributes,
-    } = message;
-    let id = sqs
-        .send(
-            queue,
-            NewMessage {
-                body,
-                attributes,
-                delay_seconds,
-            },
-        )
-        .await?;
-    Ok(Map::from_iter([
-        ("MessageId".to_owned(), id.into()),
-        ("MD5OfMessageBody".to_owned(), md5.into()),
-    ]))
+    let Message { message_body: body, delay_seconds, message_attributes: attributes } = message;
+    let id = sqs.send(queue, NewMessage { body, attributes, delay_seconds }).await?;
+    Ok(Map::from_iter([("MessageId".to_owned(), id.into()), ("MD5OfMessageBody".to_owned(), md5.into())]))
 }
 
 async fn receive_message(sqs: &Sqs, request: Receiving) -> Result<Value, AwsError> {
@@ -133,10 +93,7 @@ async fn receive_message(sqs: &Sqs, request: Receiving) -> Result<Value, AwsErro
         let messages = sqs.receive(queue, max, request.visibility_timeout).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if !messages.is_empty() {
-            let messages: Vec<Value> = messages
-                .into_iter()
-                .map(|message| received(sqs, message, &request))
-                .collect();
+            let messages: Vec<Value> = messages.into_iter().map(|message| received(sqs, message, &request)).collect();
             return Ok(json!({ "Messages": messages }));
         }
         if left.is_zero() {
@@ -156,11 +113,7 @@ fn received(sqs: &Sqs, message: SqsMessage, request: &Receiving) -> Value {
     if let Some(source) = &message.dead_letter_source {
         system["DeadLetterQueueSourceArn"] = sqs.arn(source).into();
     }
-    let wanted = [
-        request.attribute_names.as_slice(),
-        &request.message_system_attribute_names,
-    ]
-    .concat();
+    let wanted = [request.attribute_names.as_slice(), &request.message_system_attribute_names].concat();
     let mut answer = json!({
         "MessageId": message.message_id, "ReceiptHandle": message.receipt_handle,
         "Body": message.body, "MD5OfBody": message.md5,
@@ -168,11 +121,7 @@ fn received(sqs: &Sqs, message: SqsMessage, request: &Receiving) -> Value {
     if let Value::Object(system) = system {
         put(&mut answer, "Attributes", select(system, &wanted));
     }
-    put(
-        &mut answer,
-        "MessageAttributes",
-        select(message.attributes, &request.message_attribute_names),
-    );
+    put(&mut answer, "MessageAttributes", select(message.attributes, &request.message_attribute_names));
     answer
 }
 
@@ -199,28 +148,18 @@ async fn delete_message_batch(sqs: &Sqs, batch: Batch<ReceiptOnly>) -> Result<Va
     batch.check()?;
     let mut outcome = Outcome::default();
     for Entry { id, content } in batch.entries {
-        outcome.add(
-            id,
-            sqs.delete(queue, &content.receipt_handle)
-                .await
-                .map(|()| Map::new()),
-        )?;
+        outcome.add(id, sqs.delete(queue, &content.receipt_handle).await.map(|()| Map::new()))?;
     }
     Ok(outcome.into_json())
 }
 
-async fn change_message_visibility_batch(
-    sqs: &Sqs,
-    batch: Batch<ReceiptAndTime>,
-) -> Result<Value, AwsError> {
+async fn change_message_visibility_batch(sqs: &Sqs, batch: Batch<ReceiptAndTime>) -> Result<Value, AwsError> {
     let queue = name(&batch.queue_url);
     sqs.queue(queue)?;
     batch.check()?;
     let mut outcome = Outcome::default();
     for Entry { id, content } in batch.entries {
-        let changed = sqs
-            .change_visibility(queue, &content.receipt_handle, content.visibility_timeout)
-            .await;
+        let changed = sqs.change_visibility(queue, &content.receipt_handle, content.visibility_timeout).await;
         outcome.add(id, changed.map(|()| Map::new()))?;
     }
     Ok(outcome.into_json())
@@ -235,20 +174,14 @@ struct Outcome {
 
 impl Outcome {
     /// A refused entry fails alone; a failure of ours fails the request, and the client repeats it.
-    fn add(
-        &mut self,
-        id: String,
-        result: Result<Map<String, Value>, AwsError>,
-    ) -> Result<(), AwsError> {
+    fn add(&mut self, id: String, result: Result<Map<String, Value>, AwsError>) -> Result<(), AwsError> {
         match result {
             Ok(mut entry) => {
                 entry.insert("Id".to_owned(), id.into());
                 self.successful.push(Value::Object(entry));
             }
             Err(AwsError::Refused { code, message }) => {
-                self.failed.push(
-                    json!({ "Id": id, "SenderFault": true, "Code": code, "Message": message }),
-                );
+                self.failed.push(json!({ "Id": id, "SenderFault": true, "Code": code, "Message": message }));
             }
             Err(ours) => return Err(ours),
         }
@@ -263,21 +196,12 @@ impl Outcome {
 async fn get_queue_attributes(sqs: &Sqs, request: Attributes) -> Result<Value, AwsError> {
     let spec = sqs.queue(name(&request.queue_url))?.spec.clone();
     let queue = spec.name.clone();
-    let depth = sqs
-        .db
-        .call(move |t| rows::depth(t, &queue, now_ms()))
-        .await?;
+    let depth = sqs.db.call(move |t| rows::depth(t, &queue, now_ms())).await?;
     let mut attributes = Map::from_iter(
         [
             ("ApproximateNumberOfMessages", depth.visible.to_string()),
-            (
-                "ApproximateNumberOfMessagesNotVisible",
-                depth.in_flight.to_string(),
-            ),
-            (
-                "ApproximateNumberOfMessagesDelayed",
-                depth.delayed.to_string(),
-            ),
+            ("ApproximateNumberOfMessagesNotVisible", depth.in_flight.to_string()),
+            ("ApproximateNumberOfMessagesDelayed", depth.delayed.to_string()),
             ("DelaySeconds", spec.delay_seconds.to_string()),
             ("MaximumMessageSize", MAX_BYTES.to_string()),
             ("MessageRetentionPeriod", spec.retention_seconds.to_string()),

@@ -67,34 +67,17 @@ pub(crate) struct SqsMessage {
 impl Sqs {
     /// The queues of the template over the messages that are there.
     pub(super) fn new(db: Db, endpoint: &str, specs: Vec<QueueSpec>) -> Result<Self, AwsError> {
-        let queues: BTreeMap<_, _> = specs
-            .into_iter()
-            .map(|spec| {
-                (
-                    spec.name.clone(),
-                    Queue {
-                        spec,
-                        changed: Notify::new(),
-                    },
-                )
-            })
-            .collect();
+        let queues: BTreeMap<_, _> =
+            specs.into_iter().map(|spec| (spec.name.clone(), Queue { spec, changed: Notify::new() })).collect();
         for Queue { spec, .. } in queues.values() {
             if let Some(redrive) = &spec.redrive
                 && !queues.contains_key(&redrive.target)
             {
-                let message = format!(
-                    "{}: the dead-letter queue {} does not exist",
-                    spec.name, redrive.target
-                );
+                let message = format!("{}: the dead-letter queue {} does not exist", spec.name, redrive.target);
                 return Err(AwsError::refused("InvalidParameterValue", message));
             }
         }
-        Ok(Self {
-            db,
-            endpoint: endpoint.into(),
-            queues: Arc::new(queues),
-        })
+        Ok(Self { db, endpoint: endpoint.into(), queues: Arc::new(queues) })
     }
 
     /// Up to `max` (1 to 10) visible messages, hidden from now for `visibility` seconds (the queue's own when `None`).
@@ -136,13 +119,8 @@ impl Sqs {
     /// # Errors
     /// `QueueDoesNotExist`, `ReceiptHandleIsInvalid`, or the state's.
     pub(crate) async fn delete(&self, queue: &str, receipt: &str) -> Result<(), AwsError> {
-        let (queue, receipt) = (
-            self.queue(queue)?.spec.name.clone(),
-            Receipt::parse(receipt)?,
-        );
-        self.db
-            .call(move |t| rows::delete(t, &queue, &receipt))
-            .await
+        let (queue, receipt) = (self.queue(queue)?.spec.name.clone(), Receipt::parse(receipt)?);
+        self.db.call(move |t| rows::delete(t, &queue, &receipt)).await
     }
 
     /// Hides a received message for `seconds` from now; 0 gives it back at once.
@@ -150,18 +128,11 @@ impl Sqs {
     /// # Errors
     /// `MessageNotInflight` when it is visible again, `InvalidParameterValue` when the receipt is outdated or the
     /// time is over 12 hours, and those of [`Self::delete`].
-    pub(crate) async fn change_visibility(
-        &self,
-        queue: &str,
-        receipt: &str,
-        seconds: u32,
-    ) -> Result<(), AwsError> {
+    pub(crate) async fn change_visibility(&self, queue: &str, receipt: &str, seconds: u32) -> Result<(), AwsError> {
         let found = self.queue(queue)?;
         let (name, receipt) = (found.spec.name.clone(), Receipt::parse(receipt)?);
         let hidden = check_visibility(seconds)?;
-        self.db
-            .call(move |t| rows::change_visibility(t, &name, &receipt, now_ms(), hidden))
-            .await?;
+        self.db.call(move |t| rows::change_visibility(t, &name, &receipt, now_ms(), hidden)).await?;
         found.changed.notify_waiters();
         Ok(())
     }
@@ -189,9 +160,7 @@ impl Sqs {
         changed.as_mut().enable();
         let name = found.spec.name.clone();
         let next = self.db.call(move |t| rows::next_visible(t, &name)).await?;
-        let until = next.map_or(deadline, |at| {
-            deadline.min(Instant::now() + milliseconds(at - now_ms()))
-        });
+        let until = next.map_or(deadline, |at| deadline.min(Instant::now() + milliseconds(at - now_ms())));
         tokio::select! {
             () = &mut changed => (),
             () = sleep_until(until) => (),
@@ -203,17 +172,13 @@ impl Sqs {
     async fn send(&self, queue: &str, message: NewMessage) -> Result<String, AwsError> {
         let found = self.queue(queue)?;
         let spec = found.spec.clone();
-        let id = self
-            .db
-            .call(move |t| rows::insert(t, &spec, &message, now_ms()))
-            .await?;
+        let id = self.db.call(move |t| rows::insert(t, &spec, &message, now_ms())).await?;
         found.changed.notify_waiters();
         Ok(id)
     }
 
     fn queue(&self, name: &str) -> Result<&Queue, AwsError> {
-        let missing =
-            || AwsError::refused("QueueDoesNotExist", "The specified queue does not exist.");
+        let missing = || AwsError::refused("QueueDoesNotExist", "The specified queue does not exist.");
         self.queues.get(name).ok_or_else(missing)
     }
 }
@@ -226,25 +191,14 @@ struct Receipt {
 
 impl Receipt {
     fn parse(text: &str) -> Result<Self, AwsError> {
-        let invalid = || {
-            AwsError::refused(
-                "ReceiptHandleIsInvalid",
-                "The input receipt handle is invalid.",
-            )
-        };
+        let invalid = || AwsError::refused("ReceiptHandleIsInvalid", "The input receipt handle is invalid.");
         let (sequence, _) = text.split_once('-').ok_or_else(invalid)?;
-        Ok(Self {
-            sequence: sequence.parse().map_err(|_| invalid())?,
-            handle: text.to_owned(),
-        })
+        Ok(Self { sequence: sequence.parse().map_err(|_| invalid())?, handle: text.to_owned() })
     }
 }
 
 fn invalid(reason: &str) -> AwsError {
-    AwsError::refused(
-        "InvalidParameterValue",
-        format!("One or more parameters are invalid. Reason: {reason}."),
-    )
+    AwsError::refused("InvalidParameterValue", format!("One or more parameters are invalid. Reason: {reason}."))
 }
 
 /// Seconds to milliseconds, within what SQS takes.

@@ -19,10 +19,7 @@ pub(super) fn name(url: &str) -> &str {
 pub(super) fn parse<T: DeserializeOwned>(body: Value) -> Result<T, AwsError> {
     // The words of serde name a member and a type; they can quote a value, so they are not passed on.
     serde_json::from_value(body).map_err(|_| {
-        AwsError::refused(
-            "InvalidParameterValue",
-            "A parameter is missing or has the wrong type or range.",
-        )
+        AwsError::refused("InvalidParameterValue", "A parameter is missing or has the wrong type or range.")
     })
 }
 
@@ -125,8 +122,7 @@ impl Message {
     /// Body and attributes count together (names, types and values).
     pub(super) fn size(&self) -> usize {
         let attribute = |(name, value): (&String, &Value)| {
-            let parts = ["DataType", "StringValue", "BinaryValue"]
-                .map(|part| value[part].as_str().map_or(0, str::len));
+            let parts = ["DataType", "StringValue", "BinaryValue"].map(|part| value[part].as_str().map_or(0, str::len));
             name.len() + parts.iter().sum::<usize>()
         };
         self.message_body.len() + self.message_attributes.iter().map(attribute).sum::<usize>()
@@ -134,24 +130,15 @@ impl Message {
 
     pub(super) fn check(&self) -> Result<(), AwsError> {
         if self.message_body.is_empty() {
-            return Err(AwsError::refused(
-                "MissingParameter",
-                "The request must contain the parameter MessageBody.",
-            ));
+            return Err(AwsError::refused("MissingParameter", "The request must contain the parameter MessageBody."));
         }
-        if self
-            .delay_seconds
-            .is_some_and(|seconds| seconds > MAX_DELAY_SECONDS)
-        {
+        if self.delay_seconds.is_some_and(|seconds| seconds > MAX_DELAY_SECONDS) {
             return Err(invalid("DelaySeconds must be >= 0 and <= 900"));
         }
         // The characters of XML 1.0, as the API reference lists them under SendMessage.
         let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
         if !self.message_body.chars().all(allowed) {
-            return Err(AwsError::refused(
-                "InvalidMessageContents",
-                "Invalid characters found in the message body.",
-            ));
+            return Err(AwsError::refused("InvalidMessageContents", "Invalid characters found in the message body."));
         }
         Ok(())
     }
@@ -162,28 +149,13 @@ impl<T> Batch<T> {
     pub(super) fn check(&self) -> Result<(), AwsError> {
         let ids: BTreeSet<&str> = self.entries.iter().map(|entry| entry.id.as_str()).collect();
         let valid = |id: &&str| {
-            (1..=80).contains(&id.len())
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            (1..=80).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         let (code, message) = match self.entries.len() {
-            0 => (
-                "EmptyBatchRequest",
-                "There should be at least one entry in the request.",
-            ),
-            11.. => (
-                "TooManyEntriesInBatchRequest",
-                "Maximum number of entries per request are 10.",
-            ),
-            count if ids.len() < count => (
-                "BatchEntryIdsNotDistinct",
-                "Two or more entries have the same Id.",
-            ),
-            _ if !ids.iter().all(valid) => (
-                "InvalidBatchEntryId",
-                "An Id has 1 to 80 letters, digits, - and _.",
-            ),
+            0 => ("EmptyBatchRequest", "There should be at least one entry in the request."),
+            11.. => ("TooManyEntriesInBatchRequest", "Maximum number of entries per request are 10."),
+            count if ids.len() < count => ("BatchEntryIdsNotDistinct", "Two or more entries have the same Id."),
+            _ if !ids.iter().all(valid) => ("InvalidBatchEntryId", "An Id has 1 to 80 letters, digits, - and _."),
             _ => return Ok(()),
         };
         Err(AwsError::refused(code, message))

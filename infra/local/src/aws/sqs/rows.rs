@@ -38,27 +38,28 @@ pub(super) fn insert(
     t.prepare_cached(
         "INSERT INTO messages (queue, id, body, attributes, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![spec.name, id, message.body, serde_json::to_string(&message.attributes)?, now, now + delay])?;
+    .execute(params![
+        spec.name,
+        id,
+        message.body,
+        serde_json::to_string(&message.attributes)?,
+        now,
+        now + delay
+    ])?;
     Ok(id)
 }
 
 /// Drops what is older than the queue keeps messages.
 pub(super) fn expire(t: &Transaction<'_>, spec: &QueueSpec, now: i64) -> Result<(), AwsError> {
     let oldest = now - i64::from(spec.retention_seconds) * 1000;
-    t.prepare_cached(
-        "DELETE FROM messages WHERE queue = ?1 AND visible_at <= ?2 AND sent_at < ?3",
-    )?
-    .execute(params![spec.name, now, oldest])?;
+    t.prepare_cached("DELETE FROM messages WHERE queue = ?1 AND visible_at <= ?2 AND sent_at < ?3")?
+        .execute(params![spec.name, now, oldest])?;
     Ok(())
 }
 
 /// Moves what has been received as often as the redrive policy allows, and is visible again. Id, time of sending and
 /// receive count stay; answers with the number of messages moved.
-pub(super) fn move_to_dead_letters(
-    t: &Transaction<'_>,
-    spec: &QueueSpec,
-    now: i64,
-) -> Result<usize, AwsError> {
+pub(super) fn move_to_dead_letters(t: &Transaction<'_>, spec: &QueueSpec, now: i64) -> Result<usize, AwsError> {
     let Some(redrive) = &spec.redrive else {
         return Ok(0);
     };
@@ -90,9 +91,8 @@ pub(super) fn receive(
          RETURNING id, receipt, body, receive_count, sent_at, first_received_at, attributes, source, sequence",
     )?;
     let found = named_params! { ":now": now, ":hidden": hidden, ":queue": queue, ":max": max };
-    let mut messages: Vec<(i64, SqsMessage)> = statement
-        .query_map(found, |row| Ok((row.get(8)?, message(row)?)))?
-        .collect::<Result<_, _>>()?;
+    let mut messages: Vec<(i64, SqsMessage)> =
+        statement.query_map(found, |row| Ok((row.get(8)?, message(row)?)))?.collect::<Result<_, _>>()?;
     // RETURNING promises no order.
     messages.sort_by_key(|(sequence, _)| *sequence);
     Ok(messages.into_iter().map(|(_, message)| message).collect())
@@ -101,9 +101,8 @@ pub(super) fn receive(
 fn message(row: &Row<'_>) -> rusqlite::Result<SqsMessage> {
     let body: String = row.get(2)?;
     let attributes: String = row.get(6)?;
-    let attributes = serde_json::from_str(&attributes).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, Box::new(error))
-    })?;
+    let attributes = serde_json::from_str(&attributes)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, Box::new(error)))?;
     Ok(SqsMessage {
         message_id: row.get(0)?,
         receipt_handle: row.get(1)?,
@@ -118,8 +117,11 @@ fn message(row: &Row<'_>) -> rusqlite::Result<SqsMessage> {
 }
 
 pub(super) fn delete(t: &Transaction<'_>, queue: &str, receipt: &Receipt) -> Result<(), AwsError> {
-    t.prepare_cached("DELETE FROM messages WHERE sequence = ?1 AND queue = ?2 AND receipt = ?3")?
-        .execute(params![receipt.sequence, queue, receipt.handle])?;
+    t.prepare_cached("DELETE FROM messages WHERE sequence = ?1 AND queue = ?2 AND receipt = ?3")?.execute(params![
+        receipt.sequence,
+        queue,
+        receipt.handle
+    ])?;
     Ok(())
 }
 
@@ -131,21 +133,12 @@ pub(super) fn change_visibility(
     hidden: i64,
 ) -> Result<(), AwsError> {
     let visible_at: Option<i64> = t
-        .prepare_cached(
-            "SELECT visible_at FROM messages WHERE sequence = ?1 AND queue = ?2 AND receipt = ?3",
-        )?
-        .query_row(params![receipt.sequence, queue, receipt.handle], |row| {
-            row.get(0)
-        })
+        .prepare_cached("SELECT visible_at FROM messages WHERE sequence = ?1 AND queue = ?2 AND receipt = ?3")?
+        .query_row(params![receipt.sequence, queue, receipt.handle], |row| row.get(0))
         .optional()?;
     match visible_at {
-        None => Err(invalid(
-            "Message does not exist or is not available for visibility timeout change",
-        )),
-        Some(at) if at <= now => Err(AwsError::refused(
-            "MessageNotInflight",
-            "The message is not in flight.",
-        )),
+        None => Err(invalid("Message does not exist or is not available for visibility timeout change")),
+        Some(at) if at <= now => Err(AwsError::refused("MessageNotInflight", "The message is not in flight.")),
         Some(_) => {
             t.prepare_cached("UPDATE messages SET visible_at = ?1 WHERE sequence = ?2")?
                 .execute(params![now + hidden, receipt.sequence])?;
@@ -169,13 +162,7 @@ pub(super) fn depth(t: &Transaction<'_>, queue: &str, now: i64) -> Result<Depth,
                 count(*) FILTER (WHERE visible_at > ?2 AND receipt IS NULL)
          FROM messages WHERE queue = ?1",
         params![queue, now],
-        |row| {
-            Ok(Depth {
-                visible: row.get(0)?,
-                in_flight: row.get(1)?,
-                delayed: row.get(2)?,
-            })
-        },
+        |row| Ok(Depth { visible: row.get(0)?, in_flight: row.get(1)?, delayed: row.get(2)? }),
     )?;
     Ok(depth)
 }

@@ -46,42 +46,19 @@ async fn endpoints(data: &Path) -> (String, String) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(SERVING, read)
-        .await
-        .expect("the process serves")
+    tokio::time::timeout(SERVING, read).await.expect("the process serves")
 }
 
 /// Writes one number everywhere, until the service is gone; tells what was acknowledged everywhere.
 async fn write(clients: Clients, first: u32, acknowledged: UnboundedSender<u32>) {
     for n in (first..).step_by(WRITERS as usize) {
         let text = n.to_string();
-        let item = clients
-            .dynamodb
-            .put_item()
-            .table_name("hp-table")
-            .item("pk", S(text.clone()));
-        let object = clients
-            .s3
-            .put_object()
-            .bucket(BUCKET)
-            .key(&text)
-            .if_none_match("*");
-        let message = clients
-            .sqs
-            .send_message()
-            .queue_url("work")
-            .message_body(&text);
-        let secret = clients
-            .secrets
-            .create_secret()
-            .name(&text)
-            .secret_string(&text);
+        let item = clients.dynamodb.put_item().table_name("hp-table").item("pk", S(text.clone()));
+        let object = clients.s3.put_object().bucket(BUCKET).key(&text).if_none_match("*");
+        let message = clients.sqs.send_message().queue_url("work").message_body(&text);
+        let secret = clients.secrets.create_secret().name(&text).secret_string(&text);
         let all = item.item("sk", S("x".to_owned())).send().await.is_ok()
-            && object
-                .body(ByteStream::from(text.clone().into_bytes()))
-                .send()
-                .await
-                .is_ok()
+            && object.body(ByteStream::from(text.clone().into_bytes())).send().await.is_ok()
             && message.send().await.is_ok()
             && secret.send().await.is_ok();
         if !all || acknowledged.send(n).is_err() {
@@ -105,16 +82,8 @@ impl Clients {
     /// Without retries: the first refused connection is the end of the service.
     async fn new(dynamodb: &str, services: &str) -> Self {
         let once = aws_config::retry::RetryConfig::disabled();
-        let dynamodb = config(dynamodb, SECRET_KEY)
-            .await
-            .into_builder()
-            .retry_config(once.clone())
-            .build();
-        let services = config(services, SECRET_KEY)
-            .await
-            .into_builder()
-            .retry_config(once)
-            .build();
+        let dynamodb = config(dynamodb, SECRET_KEY).await.into_builder().retry_config(once.clone()).build();
+        let services = config(services, SECRET_KEY).await.into_builder().retry_config(once).build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&dynamodb),
             s3: aws_sdk_s3::Client::new(&services),
@@ -147,19 +116,10 @@ async fn what_was_acknowledged_survives_kill_9() {
     assert!(written.len() >= 60, "{}", written.len());
 
     let running = Running::start_on(directory).await;
-    let (dynamodb, s3, secrets) = (
-        running.dynamodb().await,
-        running.s3().await,
-        running.secrets().await,
-    );
+    let (dynamodb, s3, secrets) = (running.dynamodb().await, running.s3().await, running.secrets().await);
     let mut messages = Vec::new();
     loop {
-        let received = running
-            .aws
-            .sqs()
-            .receive("work", 10, None)
-            .await
-            .expect("received");
+        let received = running.aws.sqs().receive("work", 10, None).await.expect("received");
         if received.is_empty() {
             break;
         }
@@ -167,29 +127,11 @@ async fn what_was_acknowledged_survives_kill_9() {
     }
     for n in written {
         let text = n.to_string();
-        let item = dynamodb
-            .get_item()
-            .table_name("hp-table")
-            .key("pk", S(text.clone()))
-            .key("sk", S("x".to_owned()));
+        let item = dynamodb.get_item().table_name("hp-table").key("pk", S(text.clone())).key("sk", S("x".to_owned()));
         assert!(item.send().await.expect("read").item.is_some(), "item {n}");
-        let object = s3
-            .get_object()
-            .bucket(BUCKET)
-            .key(&text)
-            .send()
-            .await
-            .expect("object");
-        assert_eq!(
-            object.body.collect().await.expect("body").to_vec(),
-            text.as_bytes()
-        );
-        let secret = secrets
-            .get_secret_value()
-            .secret_id(&text)
-            .send()
-            .await
-            .expect("secret");
+        let object = s3.get_object().bucket(BUCKET).key(&text).send().await.expect("object");
+        assert_eq!(object.body.collect().await.expect("body").to_vec(), text.as_bytes());
+        let secret = secrets.get_secret_value().secret_id(&text).send().await.expect("secret");
         assert_eq!(secret.secret_string(), Some(text.as_str()));
         assert!(messages.contains(&text), "message {n}");
     }

@@ -47,10 +47,7 @@ impl Running {
     /// Starts on what another left there.
     pub(super) async fn start_on(directory: Directory) -> Self {
         let aws = Aws::start(options(directory.0.clone())).await;
-        Self {
-            aws: aws.expect("starts"),
-            directory,
-        }
+        Self { aws: aws.expect("starts"), directory }
     }
 
     /// Drops everything but the directory and starts on it anew.
@@ -63,13 +60,7 @@ impl Running {
     /// What is in the directory of bodies.
     pub(super) fn bodies(&self) -> usize {
         let parts = std::fs::read_dir(self.directory.0.join("objects")).expect("objects/");
-        parts
-            .map(|part| {
-                std::fs::read_dir(part.expect("part").path())
-                    .expect("part")
-                    .count()
-            })
-            .sum()
+        parts.map(|part| std::fs::read_dir(part.expect("part").path()).expect("part").count()).sum()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -115,26 +106,14 @@ fn options(data: PathBuf) -> Options {
         tables: vec![table()],
         buckets: vec![BUCKET.to_owned()],
         queues: vec![
-            queue(
-                "work",
-                Some(Redrive {
-                    target: "dead".to_owned(),
-                    max_receive_count: 2,
-                }),
-            ),
+            queue("work", Some(Redrive { target: "dead".to_owned(), max_receive_count: 2 })),
             queue("dead", None),
         ],
     }
 }
 
 fn queue(name: &str, redrive: Option<Redrive>) -> QueueSpec {
-    QueueSpec {
-        name: name.to_owned(),
-        visibility_seconds: 30,
-        delay_seconds: 0,
-        retention_seconds: 345_600,
-        redrive,
-    }
+    QueueSpec { name: name.to_owned(), visibility_seconds: 30, delay_seconds: 0, retention_seconds: 345_600, redrive }
 }
 
 /// As CloudFormation writes it: no `StreamEnabled`, time to live and point-in-time recovery beside it.

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{
-    MessageAttributeValue, MessageSystemAttributeName as System, QueueAttributeName,
-};
+use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName as System, QueueAttributeName};
 use tokio::time::timeout;
 
 use super::Running;
@@ -15,24 +13,12 @@ use crate::aws::AwsError;
 const LONG: Duration = Duration::from_secs(20);
 
 async fn send(running: &Running, client: &Client, body: &str) {
-    client
-        .send_message()
-        .queue_url(running.aws.sqs().url("work"))
-        .message_body(body)
-        .send()
-        .await
-        .expect("sent");
+    client.send_message().queue_url(running.aws.sqs().url("work")).message_body(body).send().await.expect("sent");
 }
 
 async fn attributes(running: &Running, client: &Client) -> HashMap<QueueAttributeName, String> {
-    let request = client
-        .get_queue_attributes()
-        .queue_url(running.aws.sqs().url("work"));
-    let answer = request
-        .attribute_names(QueueAttributeName::All)
-        .send()
-        .await
-        .expect("attributes");
+    let request = client.get_queue_attributes().queue_url(running.aws.sqs().url("work"));
+    let answer = request.attribute_names(QueueAttributeName::All).send().await.expect("attributes");
     answer.attributes.expect("attributes")
 }
 
@@ -41,21 +27,11 @@ async fn a_message_is_sent_received_and_deleted() {
     let running = Running::start().await;
     let client = running.sqs().await;
     let url = running.aws.sqs().url("work");
-    let attribute = MessageAttributeValue::builder()
-        .data_type("String")
-        .string_value("acme")
-        .build()
-        .expect("attribute");
-    let sent = client
-        .send_message()
-        .queue_url(&url)
-        .message_body("hello")
-        .message_attributes("tenant", attribute);
+    let attribute =
+        MessageAttributeValue::builder().data_type("String").string_value("acme").build().expect("attribute");
+    let sent = client.send_message().queue_url(&url).message_body("hello").message_attributes("tenant", attribute);
     let sent = sent.send().await.expect("sent");
-    assert_eq!(
-        sent.md5_of_message_body(),
-        Some("5d41402abc4b2a76b9719d911017c592")
-    );
+    assert_eq!(sent.md5_of_message_body(), Some("5d41402abc4b2a76b9719d911017c592"));
 
     let received = client
         .receive_message()
@@ -65,84 +41,42 @@ async fn a_message_is_sent_received_and_deleted() {
         .send()
         .await
         .expect("received");
-    let [message] = received.messages() else {
-        panic!("one message: {received:?}")
-    };
+    let [message] = received.messages() else { panic!("one message: {received:?}") };
     assert_eq!(message.body(), Some("hello"));
     assert_eq!(message.message_id(), sent.message_id());
-    assert_eq!(
-        message
-            .message_attributes()
-            .and_then(|all| all.get("tenant")?.string_value()),
-        Some("acme")
-    );
-    let count = message
-        .attributes()
-        .and_then(|all| all.get(&System::ApproximateReceiveCount));
+    assert_eq!(message.message_attributes().and_then(|all| all.get("tenant")?.string_value()), Some("acme"));
+    let count = message.attributes().and_then(|all| all.get(&System::ApproximateReceiveCount));
     assert_eq!(count.map(String::as_str), Some("1"));
 
     let receipt = message.receipt_handle().expect("receipt");
-    client
-        .delete_message()
-        .queue_url(&url)
-        .receipt_handle(receipt)
-        .send()
-        .await
-        .expect("deleted");
-    client
-        .delete_message()
-        .queue_url(&url)
-        .receipt_handle(receipt)
-        .send()
-        .await
-        .expect("deleted again");
+    client.delete_message().queue_url(&url).receipt_handle(receipt).send().await.expect("deleted");
+    client.delete_message().queue_url(&url).receipt_handle(receipt).send().await.expect("deleted again");
     let depth = attributes(&running, &client).await;
     assert_eq!(depth[&QueueAttributeName::ApproximateNumberOfMessages], "0");
-    assert_eq!(
-        depth[&QueueAttributeName::ApproximateNumberOfMessagesNotVisible],
-        "0"
-    );
+    assert_eq!(depth[&QueueAttributeName::ApproximateNumberOfMessagesNotVisible], "0");
 }
 
 #[tokio::test]
 async fn a_queue_tells_its_url_and_its_settings() {
     let running = Running::start().await;
     let client = running.sqs().await;
-    let url = client
-        .get_queue_url()
-        .queue_name("work")
-        .send()
-        .await
-        .expect("url");
-    assert_eq!(
-        url.queue_url(),
-        Some(running.aws.sqs().url("work").as_str())
-    );
+    let url = client.get_queue_url().queue_name("work").send().await.expect("url");
+    assert_eq!(url.queue_url(), Some(running.aws.sqs().url("work").as_str()));
     let settings = attributes(&running, &client).await;
     assert_eq!(settings[&QueueAttributeName::VisibilityTimeout], "30");
     let policy = &settings[&QueueAttributeName::RedrivePolicy];
-    assert!(
-        policy.contains("arn:aws:sqs:us-east-1:000000000000:dead"),
-        "{policy}"
-    );
+    assert!(policy.contains("arn:aws:sqs:us-east-1:000000000000:dead"), "{policy}");
 }
 
 #[tokio::test]
 async fn a_long_poll_ends_when_a_message_comes() {
     let running = Running::start().await;
     let client = running.sqs().await;
-    let poll = client
-        .receive_message()
-        .queue_url(running.aws.sqs().url("work"))
-        .wait_time_seconds(20)
-        .send();
+    let poll = client.receive_message().queue_url(running.aws.sqs().url("work")).wait_time_seconds(20).send();
     let poll = tokio::spawn(poll);
     send(&running, &client, "awaited").await;
-    let received = timeout(LONG / 2, poll)
-        .await
-        .expect("before the poll's own end")
-        .expect("joined")
-        .expect("received");
+    let received =
+        timeout(LONG / 2, poll).await.expect("before the poll's own end").expect("joined").expect("received");
     assert_eq!(received.messages().len(), 1);
 }
 
@@ -152,39 +86,14 @@ async fn a_delayed_message_comes_when_it_is_due() {
     let client = running.sqs().await;
     let url = running.aws.sqs().url("work");
     let began = Instant::now();
-    client
-        .send_message()
-        .queue_url(&url)
-        .message_body("later")
-        .delay_seconds(1)
-        .send()
-        .await
-        .expect("sent");
-    let early = client
-        .receive_message()
-        .queue_url(&url)
-        .send()
-        .await
-        .expect("received");
+    client.send_message().queue_url(&url).message_body("later").delay_seconds(1).send().await.expect("sent");
+    let early = client.receive_message().queue_url(&url).send().await.expect("received");
     assert!(early.messages().is_empty());
     let depth = attributes(&running, &client).await;
-    assert_eq!(
-        depth[&QueueAttributeName::ApproximateNumberOfMessagesDelayed],
-        "1"
-    );
-    let due = client
-        .receive_message()
-        .queue_url(&url)
-        .wait_time_seconds(20)
-        .send()
-        .await
-        .expect("received");
+    assert_eq!(depth[&QueueAttributeName::ApproximateNumberOfMessagesDelayed], "1");
+    let due = client.receive_message().queue_url(&url).wait_time_seconds(20).send().await.expect("received");
     assert_eq!(due.messages().len(), 1);
-    assert!(
-        (Duration::from_millis(990)..LONG).contains(&began.elapsed()),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!((Duration::from_millis(990)..LONG).contains(&began.elapsed()), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -200,16 +109,8 @@ async fn a_message_not_deleted_comes_back_and_then_goes_to_the_dead_letters() {
         assert_eq!(received[0].receive_count, count);
         ids.push(received[0].message_id.clone());
     }
-    assert!(
-        sqs.receive("work", 10, None)
-            .await
-            .expect("received")
-            .is_empty()
-    );
-    timeout(LONG, sqs.wait("dead", LONG))
-        .await
-        .expect("awake")
-        .expect("waited");
+    assert!(sqs.receive("work", 10, None).await.expect("received").is_empty());
+    timeout(LONG, sqs.wait("dead", LONG)).await.expect("awake").expect("waited");
     let dead = sqs.receive("dead", 10, None).await.expect("received");
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].body, "stubborn");
@@ -223,21 +124,9 @@ async fn visibility_can_be_changed_while_in_flight_only() {
     let client = running.sqs().await;
     let sqs = running.aws.sqs();
     send(&running, &client, "mine").await;
-    let first = sqs
-        .receive("work", 1, None)
-        .await
-        .expect("received")
-        .remove(0);
-    assert!(
-        sqs.receive("work", 1, None)
-            .await
-            .expect("received")
-            .is_empty(),
-        "hidden"
-    );
-    sqs.change_visibility("work", &first.receipt_handle, 0)
-        .await
-        .expect("given back");
+    let first = sqs.receive("work", 1, None).await.expect("received").remove(0);
+    assert!(sqs.receive("work", 1, None).await.expect("received").is_empty(), "hidden");
+    sqs.change_visibility("work", &first.receipt_handle, 0).await.expect("given back");
     let refused = client
         .change_message_visibility()
         .queue_url(sqs.url("work"))
@@ -248,44 +137,14 @@ async fn visibility_can_be_changed_while_in_flight_only() {
         .expect_err("visible");
     assert!(refused.into_service_error().is_message_not_inflight());
 
-    let second = sqs
-        .receive("work", 1, None)
-        .await
-        .expect("received")
-        .remove(0);
+    let second = sqs.receive("work", 1, None).await.expect("received").remove(0);
     assert_ne!(first.receipt_handle, second.receipt_handle);
-    let outdated = sqs
-        .change_visibility("work", &first.receipt_handle, 5)
-        .await;
-    assert!(
-        matches!(
-            outdated,
-            Err(AwsError::Refused {
-                code: "InvalidParameterValue",
-                ..
-            })
-        ),
-        "{outdated:?}"
-    );
-    sqs.delete("work", &first.receipt_handle)
-        .await
-        .expect("an outdated receipt deletes nothing");
-    sqs.change_visibility("work", &second.receipt_handle, 0)
-        .await
-        .expect("still there");
-    let too_long = sqs
-        .change_visibility("work", &second.receipt_handle, 43_201)
-        .await;
-    assert!(
-        matches!(
-            too_long,
-            Err(AwsError::Refused {
-                code: "InvalidParameterValue",
-                ..
-            })
-        ),
-        "{too_long:?}"
-    );
+    let outdated = sqs.change_visibility("work", &first.receipt_handle, 5).await;
+    assert!(matches!(outdated, Err(AwsError::Refused { code: "InvalidParameterValue", .. })), "{outdated:?}");
+    sqs.delete("work", &first.receipt_handle).await.expect("an outdated receipt deletes nothing");
+    sqs.change_visibility("work", &second.receipt_handle, 0).await.expect("still there");
+    let too_long = sqs.change_visibility("work", &second.receipt_handle, 43_201).await;
+    assert!(matches!(too_long, Err(AwsError::Refused { code: "InvalidParameterValue", .. })), "{too_long:?}");
 }
 
 #[tokio::test]
@@ -319,27 +178,16 @@ async fn messages_survive_a_restart_in_flight_or_not() {
     let running = Running::start().await;
     let client = running.sqs().await;
     send(&running, &client, "in flight").await;
-    let taken = running
-        .aws
-        .sqs()
-        .receive("work", 1, Some(1))
-        .await
-        .expect("received")
-        .remove(0);
+    let taken = running.aws.sqs().receive("work", 1, Some(1)).await.expect("received").remove(0);
     send(&running, &client, "waiting").await;
 
     let running = running.restart().await;
     let sqs = running.aws.sqs();
     let waiting = sqs.receive("work", 10, None).await.expect("received");
     assert!(waiting.iter().any(|message| message.body == "waiting"));
-    let mut back = waiting
-        .into_iter()
-        .find(|message| message.body == "in flight");
+    let mut back = waiting.into_iter().find(|message| message.body == "in flight");
     while back.is_none() {
-        timeout(LONG, sqs.wait("work", LONG))
-            .await
-            .expect("awake")
-            .expect("waited");
+        timeout(LONG, sqs.wait("work", LONG)).await.expect("awake").expect("waited");
         back = sqs.receive("work", 10, None).await.expect("received").pop();
     }
     let back = back.expect("back after its visibility");
@@ -352,14 +200,6 @@ async fn requests_over_http_are_counted_and_calls_in_process_are_not() {
     let running = Running::start().await;
     let client = running.sqs().await;
     send(&running, &client, "counted").await;
-    running
-        .aws
-        .sqs()
-        .receive("work", 1, None)
-        .await
-        .expect("received");
-    assert_eq!(
-        running.aws.counts().into_iter().collect::<Vec<_>>(),
-        [("sqs.SendMessage".to_owned(), 1)]
-    );
+    running.aws.sqs().receive("work", 1, None).await.expect("received");
+    assert_eq!(running.aws.counts().into_iter().collect::<Vec<_>>(), [("sqs.SendMessage".to_owned(), 1)]);
 }
