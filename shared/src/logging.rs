@@ -1,7 +1,7 @@
 //! Logs: ours at the level asked for, our dependencies' never below `info`.
 //!
 //! At TRACE the AWS SDK, hyper and the Lambda runtime print requests, and so passwords, addresses and bodies. So the
-//! level of `AWS_LAMBDA_LOG_LEVEL` holds for this crate and the functions alone, whatever it is.
+//! level of `AWS_LAMBDA_LOG_LEVEL` (or `RUST_LOG`) holds for this crate and the functions alone, whatever it is.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -27,8 +27,8 @@ const OTHERS: [&str; 14] = [
 /// Installs the subscriber: JSON lines where Lambda asks for them, text otherwise.
 #[allow(clippy::disallowed_methods)] // Lambda's own switches, read before settings are.
 pub fn init() {
-    let level: LevelFilter =
-        std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let asked = |name| std::env::var(name).ok().and_then(|level: String| level.parse().ok());
+    let level: LevelFilter = asked("AWS_LAMBDA_LOG_LEVEL").or_else(|| asked("RUST_LOG")).unwrap_or(LevelFilter::INFO);
     let quiet = level.min(LevelFilter::INFO);
     let mut filter = EnvFilter::new(format!("{quiet},shared={level}"));
     for function in [

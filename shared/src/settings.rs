@@ -4,8 +4,6 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use ipnet::IpNet;
-
 use crate::model::Tenant;
 
 /// Everything that differs between stages, typed.
@@ -23,8 +21,9 @@ pub struct Settings {
     pub root_token_sha256: Option<String>,
     /// The tenant of the operator's token (`HALFPENNY_ROOT_TENANT`).
     pub root_tenant: Tenant,
-    /// Private networks that tenant-given hosts may reach (`HALFPENNY_ALLOW_NETS`).
-    pub allow_nets: Vec<IpNet>,
+    /// Private networks that tenant-given hosts may reach, a comma list that [`crate::net::Egress`] reads
+    /// (`HALFPENNY_ALLOW_NETS`).
+    pub allow_nets: String,
     /// Ports of the local host's own services, which no tenant may reach; read from the endpoints that the AWS SDK
     /// uses (`AWS_ENDPOINT_URL_*`), so that there are none on AWS.
     pub own_ports: Vec<u16>,
@@ -89,7 +88,7 @@ impl Settings {
             pull_queue: source.text("HALFPENNY_PULL_QUEUE", "the URL of an SQS queue")?,
             root_token_sha256: source.root_token("HALFPENNY_ROOT_TOKEN_SHA256")?,
             root_tenant: source.root_tenant("HALFPENNY_ROOT_TENANT")?,
-            allow_nets: source.list("HALFPENNY_ALLOW_NETS", "networks such as 10.0.0.0/8,fd00::/8, or empty")?,
+            allow_nets: source.optional("HALFPENNY_ALLOW_NETS").unwrap_or_default(),
             own_ports: source.own_ports(),
             ca_file: source.optional("HALFPENNY_CA_FILE").map(PathBuf::from),
             lease_seconds: seconds("HALFPENNY_LEASE_SECONDS")?,
@@ -187,7 +186,7 @@ mod tests {
         let settings = Settings::read(variable).unwrap();
         assert_eq!(settings.table, "halfpenny_table");
         assert_eq!(settings.root_token_sha256, Some("ab".repeat(32)));
-        assert_eq!(settings.allow_nets.len(), 2);
+        assert_eq!(settings.allow_nets, "127.0.0.0/8, ::1/128");
         assert_eq!(settings.backoff_seconds, [60, 300]);
         assert_eq!(settings.ca_file, None);
         assert_eq!((settings.lease_seconds, settings.probe), (7, Duration::from_secs(7)));
@@ -208,7 +207,6 @@ mod tests {
         for (wrong, value) in [
             ("HALFPENNY_LEASE_SECONDS", "-1"),
             ("HALFPENNY_BACKOFF_SECONDS", "60;300"),
-            ("HALFPENNY_ALLOW_NETS", "secret"),
             ("HALFPENNY_ROOT_TOKEN_SHA256", "secret"),
             ("HALFPENNY_ROOT_TENANT", "Not A Tenant"),
         ] {

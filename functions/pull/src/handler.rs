@@ -35,7 +35,7 @@ pub(crate) async fn pull_all(tools: Tools, call: Call) -> Result<Reply, Problem>
             break;
         }
     }
-    Reply::queued(&QueuedPulls { accounts })
+    Reply::ok(&QueuedPulls { accounts })
 }
 
 fn job(call: &Call, account: shared::model::AccountId) -> PullJob {

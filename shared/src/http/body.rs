@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(security.pointer, "/smtp/security");
         assert!(security.detail.contains("`tls`, `starttls`, `none`"), "{}", security.detail);
         assert_eq!(refused(r#"{"smtp":null}"#).pointer, "/from");
+        assert_eq!(refused(r#"{"from":"a@example.com","identities":["a@example.com","b"]}"#).pointer, "/identities/1");
     }
 
     #[test]

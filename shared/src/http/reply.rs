@@ -32,11 +32,6 @@ impl Reply {
         Ok(Self::json(StatusCode::ACCEPTED, "application/json", value)?.header(LOCATION, location))
     }
 
-    /// 202 for what was queued and has no place of its own.
-    pub fn queued(value: &impl Serialize) -> Result<Self, Problem> {
-        Self::json(StatusCode::ACCEPTED, "application/json", value)
-    }
-
     /// Marks an answer that was not produced by this call: its Idempotency-Key had been used before.
     #[must_use]
     pub fn replayed(self) -> Self {

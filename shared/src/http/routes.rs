@@ -255,7 +255,7 @@ pub const PULL: Route = Route {
 /// Pull all mailboxes.
 pub const PULL_ALL: Route = Route {
     scope: Some(Scope::Send),
-    answers: &[answer(202, "Every receiving account was queued.", "QueuedPulls")],
+    answers: &[answer(200, "Every receiving account was queued.", "QueuedPulls")],
     problems: &[503],
     ..route("POST", "/v1/pull", "pull", "pullAll", "Queue a pull of every mailbox")
 };

@@ -1,6 +1,7 @@
 //! Accounts: one mailbox of a tenant, as it is given, stored and shown.
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -41,6 +42,17 @@ pub enum Security {
     None,
 }
 
+impl Security {
+    /// Its name in JSON and keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Starttls => "starttls",
+            Self::None => "none",
+        }
+    }
+}
+
 /// When a copy of what was sent is put into the Sent folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +89,7 @@ pub struct ServerInput {
     /// DNS name or IP address.
     pub host: String,
     /// TCP port, 1 to 65535.
+    #[serde(deserialize_with = "port")]
     pub port: u16,
     /// `tls`, `starttls` or `none`.
     pub security: Security,
@@ -96,6 +109,7 @@ pub struct ReceiveInput {
     /// DNS name or IP address.
     pub host: String,
     /// TCP port, 1 to 65535.
+    #[serde(deserialize_with = "port")]
     pub port: u16,
     /// `tls`, `starttls` or `none`.
     pub security: Security,
@@ -281,7 +295,7 @@ impl Server {
             protocol.name(),
             &self.host.to_ascii_lowercase(),
             &port,
-            &format!("{:?}", self.security),
+            self.security.name(),
             auth,
             if self.verify_certificate { "verify" } else { "any" },
         ];
@@ -475,7 +489,7 @@ fn max_message_bytes() -> u64 {
     64 << 20
 }
 
-/// Reads a password without letting it pass through a type that can be printed.
-pub fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    String::deserialize(deserializer).map(SecretString::from)
+/// Reads a port, and says what one is.
+fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    u16::deserialize(deserializer).map_err(|_| D::Error::custom("expected a number from 1 to 65535"))
 }

@@ -1,7 +1,9 @@
 //! Mail addresses as the API takes and gives them.
 
 use lettre::message::Mailbox;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// One address. Answers always use the object; requests may give `"a@example.com"`,
@@ -67,24 +69,47 @@ pub fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::E
 
 /// Reads an address of a request that may be left out or null.
 pub fn given_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
-    #[derive(Deserialize)]
-    struct One(#[serde(deserialize_with = "given")] Address);
     Ok(Option::<One>::deserialize(deserializer)?.map(|One(address)| address))
 }
 
-/// Reads a list of addresses that may also be given as one value, or as null.
+/// Reads a list of addresses that may also be given as one value, or as null. A list is read element by element, so
+/// that a wrong one is named by its place.
 pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
-    use serde_json::Value;
-    let values = match Value::deserialize(deserializer)? {
-        Value::Null => Vec::new(),
-        Value::Array(values) => values,
-        one => vec![one],
-    };
-    values
-        .into_iter()
-        .enumerate()
-        .map(|(index, value)| given(value).map_err(|error| D::Error::custom(format!("[{index}]: {error}"))))
-        .collect()
+    deserializer.deserialize_any(OneOrMany)
+}
+
+/// One address in any of its forms.
+#[derive(Deserialize)]
+struct One(#[serde(deserialize_with = "given")] Address);
+
+struct OneOrMany;
+
+impl<'de> Visitor<'de> for OneOrMany {
+    type Value = Vec<Address>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an address or a list of addresses")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        given(text.into_deserializer()).map(|address| vec![address])
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        given(MapAccessDeserializer::new(map)).map(|address| vec![address])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut addresses = Vec::new();
+        while let Some(One(address)) = list.next_element()? {
+            addresses.push(address);
+        }
+        Ok(addresses)
+    }
 }
 
 #[cfg(test)]

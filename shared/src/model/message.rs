@@ -40,6 +40,12 @@ pub struct Attachment {
     pub safe: bool,
 }
 
+/// Name of a conversation: it follows from the Message-ID of its first message, which every answer refers to
+/// (RFC 5322 §3.6.4).
+pub fn thread_of(first: &str) -> String {
+    MessageId::derived(&["thread", first]).to_string()
+}
+
 /// A stored message as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -55,7 +55,7 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The allow list.
-    #[error("allowed networks: {0}")]
+    #[error("environment variable HALFPENNY_ALLOW_NETS: {0}")]
     Allow(String),
     /// The file of additional roots.
     #[error("CA file {file}: {reason}")]

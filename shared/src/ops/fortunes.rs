@@ -35,6 +35,7 @@ pub async fn record(
     let before = tools.store.statuses.get(tenant, account).await?;
     let change = match fortune {
         Fortune::Failed(verdict) => failure(&before, verdict, now),
+        Fortune::Sent if before.state == AccountState::Ok && is_recent(before.last_send_at, now) => return Ok(()),
         Fortune::Sent => StatusChange { last_send_at: Some(now), ..recovery() },
         Fortune::Pulled => StatusChange { last_pull_at: Some(now), ..recovery() },
         Fortune::SignedIn if before.state == AccountState::Ok => return Ok(()),
@@ -50,6 +51,11 @@ pub async fn record(
         tools.store.polls.block(tenant, account, until).await?;
     }
     Ok(())
+}
+
+/// A busy account's last sending is noted every five minutes: a write per message would cost as much as its result.
+fn is_recent(last: Option<Timestamp>, now: Timestamp) -> bool {
+    last.is_some_and(|last| last.plus_seconds(300) > now)
 }
 
 fn recovery() -> StatusChange {

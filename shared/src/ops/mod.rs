@@ -52,8 +52,8 @@ impl Tools {
     pub async fn from_env() -> Result<Self, StartError> {
         let settings = Settings::from_env()?;
         let timeouts = Timeouts { connect: settings.connect, reply: settings.reply, ..Timeouts::default() };
-        let allow: Vec<_> = settings.allow_nets.iter().map(ToString::to_string).collect();
-        let network = Network::new(&allow.join(","), &settings.own_ports, settings.ca_file.as_deref(), timeouts)?;
+        let ca_file = settings.ca_file.as_deref();
+        let network = Network::new(&settings.allow_nets, &settings.own_ports, ca_file, timeouts)?;
         let store = Store::from_settings(&settings).await;
         Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network) })
     }

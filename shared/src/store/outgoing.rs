@@ -6,6 +6,7 @@ use super::{
     StoreError, keys,
     table::{Table, item, row, text_of},
 };
+use crate::model::message::thread_of;
 use crate::model::{
     AccountId, Address, Direction, Message, MessageId, SendState, Tenant, Timestamp,
     send::{Correlation, OnUnknown, Outgoing, Recipient},
@@ -201,7 +202,7 @@ impl OutgoingRow {
             flags: Vec::new(),
             message_id: Some(self.message_id.clone()),
             in_reply_to: None,
-            thread_id: self.id.to_string(),
+            thread_id: thread_of(&self.message_id),
             preview: String::new(),
             has_attachments: false,
             attachments: Vec::new(),

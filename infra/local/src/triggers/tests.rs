@@ -185,15 +185,18 @@ async fn only_what_failed_comes_back() {
 async fn batches_and_invocations_at_once_have_their_limits() {
     let mut running = start(vec![queue(2, Some(2))], vec![]).await;
     running.send(&["1", "2", "3", "4", "5"]).await;
-    let (first, second) = (running.call().await, running.call().await);
-    assert_eq!(first.bodies(), ["1", "2"]);
-    assert_eq!(second.bodies(), ["3", "4"]);
-    assert!(running.calls.try_recv().is_err());
-    first.answer(json!(null));
-    let third = running.call().await;
-    assert_eq!(third.bodies(), ["5"]);
-    second.answer(json!(null));
-    third.answer(json!(null));
+    let mut open = vec![running.call().await, running.call().await];
+    assert!(running.calls.try_recv().is_err(), "two invocations at once and no third");
+    let mut seen = Vec::new();
+    while seen.len() < 5 {
+        // A batch takes what is there: how the five fall into batches depends on who is quicker.
+        let call = if open.is_empty() { running.call().await } else { open.remove(0) };
+        assert!((1..=2).contains(&call.bodies().len()));
+        seen.extend(call.bodies().into_iter().map(str::to_owned));
+        call.answer(json!(null));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, ["1", "2", "3", "4", "5"]);
     running.wait_until_empty().await;
 }
 

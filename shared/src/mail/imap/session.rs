@@ -21,10 +21,9 @@ pub(super) struct Session<S> {
     pub(super) capabilities: Capabilities,
     pub(super) told: bool,
     tags: u32,
-    /// The command under way, if any, and what its answer may still bring.
+    /// The command under way, if any, and what its answer may still bring. After an error, or when a caller stopped
+    /// waiting, it stays under way, and no other can be sent.
     running: Option<Allowed>,
-    /// A response was begun and not read to its end: an error, or a caller that stopped waiting.
-    torn: bool,
     /// What the server said when it took its leave.
     bye: Option<Error>,
 }
@@ -79,16 +78,7 @@ impl Outcome {
 
 impl<S: Stream> Session<S> {
     pub(super) fn new(wire: Wire<S>, secrets: Vec<SecretString>) -> Self {
-        Self {
-            wire,
-            secrets,
-            capabilities: Capabilities::default(),
-            told: false,
-            tags: 0,
-            running: None,
-            torn: false,
-            bye: None,
-        }
+        Self { wire, secrets, capabilities: Capabilities::default(), told: false, tags: 0, running: None, bye: None }
     }
 
     pub(super) fn has(&self, capability: &str) -> bool {
@@ -117,7 +107,7 @@ impl<S: Stream> Session<S> {
 
     /// Sends a command. `Some`: the server refused it before its literal.
     pub(super) async fn start(&mut self, command: Command<'_>) -> Result<Option<Outcome>, Error> {
-        if self.torn || self.running.is_some() {
+        if self.running.is_some() {
             return Err(self.broken(OUT_OF_STEP));
         }
         self.tags += 1;
@@ -159,23 +149,16 @@ impl<S: Stream> Session<S> {
 
     /// Sends bytes of the command under way.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.torn = true;
         for piece in bytes.chunks(WRITE_BYTES) {
             self.wire.send(piece).await.map_err(|error| self.bye.take().unwrap_or(error))?;
         }
-        self.torn = false;
         Ok(())
     }
 
     /// Reads the next response to the command under way. A server that has said BYE (RFC 3501 §7.1.5) is read on,
     /// for the command's own status may follow; when the connection ends instead, BYE is the error.
     pub(super) async fn answer(&mut self) -> Result<Answer, Error> {
-        if self.torn {
-            return Err(self.broken(OUT_OF_STEP));
-        }
-        self.torn = true;
         let answer = self.read().await.map_err(|error| self.bye.take().unwrap_or(error))?;
-        self.torn = false;
         if matches!(answer, Answer::Done(_)) {
             self.running = None;
         }

@@ -1,5 +1,6 @@
 //! Every rule and every trap, against scripted servers.
 
+use futures_util::FutureExt;
 use tokio::io::DuplexStream;
 
 use super::*;
@@ -317,6 +318,16 @@ async fn an_abandoned_retrieval_cannot_be_mistaken_for_the_next_answer() {
     assert!(client.retrieve(&[1, 2], 100).next().await.unwrap().is_some());
     assert_eq!(client.delete(1).await.unwrap_err().detail, "an earlier answer was not read to its end");
     drop(client);
+    peer.done().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_stops_waiting_cannot_go_on_in_the_middle() {
+    let (mut client, peer) = opened("USER\r\n", &[("RETR 1\r\n", "+OK\r\na\r\n.\r\n")]).await;
+    let mut retrieval = client.retrieve(&[1], 100);
+    assert!(retrieval.next().now_or_never().is_none(), "the answer cannot be there yet");
+    assert!(retrieval.next().await.is_err());
+    assert!(client.quit().await.is_err(), "QUIT would commit");
     peer.done().await;
 }
 

@@ -8,7 +8,6 @@ use crate::mail::imap::{Client, Fetched, Listed, Missing, Status};
 use crate::mail::limits::FETCH_PART_BYTES;
 use crate::mail::{self, BoxedStream};
 use crate::model::MessageId;
-use crate::model::views::PulledFolder;
 use crate::store::keys::incoming_id;
 use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
 
@@ -31,35 +30,29 @@ struct Folder<'a> {
 }
 
 /// Pulls one folder.
-pub(super) async fn pull(
-    run: &mut Run<'_>,
-    client: &mut Client<BoxedStream>,
-    name: &str,
-) -> Result<PulledFolder, PullError> {
+pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>, name: &str) -> Result<(), PullError> {
     let source = SourceId::of(run.receive, name);
     let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
     let status = client.status(name).await?;
-    let mut pulled = PulledFolder { folder: name.to_owned(), new: 0, total: status.messages, reset: false };
+    run.enter(name, status.messages);
     if is_quiet(run, &ledger, &status) {
-        return Ok(pulled);
+        return Ok(());
     }
     run.hold().await?;
     let sweep = run.sweep_is_due(&ledger);
     // EXAMINE leaves \Recent alone; only who deletes needs SELECT (RFC 3501 §6.3.2).
     let selected = if sweep { client.select(name).await? } else { client.examine(name).await? };
     let (last, safe, reset) = begin(&ledger, selected.uid_validity);
-    pulled.reset = reset;
+    if let Some(folder) = run.folders.last_mut() {
+        folder.reset = reset;
+    }
     let suspect = ledger.window;
     let mut folder = Folder { name, source, ledger, uidvalidity: selected.uid_validity, last, suspect };
     let swept = if sweep { Some(folder.sweep(run, client, safe).await?) } else { None };
-    let before = run.stored.len();
-    let walked = folder.walk(run, client, safe).await;
-    pulled.new = u32::try_from(run.stored.len() - before).unwrap_or(u32::MAX);
-    run.changed |= pulled.new > 0;
-    walked?;
-    let advanced = folder.last > last;
-    folder.complete(run, &status, swept, advanced).await?;
-    Ok(pulled)
+    folder.walk(run, client, safe).await?;
+    // Also what an interrupted run had stored counts: its rows carry the number of this run.
+    let advanced = folder.last > safe;
+    folder.complete(run, &status, swept, advanced).await
 }
 
 /// Nothing has happened since the ledger was written, and nothing is to be deleted (RFC 3501 §2.3.1.1: no message can
@@ -156,7 +149,7 @@ impl Folder<'_> {
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
         let fetched = self.fetch(run, client, &wanted, unread, &mut keeper).await;
         let (kept, failure) = keeper.finish().await;
-        run.stored.extend(kept.iter().filter(|kept| kept.new).map(|kept| kept.id.clone()));
+        run.note(&kept);
         let stored = |uid: u32, id: &MessageId| known.contains_key(id) || kept.iter().any(|kept| kept.place == uid);
         let complete = fetched.is_ok() && failure.is_none();
         // Only contiguously: behind a message that is missing nothing counts (I10).

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::mail::parse::{self, Parsed};
+use crate::model::message::thread_of;
 use crate::model::{AccountId, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
@@ -172,7 +173,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         flags: arrival.flags.clone(),
         message_id: None,
         in_reply_to: None,
-        thread_id: MessageId::derived(&["thread", arrival.id.as_str()]).to_string(),
+        thread_id: thread_of(arrival.id.as_str()),
         preview: String::new(),
         has_attachments: false,
         attachments: Vec::new(),
@@ -184,10 +185,9 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
 }
 
 fn describe(message: &mut Message, parsed: Parsed) {
-    // A conversation is named by its first message, which every answer refers to (RFC 5322 §3.6.4).
     let first = parsed.references.first().or(parsed.in_reply_to.first()).or(parsed.message_id.as_ref());
     if let Some(first) = first {
-        message.thread_id = MessageId::derived(&["thread", first]).to_string();
+        message.thread_id = thread_of(first);
     }
     message.subject = (!parsed.subject.is_empty()).then_some(parsed.subject);
     message.from = parsed.from.into_iter().next();

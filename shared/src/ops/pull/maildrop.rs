@@ -12,7 +12,6 @@ use super::{PullError, Run, TRIES, WINDOW};
 use crate::mail::BoxedStream;
 use crate::mail::pop3::{Client, Committed, Missing, Stat};
 use crate::model::MessageId;
-use crate::model::views::PulledFolder;
 use crate::store::keys::incoming_id;
 use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
 
@@ -64,15 +63,15 @@ struct Maildrop {
 }
 
 /// Pulls the maildrop and ends the session, because deletions happen at QUIT.
-pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> Result<PulledFolder, PullError> {
+pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> Result<(), PullError> {
     let source = SourceId::of(run.receive, INBOX);
     let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
     let stat = client.stat().await?;
-    let mut pulled = PulledFolder { folder: INBOX.to_owned(), new: 0, total: stat.messages, reset: false };
+    run.enter(INBOX, stat.messages);
     if is_quiet(run, &ledger, stat) {
         // Nothing was marked: whether QUIT is answered changes nothing.
         let _ = client.quit().await;
-        return Ok(pulled);
+        return Ok(());
     }
     run.hold().await?;
     let list = listing(&mut client).await?;
@@ -88,12 +87,8 @@ pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> 
         suspect,
     };
     drop.look_up(run).await?;
-    let walked = drop.walk(run, &mut client).await;
-    pulled.new = u32::try_from(run.stored.len()).unwrap_or(u32::MAX);
-    run.changed |= pulled.new > 0;
-    walked?;
-    drop.finish(run, client, stat).await?;
-    Ok(pulled)
+    drop.walk(run, &mut client).await?;
+    drop.finish(run, client, stat).await
 }
 
 /// Nothing has happened since the ledger was written, and nothing is to be deleted.
@@ -197,7 +192,7 @@ impl Maildrop {
             keeper.keep(message.number, self.arrival(run, message, &key, Content::TooLarge(Vec::new()))).await;
         }
         let (kept, failure) = keeper.finish().await;
-        run.stored.extend(kept.iter().filter(|kept| kept.new).map(|kept| kept.id.clone()));
+        run.note(&kept);
         fetched?;
         failure.map_or(Ok(()), |error| Err(error.into()))
     }

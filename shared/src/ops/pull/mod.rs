@@ -91,6 +91,7 @@ struct Run<'a> {
     deadline: Deadline,
     reserve: Duration,
     lease: Option<Lease>,
+    folders: Vec<PulledFolder>,
     stored: Vec<MessageId>,
     /// There is more than this run had time for.
     more: bool,
@@ -119,16 +120,19 @@ pub async fn pull(
         deadline,
         reserve,
         lease: None,
+        folders: Vec::new(),
         stored: Vec::new(),
         more: false,
         changed: false,
     };
     let result = run.all_folders().await;
-    if let Some(lease) = run.lease.take() {
-        tools.store.leases.release(lease).await?;
-    }
+    run.release().await;
     run.record(&result).await?;
-    let folders = result?;
+    match result {
+        // Our own time was up in the middle of a window: what came is stored, and the rest is another run's.
+        Err(PullError::SignIn(SignInError::Mail(_))) if run.changed && deadline.left().is_zero() => run.more = true,
+        other => other?,
+    }
     if run.more {
         let job = PullJob { tenant: tenant.clone(), account: row.account.account.clone(), tick: now, asked: true };
         tools.store.queues.enqueue_pull(&[job]).await?;
@@ -137,7 +141,7 @@ pub async fn pull(
         account: row.account.account.clone(),
         new: u32::try_from(run.stored.len()).unwrap_or(u32::MAX),
         stored: run.stored,
-        folders,
+        folders: run.folders,
         more: run.more,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
@@ -172,27 +176,51 @@ fn is_stale(tools: &Tools, job: &PullJob, row: &AccountRow, now: Timestamp) -> b
 }
 
 impl Run<'_> {
-    async fn all_folders(&mut self) -> Result<Vec<PulledFolder>, PullError> {
+    async fn all_folders(&mut self) -> Result<(), PullError> {
         let connecting = self.deadline.or_after(self.tools.settings.connect + self.tools.settings.reply);
         match sign_in::receiver(self.tools, self.tenant, self.row, connecting, self.now).await? {
             Receiver::Imap(mut client) => {
                 client.set_deadline(self.deadline);
-                let mut folders = Vec::new();
                 for name in &self.receive.folders {
-                    if self.more {
-                        break;
+                    if !self.more {
+                        folder::pull(self, &mut client, name).await?;
                     }
-                    folders.push(folder::pull(self, &mut client, name).await?);
                 }
                 // The session has served its purpose: how LOGOUT fares changes nothing.
                 let _ = client.logout().await;
-                Ok(folders)
+                Ok(())
             }
             Receiver::Pop3(mut client) => {
                 client.set_deadline(self.deadline);
-                Ok(vec![maildrop::pull(self, client).await?])
+                maildrop::pull(self, client).await
             }
         }
+    }
+
+    /// Gives the lease back. Where that fails it runs over by itself.
+    async fn release(&mut self) {
+        let Some(lease) = self.lease.take() else {
+            return;
+        };
+        if let Err(error) = self.tools.store.leases.release(lease).await {
+            tracing::debug!(%error, "the lease was not given back; it runs over");
+        }
+    }
+
+    /// Begins the account of a folder.
+    fn enter(&mut self, name: &str, total: u32) {
+        self.folders.push(PulledFolder { folder: name.to_owned(), new: 0, total, reset: false });
+    }
+
+    /// Counts messages that are durable now.
+    fn note(&mut self, kept: &[keep::Kept]) {
+        let before = self.stored.len();
+        self.stored.extend(kept.iter().filter(|kept| kept.new).map(|kept| kept.id.clone()));
+        let new = u32::try_from(self.stored.len() - before).unwrap_or(u32::MAX);
+        if let Some(folder) = self.folders.last_mut() {
+            folder.new += new;
+        }
+        self.changed |= new > 0;
     }
 
     /// Takes the lease, once, when there is news.
@@ -244,7 +272,7 @@ impl Run<'_> {
     }
 
     /// Records how the account fares, and for the scheduler when mail arrived.
-    async fn record(&self, result: &Result<Vec<PulledFolder>, PullError>) -> Result<(), PullError> {
+    async fn record(&self, result: &Result<(), PullError>) -> Result<(), PullError> {
         let fortune = match result {
             Err(PullError::SignIn(SignInError::Mail(error))) => {
                 let verdict = error.verdict(0);

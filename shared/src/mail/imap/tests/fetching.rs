@@ -1,3 +1,5 @@
+use futures_util::FutureExt;
+
 use super::*;
 use crate::mail::limits::FETCH_PART_BYTES;
 use crate::model::{Phase, ProbeCode};
@@ -146,6 +148,18 @@ async fn an_abandoned_fetch_cannot_be_mistaken_for_the_next_answer() {
     let answer = "* 1 FETCH (UID 1 BODY[] {1}\r\nx)\r\n* 2 FETCH (UID 2 BODY[] {1}\r\nx)\r\na2 OK\r\n";
     let (mut client, peer) = opened("", &[(&asked, answer)]).await;
     assert!(client.fetch(&[1, 2], 100).next().await.unwrap().is_some());
+    assert_eq!(client.noop().await.unwrap_err().detail, "an earlier answer was not read to its end");
+    drop(client);
+    peer.done().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_stops_waiting_cannot_go_on_in_the_middle() {
+    let asked = format!("a2 UID FETCH 1 {ITEMS}");
+    let (mut client, peer) = opened("", &[(&asked, "* 1 FETCH (UID 1 BODY[] {1}\r\nx)\r\na2 OK\r\n")]).await;
+    let mut fetch = client.fetch(&[1], 100);
+    assert!(fetch.next().now_or_never().is_none(), "the answer cannot be there yet");
+    assert_eq!(fetch.next().await.unwrap_err().detail, "the fetch has failed");
     assert_eq!(client.noop().await.unwrap_err().detail, "an earlier answer was not read to its end");
     drop(client);
     peer.done().await;
