@@ -100,6 +100,13 @@ impl Ask<'_> {
         self
     }
 
+    /// Adds a header of any bytes.
+    #[must_use]
+    pub fn header_bytes(mut self, name: &'static str, value: http::HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
     /// Sets a JSON body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {

@@ -107,12 +107,17 @@ impl Dovecot {
 
     /// Puts messages into a mailbox over LMTP's back: as files of its Maildir, in order.
     pub fn deliver(&self, user: &str, messages: &[Vec<u8>]) {
+        self.deliver_batch(user, messages, 0);
+    }
+
+    /// The same, behind the batches before.
+    pub fn deliver_batch(&self, user: &str, messages: &[Vec<u8>], batch: usize) {
         let maildir = self.folder.join("mail").join(user).join("Maildir");
         for name in ["cur", "new", "tmp"] {
             fs::create_dir_all(maildir.join(name)).unwrap();
         }
         for (number, message) in messages.iter().enumerate() {
-            fs::write(maildir.join("new").join(format!("{:010}.M{number}.test", 1_700_000_000 + number)), message).unwrap();
+            fs::write(maildir.join("new").join(format!("{:010}.M{batch}P{number}.test", 1_700_000_000 + batch * 10_000 + number)), message).unwrap();
         }
         if rustix::process::geteuid().is_root() {
             assert!(Command::new("chown").args(["-R", "mail:mail"]).arg(self.folder.join("mail")).status().unwrap().success());

@@ -8,6 +8,7 @@
 //! | [`peer`] | the sandbox as a misbehaving mail server, and settings that point at it |
 //! | [`dovecot`], [`postfix`] | real servers as private instances on loopback |
 //! | [`corpus`] | messages: ordinary, odd, large, in eight charsets |
+//! | [`faults`] | the fault run: kill -9 at random moments of a pull |
 //! | [`checker`] | the invariants of a pull, judged from its end state by somebody who knows what was there |
 //! | [`canary`] | a secret and every form it could leak in |
 //! | [`guard`], [`dir`], [`random`] | child processes that end with the test, directories, numbers from a seed |
@@ -25,6 +26,7 @@ pub mod client;
 pub mod corpus;
 pub mod dir;
 pub mod dovecot;
+pub mod faults;
 pub mod guard;
 pub mod peer;
 pub mod postfix;
@@ -37,12 +39,12 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks until there is an answer; panics with `what` when [`PATIENCE`] is over.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+pub async fn until<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
     within(PATIENCE, what, ask).await
 }
 
 /// Asks until there is an answer, for a time of one's own.
-pub async fn within<T, F: Future<Output = Option<T>>>(patience: Duration, what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn within<T>(patience: Duration, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(answer) = ask().await {
