@@ -2,6 +2,8 @@
 //!
 //! Topics share one running service (tenants keep them apart) and one runtime; what is killed is started for itself.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // Test code.
+
 mod accounts;
 mod auth;
 mod canaries;

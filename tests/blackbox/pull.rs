@@ -154,7 +154,7 @@ fn a_big_message_is_stored_whole_and_a_too_big_one_stays() {
             assert_eq!((&of("File 1")["sha256"], &of("File 1")["size"]), (&json!(sha256(&big)), &json!(big.len())), "{receive:?}");
             let huge_row = of("File 2");
             assert_eq!((&huge_row["state"], &huge_row["sha256"]), (&json!("tooLarge"), &Value::Null), "{receive:?}: {huge_row}");
-            assert_eq!(held(&peer), [huge.clone()], "{receive:?}: only the one that is not stored stays");
+            assert_eq!(held(&peer), [huge], "{receive:?}: only the one that is not stored stays");
             let id = of("File 1")["id"].as_str().unwrap().to_owned();
             client.get(format!("{path}/messages/{id}/source?inline=true")).await.names(&[("?inline", "too_large")]);
             let redirect = client.get(format!("{path}/messages/{id}/source")).await;
