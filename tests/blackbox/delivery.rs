@@ -172,7 +172,8 @@ fn a_refused_login_stops_the_account_and_keeps_the_message() {
         assert_eq!(client.get(path.clone()).await.value(200)["status"]["state"], "authFailed");
         // Two more attempts would be due by now; the account's pause forbids them.
         tokio::time::sleep(Duration::from_secs(4)).await; // nothing may happen, and there is no event to wait for
-        assert!(peer.logins() <= 2, "{}", peer.logins());
+        let now = client.get(format!("/v1/outbox/{}", first["id"].as_str().unwrap())).await.text();
+        assert!(peer.logins() <= 2, "{} logins: {now}", peer.logins());
         assert!(peer.sandbox.received().is_empty());
     });
 }

@@ -44,7 +44,7 @@ fn a_message_is_shown_with_everything_that_lists_promise() {
             "from": {"name": "Adä", "address": "ada@example.test"},
             "to": [{"name": "Grace", "address": "grace@example.test"}, {"address": "bob@example.org"}],
             "cc": [{"address": "carol@example.org"}], "replyTo": [{"address": "desk@example.org"}],
-            "date": "2026-11-21T07:30:00Z", "receivedAt": "*", "size": RICH.len(), "flags": [], "messageId": "<m2@example.test>", "inReplyTo": "<m1@example.test>",
+            "date": "2026-11-21T07:30:00.000Z", "receivedAt": "*", "size": RICH.len(), "flags": [], "messageId": "<m2@example.test>", "inReplyTo": "<m1@example.test>",
             "threadId": "*", "preview": "Hello Gräce", "hasAttachments": true,
             "attachments": [
                 {"part": "*", "filename": "a.pdf", "contentType": "application/pdf", "size": 5, "fileId": tests::sha256(b"Hello"), "disposition": "attachment", "contentId": null, "safe": true},
@@ -194,11 +194,12 @@ fn pages_are_newest_first_and_complete() {
         let mut wanted: Vec<_> = (0..23).map(|number| format!("Message {number}")).collect();
         wanted.sort();
         assert_eq!(subjects, wanted, "each once");
-        let other = service().await.tenant().1;
+        // A cursor belongs to its list: another tenant's of the same name refuses it.
+        let (_, other, _other_peer, path) = pulled(&[]).await;
         let page = client.get(format!("{path}/messages?limit=5")).await.value(200);
         let cursor = page["nextCursor"].as_str().unwrap();
-        let elsewhere = other.get(format!("/v1/accounts/mail/messages?cursor={cursor}")).await;
-        let _ = elsewhere.problem(404, "account_not_found");
+        let elsewhere = other.get(format!("{path}/messages?cursor={cursor}")).await;
+        let _ = elsewhere.problem(422, "invalid_request");
     });
 }
 
