@@ -48,7 +48,7 @@ fn a_message_is_shown_with_everything_that_lists_promise() {
             "threadId": "*", "preview": "Hello Gräce", "hasAttachments": true,
             "attachments": [
                 {"part": "*", "filename": "a.pdf", "contentType": "application/pdf", "size": 5, "fileId": tests::sha256(b"Hello"), "disposition": "attachment", "contentId": null, "safe": true},
-                {"part": "*", "filename": "run.exe", "contentType": "application/octet-stream", "size": 2, "fileId": tests::sha256(b"MZ"), "disposition": "attachment", "contentId": null, "safe": false},
+                {"part": "*", "filename": "run.exe", "contentType": "application/x-msdownload", "size": 2, "fileId": tests::sha256(b"MZ"), "disposition": "attachment", "contentId": null, "safe": false},
             ],
             "sha256": tests::sha256(RICH), "state": "received", "correlation": null,
         });

@@ -13,7 +13,7 @@ use crate::peer::{self, Receive, Way};
 use crate::{dir, until};
 
 /// Of every mailbox.
-pub const PASSWORD: &str = "pass of all";
+pub const PASSWORD: &str = "pass-of-all";
 
 /// A running Dovecot.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ ssl = required
 ssl_cert = <{certificate}
 ssl_key = <{key}
 auth_mechanisms = plain login
-auth_cache_size = 0
+auth_failure_delay = 0
 first_valid_uid = 1
 mail_uid = {owner}
 mail_gid = {owner}
@@ -199,6 +199,11 @@ service pop3-login {{
 service lmtp {{
   inet_listener lmtp {{
     port = {lmtp}
+  }}
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
   }}
 }}
 service auth {{

@@ -25,6 +25,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("MinPollSeconds", "1"),
     ("ConnectSeconds", "5"),
     ("ReplySeconds", "5"),
+    ("DotSeconds", "5"),
     ("ProbeSeconds", "8"),
     ("VisibilitySeconds", "5"),
 ];

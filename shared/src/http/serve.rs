@@ -83,7 +83,7 @@ impl Router {
     async fn answer(&self, request: Request) -> Response<Body> {
         let request_id = request_id(&request);
         let span = tracing::info_span!("request", id = %request_id);
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (method, path) = (request.method().clone(), path(&request));
         async {
             let started = Timestamp::now();
             let reply = match self.dispatch(request, &request_id, started).await {
@@ -102,7 +102,7 @@ impl Router {
     }
 
     async fn dispatch(&self, request: Request, request_id: &str, now: Timestamp) -> Result<Reply, Problem> {
-        let path = request.uri().path().to_owned();
+        let path = path(&request);
         let found =
             self.paths.at(&path).map_err(|_| Problem::new(Code::NotFound, format!("there is nothing at {path}")))?;
         let Some(mount) = pick(found.value, request.method()) else {
@@ -121,6 +121,12 @@ impl Router {
         let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
         handler(call(request, principal, parameters, request_id, now, self.budget)).await
     }
+}
+
+/// The path as API Gateway gives it, which is decoded. lambda_http parses it once more as a URL, where `a#b` loses its
+/// tail and `/x/../y` its middle: the request would reach another resource than the one it names.
+fn path(request: &Request) -> String {
+    request.raw_http_path().to_owned()
 }
 
 /// HEAD is a GET whose body API Gateway drops (RFC 9110 §9.3.2).
