@@ -119,7 +119,7 @@ gate_lambda() {
     local runner
     for runner in "$port" "${URL##*:}"; do
         invoke "$runner" send '.statusCode == 200'
-        invoke "$runner" pull '.statusCode == 200 or .statusCode == 409'
+        invoke "$runner" pull '.statusCode == 200'
         invoke "$runner" schedule '.mailboxes == 0'
     done
 }

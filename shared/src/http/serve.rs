@@ -18,6 +18,7 @@ use super::call::{Call, is_callers};
 use super::principal::from_context;
 use super::routes::Route;
 use super::{Reply, body};
+use crate::events::time_left;
 use crate::mail::Deadline;
 use crate::model::{Code, Principal, Problem, Timestamp};
 
@@ -164,10 +165,8 @@ fn call(
 ) -> Call {
     let query = request.query_string_parameters();
     let query = query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let lambda = request.lambda_context_ref().map(|context| context.deadline);
+    let left = request.lambda_context_ref().and_then(|context| time_left(context, now)).unwrap_or(budget);
     let (parts, body) = request.into_parts();
-    let left = lambda
-        .map_or(budget, |deadline| Duration::from_millis(deadline.saturating_sub(u64::try_from(now.0).unwrap_or(0))));
     Call {
         principal,
         method: parts.method,
