@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tracing::Instrument;
 
-use super::call::{Call, is_callers};
+use super::call::{Call, is_callers, text};
 use super::principal::from_context;
 use super::routes::Route;
 use super::{Reply, body};
@@ -145,7 +145,7 @@ fn caller(request: &Request, route: &Route) -> Result<Principal, Problem> {
         }
         _ => &none,
     };
-    let tenant = request.headers().get("tenant").and_then(|value| value.to_str().ok());
+    let tenant = text(request.headers(), "tenant")?;
     let principal = from_context(fields, tenant)?;
     match route.scope {
         Some(scope) if !principal.may(scope) => {
