@@ -69,7 +69,11 @@ fn an_account_is_created_read_replaced_and_deleted() {
         let aws = service.aws().await;
         assert!(aws.items_of(&format!("T#{tenant}#")).await.is_empty());
         let secrets = aws.secrets().await;
-        assert!(!secrets.iter().any(|(name, value)| name.starts_with(&format!("halfpenny/{tenant}/")) && value.contains("first secret")));
+        assert!(
+            !secrets.iter().any(
+                |(name, value)| name.starts_with(&format!("halfpenny/{tenant}/")) && value.contains("first secret")
+            )
+        );
     });
 }
 
@@ -106,9 +110,14 @@ fn lists_are_paged_and_complete() {
         loop {
             let page = client.get(path).await.value(200);
             pages += 1;
-            found.extend(page["items"].as_array().unwrap().iter().map(|item| item["account"].as_str().unwrap().to_owned()));
+            found.extend(
+                page["items"].as_array().unwrap().iter().map(|item| item["account"].as_str().unwrap().to_owned()),
+            );
             let Some(cursor) = page["nextCursor"].as_str() else { break };
-            path = format!("/v1/accounts?limit=3&cursor={}", percent_encoding::utf8_percent_encode(cursor, percent_encoding::NON_ALPHANUMERIC));
+            path = format!(
+                "/v1/accounts?limit=3&cursor={}",
+                percent_encoding::utf8_percent_encode(cursor, percent_encoding::NON_ALPHANUMERIC)
+            );
         }
         found.sort();
         let mut wanted = names.map(str::to_owned);
@@ -177,7 +186,11 @@ fn a_wrong_field_is_named_and_nothing_is_stored() {
             }
             let answer = client.put("/v1/accounts/support", &body).await;
             let problem = answer.problem(422, "invalid_request");
-            let named = problem["errors"].as_array().unwrap().iter().any(|error| error["pointer"] == pointer && error["code"] == code);
+            let named = problem["errors"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|error| error["pointer"] == pointer && error["code"] == code);
             assert!(named, "{place} = {value}: {problem}");
             assert!(problem["detail"].as_str().unwrap().len() > pointer.len(), "{problem}");
         }
@@ -252,14 +265,24 @@ fn a_changed_server_needs_the_password_again() {
             ("/smtp/verifyCertificate", json!(false)),
             ("/smtp/auth/username", json!("other@example.com")),
         ] {
-            client.put("/v1/accounts/support", &without(place, value)).await.names(&[("/smtp/auth/password", "missing")]);
+            client
+                .put("/v1/accounts/support", &without(place, value))
+                .await
+                .names(&[("/smtp/auth/password", "missing")]);
         }
-        client.put("/v1/accounts/support", &without("/receive/host", json!("evil.example.com"))).await.names(&[("/receive/auth/password", "missing")]);
+        client
+            .put("/v1/accounts/support", &without("/receive/host", json!("evil.example.com")))
+            .await
+            .names(&[("/receive/auth/password", "missing")]);
         assert_eq!(service.aws().await.items_of(&format!("T#{tenant}#")).await, before);
         // A change elsewhere keeps it, and letter case of a host is no change.
         let _ = client.put("/v1/accounts/support", &without("/name", json!("New"))).await.is(200);
-        let kept = client.put("/v1/accounts/support", &without("/smtp/host", json!("SMTP.example.com"))).await.value(200);
-        assert_eq!(kept["smtp"]["auth"], json!({"type": "password", "username": "support@example.com", "hasPassword": true}));
+        let kept =
+            client.put("/v1/accounts/support", &without("/smtp/host", json!("SMTP.example.com"))).await.value(200);
+        assert_eq!(
+            kept["smtp"]["auth"],
+            json!({"type": "password", "username": "support@example.com", "hasPassword": true})
+        );
     });
 }
 
@@ -303,6 +326,9 @@ fn verify_true_probes_first_and_changes_nothing_if_that_fails() {
             assert_eq!(client.put(path, &good).await.value(201)["status"]["state"], "ok");
         }
         // Unless told otherwise: then it is stored as it is.
-        assert_eq!(client.put("/v1/accounts/default?verify=false", &bad).await.value(200)["status"]["state"], "unverified");
+        assert_eq!(
+            client.put("/v1/accounts/default?verify=false", &bad).await.value(200)["status"]["state"],
+            "unverified"
+        );
     });
 }

@@ -27,8 +27,20 @@ fn a_wrong_token_is_a_problem_in_every_shape() {
         let service = service().await;
         let before = service.aws().await.items().await;
         let client = service.client();
-        for header in ["Bearer nobody", "Bearer ", "Bearer hp_black-box.operator2", "Basic aHA6aHA=", "hp_black-box.operato", "Bearer a b"] {
-            let answer = client.ask(Method::PUT, "/v1/accounts/intruder").header("authorization", header).json(&json!({})).send().await;
+        for header in [
+            "Bearer nobody",
+            "Bearer ",
+            "Bearer hp_black-box.operator2",
+            "Basic aHA6aHA=",
+            "hp_black-box.operato",
+            "Bearer a b",
+        ] {
+            let answer = client
+                .ask(Method::PUT, "/v1/accounts/intruder")
+                .header("authorization", header)
+                .json(&json!({}))
+                .send()
+                .await;
             let _ = answer.problem(401, "unauthorized");
         }
         let after = service.aws().await.items().await;
@@ -42,7 +54,8 @@ fn a_token_is_shown_once_and_is_stored_as_a_hash() {
     run(async {
         let service = service().await;
         let (tenant, client) = service.tenant();
-        let answer = client.post("/v1/tokens", &json!({"name": "CI", "scopes": ["read"], "accounts": ["a", "b"]})).await;
+        let answer =
+            client.post("/v1/tokens", &json!({"name": "CI", "scopes": ["read"], "accounts": ["a", "b"]})).await;
         let made = answer.value(201);
         let secret = made["token"].as_str().unwrap().to_owned();
         let id = sha256(secret.as_bytes());
@@ -86,7 +99,11 @@ fn scopes_limit_what_a_token_does() {
                     assert!(![401, 403].contains(&answer.status), "{scope} {}: {}", answer.asked, answer.text());
                 } else {
                     let problem = answer.problem(403, "forbidden");
-                    assert_eq!(problem["detail"], format!("this call needs a token with the scope {needed:?}"), "{scope} {path}");
+                    assert_eq!(
+                        problem["detail"],
+                        format!("this call needs a token with the scope {needed:?}"),
+                        "{scope} {path}"
+                    );
                 }
             }
         }
@@ -124,14 +141,19 @@ fn accounts_beyond_a_tokens_own_do_not_exist_for_it() {
         for name in ["mine", "other"] {
             account(&operator, name, &peer.account(Receive::Imap, Way::Tls)).await;
         }
-        let made = token(&operator, &json!({"name": "one", "scopes": ["read", "send", "admin"], "accounts": ["mine"]})).await;
+        let made =
+            token(&operator, &json!({"name": "one", "scopes": ["read", "send", "admin"], "accounts": ["mine"]})).await;
         let client = service.client().with_token(made["token"].as_str());
         let _ = client.get("/v1/accounts/mine").await.is(200);
         let _ = client.get("/v1/accounts/other").await.problem(404, "account_not_found");
         let _ = client.delete("/v1/accounts/other").await.problem(404, "account_not_found");
-        let _ = client.put("/v1/accounts/other", &peer.account(Receive::Imap, Way::Tls)).await.problem(404, "account_not_found");
+        let _ = client
+            .put("/v1/accounts/other", &peer.account(Receive::Imap, Way::Tls))
+            .await
+            .problem(404, "account_not_found");
         let listed = client.get("/v1/accounts").await.value(200);
-        let names: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| item["account"].as_str().unwrap()).collect();
+        let names: Vec<_> =
+            listed["items"].as_array().unwrap().iter().map(|item| item["account"].as_str().unwrap()).collect();
         assert_eq!(names, ["mine"]);
     });
 }
@@ -145,7 +167,11 @@ fn a_token_that_is_wrong_in_itself_is_named() {
             (json!({"name": "", "scopes": ["read"]}), "/name", "invalid_value"),
             (json!({"name": "x", "scopes": []}), "/scopes", "missing"),
             (json!({"name": "x", "scopes": ["root"]}), "/scopes/0", "invalid_value"),
-            (json!({"name": "x", "scopes": ["read"], "expiresAt": "2020-01-01T00:00:00Z"}), "/expiresAt", "invalid_value"),
+            (
+                json!({"name": "x", "scopes": ["read"], "expiresAt": "2020-01-01T00:00:00Z"}),
+                "/expiresAt",
+                "invalid_value",
+            ),
             (json!({"name": "x", "scopes": ["read"], "colour": "red"}), "/colour", "unknown_field"),
         ] {
             client.post("/v1/tokens", &body).await.names(&[(pointer, code)]);

@@ -28,7 +28,8 @@ fn no_password_and_no_body_is_ever_logged_answered_or_written_elsewhere() {
             settings["poll"] = json!({"enabled": true, "minSeconds": 1, "maxSeconds": 1});
             let path = account(&client, receive.name(), &settings).await;
             peer.sandbox.deliver(&peer.user, format!("Subject: pulled\r\n\r\n{BODY}\r\n")).unwrap();
-            let mail = json!({"to": "bob@example.org", "subject": SUBJECT, "text": BODY, "html": format!("<p>{BODY}</p>")});
+            let mail =
+                json!({"to": "bob@example.org", "subject": SUBJECT, "text": BODY, "html": format!("<p>{BODY}</p>")});
             let mut wrong = settings.clone();
             wrong["smtp"]["auth"]["password"] = json!(WRONG);
             wrong["receive"]["auth"]["password"] = json!(WRONG);
@@ -85,15 +86,36 @@ fn a_server_that_echoes_the_password_does_not_get_it_shown() {
     run(async {
         let (_, client) = crate::service().await.tenant();
         let peer = Peer::with_password(PASSWORD).await;
-        let plain = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("\0{}\0{PASSWORD}", peer.user));
-        peer.sandbox.script(sandbox::Rule::on(sandbox::Protocol::Smtp).at(sandbox::At::Command("AUTH")).reply(format!("535 5.7.8 bad {PASSWORD} {plain}\r\n")));
-        peer.sandbox.script(sandbox::Rule::on(sandbox::Protocol::Pop3).at(sandbox::At::Command("PASS")).reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")));
-        peer.sandbox.script(sandbox::Rule::on(sandbox::Protocol::Pop3).at(sandbox::At::Command("AUTH")).reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")));
-        peer.sandbox.script(sandbox::Rule::on(sandbox::Protocol::Pop3).at(sandbox::At::Sasl).reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")));
+        let plain =
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("\0{}\0{PASSWORD}", peer.user));
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Smtp)
+                .at(sandbox::At::Command("AUTH"))
+                .reply(format!("535 5.7.8 bad {PASSWORD} {plain}\r\n")),
+        );
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Pop3)
+                .at(sandbox::At::Command("PASS"))
+                .reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")),
+        );
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Pop3)
+                .at(sandbox::At::Command("AUTH"))
+                .reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")),
+        );
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Pop3)
+                .at(sandbox::At::Sasl)
+                .reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")),
+        );
         let body = json!({"smtp": peer.smtp(Way::Tls), "receive": peer.receive(Receive::Pop3, Way::Tls)});
         let answer = client.post("/v1/validate-credentials", &body).await;
         let probe = answer.value(200);
-        assert_eq!((&probe["smtp"]["code"], &probe["receive"]["code"]), (&json!("auth_failed"), &json!("auth_failed")), "{probe}");
+        assert_eq!(
+            (&probe["smtp"]["code"], &probe["receive"]["code"]),
+            (&json!("auth_failed"), &json!("auth_failed")),
+            "{probe}"
+        );
         assert!(probe["smtp"]["message"].as_str().unwrap().contains("bad"), "its other words are shown: {probe}");
         assert_eq!(leaks(&answer.text(), &peer.user, PASSWORD), Vec::<String>::new(), "{probe}");
     });

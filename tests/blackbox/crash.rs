@@ -22,7 +22,9 @@ async fn work(client: Client, path: String, round: usize) -> (Vec<String>, Vec<V
             async move {
                 let settings = json!({"from": "a@example.com", "smtp": {"host": "smtp.example.com", "port": 25, "security": "none", "auth": {"type": "password", "username": "u", "password": name}}});
                 let put = client.put(format!("/v1/accounts/{name}"), &settings).await;
-                let sent = client.post(format!("{path}/messages?wait=0"), &json!({"to": "ada@example.test", "subject": name})).await;
+                let sent = client
+                    .post(format!("{path}/messages?wait=0"), &json!({"to": "ada@example.test", "subject": name}))
+                    .await;
                 (put, sent)
             }
         });
@@ -79,8 +81,13 @@ fn what_was_acknowledged_survives_kill_9_of_everything() {
             *copies.entry(id).or_default() += 1;
         }
         assert!(copies.values().all(|copies| *copies == 1), "I7: {copies:?}");
-        let at_sink = messages.iter().filter(|message| copies.contains_key(message["messageId"].as_str().unwrap())).count();
-        assert!(at_sink + unknown >= messages.len(), "I6: {at_sink} at the sink, {unknown} unknown, of {}", messages.len());
+        let at_sink =
+            messages.iter().filter(|message| copies.contains_key(message["messageId"].as_str().unwrap())).count();
+        assert!(
+            at_sink + unknown >= messages.len(),
+            "I6: {at_sink} at the sink, {unknown} unknown, of {}",
+            messages.len()
+        );
         // One delivery at a time can be in flight per worker when everything dies.
         assert!(unknown <= 3 * 4, "{unknown}");
     });
@@ -94,7 +101,10 @@ fn sigterm_is_a_clean_end() {
         assert!(!pids.is_empty());
         assert_eq!(service.stop().await, Some(0));
         for pid in pids {
-            until("its functions end with it", async || (!std::path::Path::new(&format!("/proc/{pid}/exe")).exists()).then_some(())).await;
+            until("its functions end with it", async || {
+                (!std::path::Path::new(&format!("/proc/{pid}/exe")).exists()).then_some(())
+            })
+            .await;
         }
     });
 }
@@ -106,11 +116,21 @@ fn an_answer_that_never_comes_is_given_to_whoever_repeats_with_the_key() {
         let service = Service::start(Options::default()).await;
         let client = service.client();
         let path = account(&client, "mail", &peer.account(Receive::Imap, Way::Tls)).await;
-        let stalled = peer.sandbox.script(sandbox::Rule::on(sandbox::Protocol::Smtp).at(sandbox::At::Data).times(1).stall(Duration::from_secs(2)));
-        let ask = || client.ask(http::Method::POST, format!("{path}/messages")).header("idempotency-key", "once").json(&json!({"to": "ada@example.test", "subject": "x"}));
+        let stalled = peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Smtp).at(sandbox::At::Data).times(1).stall(Duration::from_secs(2)),
+        );
+        let ask = || {
+            client
+                .ask(http::Method::POST, format!("{path}/messages"))
+                .header("idempotency-key", "once")
+                .json(&json!({"to": "ada@example.test", "subject": "x"}))
+        };
         let kill = async {
             until("the message is at the server", async || (stalled.count() == 1).then_some(())).await;
-            service.pids(Some("send")).into_iter().for_each(|pid| tests::guard::kill(pid, rustix::process::Signal::KILL));
+            service
+                .pids(Some("send"))
+                .into_iter()
+                .for_each(|pid| tests::guard::kill(pid, rustix::process::Signal::KILL));
         };
         let (cut, ()) = tokio::join!(ask().send(), kill);
         assert!(cut.status >= 500, "{}", cut.status);
@@ -119,7 +139,10 @@ fn an_answer_that_never_comes_is_given_to_whoever_repeats_with_the_key() {
             (answer.status != 409 && answer.json()["state"] != "sending").then_some(answer)
         })
         .await;
-        assert_eq!((state.value(202)["state"].clone(), state.header("idempotency-replayed")), (json!("unknown"), "true"));
+        assert_eq!(
+            (state.value(202)["state"].clone(), state.header("idempotency-replayed")),
+            (json!("unknown"), "true")
+        );
         assert!(peer.sandbox.received().len() <= 1);
     });
 }

@@ -30,13 +30,19 @@ fn mail(to: &[&str]) -> Value {
 fn a_busy_server_gets_the_mail_later_without_a_call_and_once() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        let fired = peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Command("MAIL")).times(2).reply("421 4.3.2 Shutting down\r\n").then_close());
+        let fired = peer.sandbox.script(
+            Rule::on(Protocol::Smtp).at(At::Command("MAIL")).times(2).reply("421 4.3.2 Shutting down\r\n").then_close(),
+        );
         let answer = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await;
         let first = answer.value(202);
         assert_eq!(first["state"], "deferred", "{first}");
         assert_eq!(answer.header("location"), format!("/v1/outbox/{}", first["id"].as_str().unwrap()));
         let recipient = &first["recipients"][0];
-        assert_eq!((&recipient["state"], &recipient["smtp"]["code"], &recipient["attempts"]), (&json!("deferred"), &json!(421), &json!(1)), "{first}");
+        assert_eq!(
+            (&recipient["state"], &recipient["smtp"]["code"], &recipient["attempts"]),
+            (&json!("deferred"), &json!(421), &json!(1)),
+            "{first}"
+        );
         assert!(first["nextAttemptAt"].is_string());
 
         let sent = settled(&client, &first["id"], &["sent"]).await;
@@ -54,7 +60,11 @@ fn an_unreachable_server_defers_and_says_why() {
         let (_, client, peer, path) = sender().await;
         peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Connect).times(1).drop_connection());
         let first = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await.value(202);
-        assert_eq!((&first["state"], &first["recipients"][0]["state"]), (&json!("deferred"), &json!("deferred")), "{first}");
+        assert_eq!(
+            (&first["state"], &first["recipients"][0]["state"]),
+            (&json!("deferred"), &json!("deferred")),
+            "{first}"
+        );
         assert!(first["recipients"][0]["error"].as_str().is_some_and(|words| !words.is_empty()), "{first}");
         settled(&client, &first["id"], &["sent"]).await;
         assert_eq!(peer.sandbox.received().len(), 1);
@@ -65,11 +75,25 @@ fn an_unreachable_server_defers_and_says_why() {
 fn one_greylisted_recipient_is_tried_again_alone() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Command("RCPT")).matching("bob@").times(1).reply("451 4.7.1 Try again later\r\n"));
-        let first = client.post(format!("{path}/messages"), &mail(&["ada@example.test", "bob@example.org"])).await.value(202);
+        peer.sandbox.script(
+            Rule::on(Protocol::Smtp)
+                .at(At::Command("RCPT"))
+                .matching("bob@")
+                .times(1)
+                .reply("451 4.7.1 Try again later\r\n"),
+        );
+        let first =
+            client.post(format!("{path}/messages"), &mail(&["ada@example.test", "bob@example.org"])).await.value(202);
         assert_eq!(first["state"], "deferred", "{first}");
-        assert_eq!((&first["recipients"][0]["state"], &first["recipients"][1]["state"]), (&json!("sent"), &json!("deferred")), "{first}");
-        assert_eq!(first["recipients"][1]["smtp"], json!({"code": 451, "enhanced": "4.7.1", "text": "Try again later"}));
+        assert_eq!(
+            (&first["recipients"][0]["state"], &first["recipients"][1]["state"]),
+            (&json!("sent"), &json!("deferred")),
+            "{first}"
+        );
+        assert_eq!(
+            first["recipients"][1]["smtp"],
+            json!({"code": 451, "enhanced": "4.7.1", "text": "Try again later"})
+        );
         let sent = settled(&client, &first["id"], &["sent"]).await;
         assert_eq!((&sent["recipients"][0]["attempts"], &sent["recipients"][1]["attempts"]), (&json!(1), &json!(2)));
         let copies: Vec<_> = peer.sandbox.received().iter().map(|received| received.recipients.clone()).collect();
@@ -81,17 +105,33 @@ fn one_greylisted_recipient_is_tried_again_alone() {
 fn refused_for_good_by_some_is_partial_and_by_all_is_the_callers_problem() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Command("RCPT")).matching("bob@").reply("550 5.1.1 No such user\r\n"));
-        let some = client.post(format!("{path}/messages"), &mail(&["ada@example.test", "bob@example.org"])).await.value(200);
-        assert_eq!((&some["state"], &some["recipients"][1]["state"], &some["recipients"][1]["smtp"]["code"]), (&json!("partial"), &json!("failed"), &json!(550)), "{some}");
+        peer.sandbox.script(
+            Rule::on(Protocol::Smtp).at(At::Command("RCPT")).matching("bob@").reply("550 5.1.1 No such user\r\n"),
+        );
+        let some =
+            client.post(format!("{path}/messages"), &mail(&["ada@example.test", "bob@example.org"])).await.value(200);
+        assert_eq!(
+            (&some["state"], &some["recipients"][1]["state"], &some["recipients"][1]["smtp"]["code"]),
+            (&json!("partial"), &json!("failed"), &json!(550)),
+            "{some}"
+        );
 
-        let ask = client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "refused").json(&mail(&["bob@example.org", "bob@example.net"]));
+        let ask = client
+            .ask(Method::POST, format!("{path}/messages"))
+            .header("idempotency-key", "refused")
+            .json(&mail(&["bob@example.org", "bob@example.net"]));
         let all = ask.send().await.problem(422, "recipient_rejected");
         assert_eq!(all["resource"]["state"], "failed", "{all}");
         for recipient in all["resource"]["recipients"].as_array().unwrap() {
-            assert_eq!((&recipient["state"], &recipient["smtp"]), (&json!("failed"), &json!({"code": 550, "enhanced": "5.1.1", "text": "No such user"})));
+            assert_eq!(
+                (&recipient["state"], &recipient["smtp"]),
+                (&json!("failed"), &json!({"code": 550, "enhanced": "5.1.1", "text": "No such user"}))
+            );
         }
-        let again = client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "refused").json(&mail(&["bob@example.org", "bob@example.net"]));
+        let again = client
+            .ask(Method::POST, format!("{path}/messages"))
+            .header("idempotency-key", "refused")
+            .json(&mail(&["bob@example.org", "bob@example.net"]));
         let again = again.send().await;
         assert_eq!(again.problem(422, "recipient_rejected")["resource"], all["resource"]);
         assert_eq!(again.header("idempotency-replayed"), "true");
@@ -107,7 +147,11 @@ fn a_message_refused_after_the_dot_is_failed_for_all() {
         let problem = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await;
         assert_eq!(problem.status, 422, "{}", problem.text());
         let problem = problem.json();
-        assert_eq!(problem["resource"]["recipients"][0]["smtp"], json!({"code": 554, "enhanced": "5.6.0", "text": "Not this one"}), "{problem}");
+        assert_eq!(
+            problem["resource"]["recipients"][0]["smtp"],
+            json!({"code": 554, "enhanced": "5.6.0", "text": "Not this one"}),
+            "{problem}"
+        );
         assert!(peer.sandbox.received().is_empty());
     });
 }
@@ -119,7 +163,11 @@ fn a_lost_reply_is_unknown_and_never_sent_again() {
         let fired = peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).times(1).swallow_then_drop());
         let answer = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await;
         let unknown = answer.value(202);
-        assert_eq!((&unknown["state"], &unknown["recipients"][0]["state"], fired.count()), (&json!("unknown"), &json!("unknown"), 1), "{unknown}");
+        assert_eq!(
+            (&unknown["state"], &unknown["recipients"][0]["state"], fired.count()),
+            (&json!("unknown"), &json!("unknown"), 1),
+            "{unknown}"
+        );
         assert!(answer.header("location").starts_with("/v1/outbox/"));
         // Another message goes out on schedule meanwhile: time enough for a second copy to be seen.
         let later = client.post(format!("{path}/messages?wait=0"), &mail(&["bob@example.org"])).await.value(202);
@@ -135,9 +183,18 @@ fn a_lost_reply_is_unknown_and_never_sent_again() {
 fn on_unknown_says_what_a_lost_reply_means() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).matching("Subject: retry").times(1).swallow_then_drop());
-        peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).matching("Subject: fail").times(1).swallow_then_drop());
-        let send = async |policy: &str| client.post(format!("{path}/messages"), &json!({"to": "ada@example.test", "subject": policy, "onUnknown": policy})).await;
+        peer.sandbox
+            .script(Rule::on(Protocol::Smtp).at(At::Data).matching("Subject: retry").times(1).swallow_then_drop());
+        peer.sandbox
+            .script(Rule::on(Protocol::Smtp).at(At::Data).matching("Subject: fail").times(1).swallow_then_drop());
+        let send = async |policy: &str| {
+            client
+                .post(
+                    format!("{path}/messages"),
+                    &json!({"to": "ada@example.test", "subject": policy, "onUnknown": policy}),
+                )
+                .await
+        };
         let retried = send("retry").await.value(202);
         let sent = settled(&client, &retried["id"], &["sent"]).await;
         assert_eq!(sent["recipients"][0]["attempts"], 2);
@@ -157,7 +214,10 @@ fn without_waiting_it_is_queued_and_sent_soon() {
         let queued = answer.value(202);
         assert_eq!((&queued["state"], &queued["recipients"][0]["attempts"]), (&json!("queued"), &json!(0)), "{queued}");
         let sent = settled(&client, &queued["id"], &["sent"]).await;
-        assert_eq!((&sent["recipients"][0]["attempts"], &sent["messageId"], &sent["size"]), (&json!(1), &queued["messageId"], &queued["size"]));
+        assert_eq!(
+            (&sent["recipients"][0]["attempts"], &sent["messageId"], &sent["size"]),
+            (&json!(1), &queued["messageId"], &queued["size"])
+        );
         assert_eq!(peer.sandbox.received().len(), 1);
     });
 }
@@ -181,10 +241,15 @@ fn a_refused_login_stops_the_account_and_keeps_the_message() {
 #[test]
 fn a_message_expires_with_the_last_reply() {
     run(async {
-        let service = tests::service::Service::start(tests::service::Options { parameters: vec![("ExpireSeconds", "2".to_owned())], ..Default::default() }).await;
+        let service = tests::service::Service::start(tests::service::Options {
+            parameters: vec![("ExpireSeconds", "2".to_owned())],
+            ..Default::default()
+        })
+        .await;
         let client = service.client();
         let peer = tests::peer::Peer::start().await;
-        let path = crate::account(&client, "mail", &peer.account(tests::peer::Receive::Imap, tests::peer::Way::Tls)).await;
+        let path =
+            crate::account(&client, "mail", &peer.account(tests::peer::Receive::Imap, tests::peer::Way::Tls)).await;
         peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Command("RCPT")).reply("452 4.2.2 Mailbox full\r\n"));
         let first = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await.value(202);
         let failed = settled(&client, &first["id"], &["failed"]).await;
@@ -203,7 +268,10 @@ fn an_outgoing_message_is_listed_and_read_like_any_other() {
         let list = client.get(format!("{path}/messages?direction=outgoing")).await.value(200);
         assert_eq!(list["items"].as_array().unwrap().len(), 1);
         let item = &list["items"][0];
-        assert_eq!((&item["id"], &item["direction"], &item["state"], &item["subject"]), (&sent["id"], &json!("outgoing"), &json!("sent"), &json!("Listed")));
+        assert_eq!(
+            (&item["id"], &item["direction"], &item["state"], &item["subject"]),
+            (&sent["id"], &json!("outgoing"), &json!("sent"), &json!("Listed"))
+        );
         assert_eq!(item["correlation"], json!({"source": "invoice", "id": "4711"}));
         let detail = client.get(format!("{path}/messages/{}", sent["id"].as_str().unwrap())).await.value(200);
         assert_eq!(detail["text"].as_str().unwrap().trim_end(), "Look");

@@ -32,7 +32,12 @@ fn what_is_bs_does_not_exist_for_a() {
             (Method::DELETE, path.clone(), Value::Null, "account_not_found"),
             (Method::POST, format!("{path}/verify"), Value::Null, "account_not_found"),
             (Method::POST, format!("{path}/test-email"), json!({"to": "a@example.com"}), "account_not_found"),
-            (Method::POST, format!("{path}/messages"), json!({"to": "a@example.com", "subject": "x"}), "account_not_found"),
+            (
+                Method::POST,
+                format!("{path}/messages"),
+                json!({"to": "a@example.com", "subject": "x"}),
+                "account_not_found",
+            ),
             (Method::POST, format!("{path}/pull"), Value::Null, "account_not_found"),
             (Method::GET, format!("{path}/messages"), Value::Null, "account_not_found"),
             (Method::GET, message(&incoming, ""), Value::Null, "message_not_found"),

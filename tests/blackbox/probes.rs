@@ -8,7 +8,8 @@ use tests::peer::{Peer, Receive, Way};
 use crate::{account, masked, run, service};
 
 /// The three protocols, and how each begins TLS.
-const PROTOCOLS: [(Protocol, &str); 3] = [(Protocol::Smtp, "STARTTLS"), (Protocol::Pop3, "STLS"), (Protocol::Imap, "STARTTLS")];
+const PROTOCOLS: [(Protocol, &str); 3] =
+    [(Protocol::Smtp, "STARTTLS"), (Protocol::Pop3, "STLS"), (Protocol::Imap, "STARTTLS")];
 
 /// The side of one protocol, to be validated.
 fn side(peer: &Peer, protocol: Protocol, way: Way) -> (&'static str, Value) {
@@ -60,7 +61,10 @@ fn a_refused_password_is_told_in_the_servers_words() {
             let verdict = validate(name, &body).await;
             assert_eq!(verdict["code"], "auth_failed", "{verdict}");
             assert_eq!((&verdict["phase"], &verdict["connectionFailed"]), (&json!("auth"), &json!(false)), "{verdict}");
-            assert!(!verdict["message"].as_str().unwrap().is_empty() && !verdict.to_string().contains("not hers"), "{verdict}");
+            assert!(
+                !verdict["message"].as_str().unwrap().is_empty() && !verdict.to_string().contains("not hers"),
+                "{verdict}"
+            );
             if protocol == Protocol::Smtp {
                 assert_eq!(verdict["smtpResponseCode"], 535);
             }
@@ -77,11 +81,19 @@ fn a_wrong_port_and_an_unknown_name_are_told_apart() {
             let (name, mut body) = side(&peer, protocol, Way::Tls);
             body[name]["port"] = json!(unused);
             let verdict = validate(name, &body).await;
-            assert_eq!((&verdict["code"], &verdict["phase"], &verdict["connectionFailed"]), (&json!("connect_failed"), &json!("connect"), &json!(true)), "{verdict}");
+            assert_eq!(
+                (&verdict["code"], &verdict["phase"], &verdict["connectionFailed"]),
+                (&json!("connect_failed"), &json!("connect"), &json!(true)),
+                "{verdict}"
+            );
             let (name, mut body) = side(&peer, protocol, Way::Tls);
             body[name]["host"] = json!("nowhere.invalid");
             let verdict = validate(name, &body).await;
-            assert_eq!((&verdict["code"], &verdict["phase"], &verdict["connectionFailed"]), (&json!("dns_failed"), &json!("dns"), &json!(true)), "{verdict}");
+            assert_eq!(
+                (&verdict["code"], &verdict["phase"], &verdict["connectionFailed"]),
+                (&json!("dns_failed"), &json!("dns"), &json!(true)),
+                "{verdict}"
+            );
         }
         assert_eq!(peer.logins(), 0);
     });
@@ -91,14 +103,23 @@ fn a_wrong_port_and_an_unknown_name_are_told_apart() {
 fn a_bad_certificate_never_sees_a_credential() {
     run(async {
         let peer = Peer::start().await;
-        for certificate in [Certificate::SelfSigned, Certificate::Expired, Certificate::WrongName, Certificate::Untrusted] {
+        for certificate in
+            [Certificate::SelfSigned, Certificate::Expired, Certificate::WrongName, Certificate::Untrusted]
+        {
             for (protocol, _) in PROTOCOLS {
                 peer.sandbox.script(Rule::on(protocol).certificate(certificate));
                 for way in Way::BOTH {
                     let (name, body) = side(&peer, protocol, way);
                     let verdict = validate(name, &body).await;
-                    assert_eq!(verdict["code"], "certificate_invalid", "{certificate:?} {protocol:?} {way:?}: {verdict}");
-                    assert_eq!((&verdict["phase"], &verdict["connectionFailed"]), (&json!("tls"), &json!(true)), "{verdict}");
+                    assert_eq!(
+                        verdict["code"], "certificate_invalid",
+                        "{certificate:?} {protocol:?} {way:?}: {verdict}"
+                    );
+                    assert_eq!(
+                        (&verdict["phase"], &verdict["connectionFailed"]),
+                        (&json!("tls"), &json!(true)),
+                        "{verdict}"
+                    );
                 }
             }
             peer.sandbox.clear_script();
@@ -170,7 +191,11 @@ fn a_silent_server_ends_in_a_timeout_that_names_the_phase() {
                     let (name, body) = side(&peer, protocol, way);
                     let started = std::time::Instant::now();
                     let verdict = validate(name, &body).await;
-                    assert_eq!((&verdict["code"], &verdict["phase"]), (&json!("timeout"), &json!(phase)), "{protocol:?}: {verdict}");
+                    assert_eq!(
+                        (&verdict["code"], &verdict["phase"]),
+                        (&json!("timeout"), &json!(phase)),
+                        "{protocol:?}: {verdict}"
+                    );
                     // ProbeSeconds is 8 here, and another process may have to be started.
                     assert!(started.elapsed().as_secs() < 15, "{:?}", started.elapsed());
                 });
@@ -201,7 +226,11 @@ fn private_networks_and_our_own_ports_are_refused() {
             let (_, mut body) = side(&peer, Protocol::Imap, Way::Tls);
             body["receive"]["host"] = json!(host);
             let verdict = validate("receive", &body).await;
-            assert_eq!((&verdict["code"], &verdict["connectionFailed"]), (&json!("host_not_allowed"), &json!(true)), "{host}: {verdict}");
+            assert_eq!(
+                (&verdict["code"], &verdict["connectionFailed"]),
+                (&json!("host_not_allowed"), &json!(true)),
+                "{host}: {verdict}"
+            );
         }
         for name in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_S3"] {
             let port: u16 = service.env(name).rsplit(':').next().unwrap().parse().unwrap();
@@ -245,12 +274,18 @@ fn verify_uses_what_is_stored_and_remembers_the_outcome() {
         let peer = Peer::start().await;
         let path = account(&client, "mail", &peer.account(Receive::Pop3, Way::Starttls)).await;
         let probe = client.post_empty(format!("{path}/verify")).await.value(200);
-        assert_eq!((&probe["success"], &probe["smtp"]["code"], &probe["receive"]["code"]), (&json!(true), &json!("ok"), &json!("ok")));
+        assert_eq!(
+            (&probe["success"], &probe["smtp"]["code"], &probe["receive"]["code"]),
+            (&json!(true), &json!("ok"), &json!("ok"))
+        );
         assert_eq!(client.get(path.clone()).await.value(200)["status"]["state"], "ok");
 
         peer.sandbox.add_user(&peer.user, "changed meanwhile").unwrap();
         let probe = client.post_empty(format!("{path}/verify")).await.value(200);
-        assert_eq!((&probe["success"], &probe["smtp"]["code"], &probe["receive"]["code"]), (&json!(false), &json!("auth_failed"), &json!("auth_failed")));
+        assert_eq!(
+            (&probe["success"], &probe["smtp"]["code"], &probe["receive"]["code"]),
+            (&json!(false), &json!("auth_failed"), &json!("auth_failed"))
+        );
         let status = client.get(path.clone()).await.value(200)["status"].clone();
         assert_eq!((&status["state"], &status["errorCode"]), (&json!("authFailed"), &json!("INVALID_CREDENTIALS")));
         assert!(status["authFailures"].as_u64().unwrap() >= 1 && status["lastError"].is_string(), "{status}");
@@ -266,15 +301,26 @@ fn a_test_email_is_sent_at_once() {
         let path = account(&client, "mail", &peer.account(Receive::Imap, Way::Starttls)).await;
         let body = json!({"to": "Ada <ada@example.test>", "subject": "Probe", "text": "It works.\n"});
         let probe = client.post(format!("{path}/test-email"), &body).await.value(200);
-        assert_eq!((&probe["success"], &probe["smtp"]["code"], &probe["smtp"]["phase"], &probe["smtp"]["smtpResponseCode"]), (&json!(true), &json!("ok"), &json!("data"), &json!(250)), "{probe}");
+        assert_eq!(
+            (&probe["success"], &probe["smtp"]["code"], &probe["smtp"]["phase"], &probe["smtp"]["smtpResponseCode"]),
+            (&json!(true), &json!("ok"), &json!("data"), &json!(250)),
+            "{probe}"
+        );
         let received = peer.sandbox.received();
-        assert_eq!((received.len(), received[0].recipients.as_slice()), (1, ["ada@example.test".to_owned()].as_slice()));
+        assert_eq!(
+            (received.len(), received[0].recipients.as_slice()),
+            (1, ["ada@example.test".to_owned()].as_slice())
+        );
         let text = String::from_utf8_lossy(&received[0].bytes).into_owned();
         assert!(text.contains("Subject: Probe\r\n") && text.contains("It works."), "{text}");
 
         peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Command("RCPT")).reply("550 5.1.1 No such user here\r\n"));
         let probe = client.post(format!("{path}/test-email"), &body).await.value(200);
-        assert_eq!((&probe["success"], &probe["smtp"]["code"], &probe["smtp"]["phase"], &probe["smtp"]["smtpResponseCode"]), (&json!(false), &json!("recipient_rejected"), &json!("rcpt"), &json!(550)), "{probe}");
+        assert_eq!(
+            (&probe["success"], &probe["smtp"]["code"], &probe["smtp"]["phase"], &probe["smtp"]["smtpResponseCode"]),
+            (&json!(false), &json!("recipient_rejected"), &json!("rcpt"), &json!(550)),
+            "{probe}"
+        );
         assert!(probe["smtp"]["message"].as_str().unwrap().contains("No such user here"), "{probe}");
         assert_eq!(peer.sandbox.received().len(), 1);
     });
@@ -288,11 +334,15 @@ fn a_test_email_sends_the_stored_password_to_the_stored_server_only() {
         let path = account(&client, "mail", &peer.account(Receive::Imap, Way::Starttls)).await;
         let mut server = evil.smtp(Way::Starttls);
         server["auth"] = json!({"type": "password", "username": "ada@example.test"});
-        let answer = client.post(format!("{path}/test-email"), &json!({"to": "ada@example.test", "smtp": server})).await;
+        let answer =
+            client.post(format!("{path}/test-email"), &json!({"to": "ada@example.test", "smtp": server})).await;
         answer.names(&[("/smtp/auth/password", "missing")]);
         assert_eq!((evil.logins(), peer.logins()), (0, 0));
         assert!(evil.sandbox.transcript().is_empty());
-        client.post(format!("{path}/test-email"), &json!({"to": "ada@example.test", "from": "boss@example.test"})).await.names(&[("/from", "not_an_identity")]);
+        client
+            .post(format!("{path}/test-email"), &json!({"to": "ada@example.test", "from": "boss@example.test"}))
+            .await
+            .names(&[("/from", "not_an_identity")]);
         client.post(format!("{path}/test-email"), &json!({"to": "nobody"})).await.names(&[("/to", "invalid_value")]);
         client.post(format!("{path}/test-email"), &json!({})).await.names(&[("/to", "missing")]);
     });

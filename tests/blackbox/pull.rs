@@ -2,7 +2,7 @@
 
 use sandbox::{At, Protocol, Rule};
 use serde_json::{Value, json};
-use tests::checker::{end_state, Verdict};
+use tests::checker::{Verdict, end_state};
 use tests::client::Client;
 use tests::corpus;
 use tests::peer::{Peer, Receive, Way};
@@ -55,15 +55,27 @@ fn every_message_is_stored_byte_for_byte_over_both_protocols_and_ways() {
                 fill(&peer, &messages).await;
                 let path = account(&client, "mail", &peer.account(receive, way)).await;
                 let first = client.post_empty(format!("{path}/pull")).await.value(200);
-                assert_eq!((&first["new"], &first["more"], &first["account"]), (&json!(messages.len()), &json!(false), &json!("mail")));
-                assert_eq!(first["folders"], json!([{"folder": "INBOX", "new": messages.len(), "total": messages.len(), "reset": false}]));
+                assert_eq!(
+                    (&first["new"], &first["more"], &first["account"]),
+                    (&json!(messages.len()), &json!(false), &json!("mail"))
+                );
+                assert_eq!(
+                    first["folders"],
+                    json!([{"folder": "INBOX", "new": messages.len(), "total": messages.len(), "reset": false}])
+                );
                 let state = end_state(&service.aws().await, &client, &tenant, "mail", &messages, &held(&peer)).await;
                 assert_eq!(state.verdict(), Verdict::default(), "{receive:?} {way:?}");
                 assert_eq!(state.rows.len(), messages.len());
                 let second = masked(client.post_empty(format!("{path}/pull")).await.value(200), &["/durationMs"]);
-                assert_eq!(second, json!({"account": "mail", "new": 0, "stored": [], "folders": [{"folder": "INBOX", "new": 0, "total": messages.len(), "reset": false}], "more": false, "durationMs": "*"}));
+                assert_eq!(
+                    second,
+                    json!({"account": "mail", "new": 0, "stored": [], "folders": [{"folder": "INBOX", "new": 0, "total": messages.len(), "reset": false}], "more": false, "durationMs": "*"})
+                );
                 assert_eq!(held(&peer), messages, "nothing is deleted, nothing is marked");
-                assert!(peer.sandbox.messages(&peer.user).iter().all(|message| message.flags.is_empty()), "BODY.PEEK leaves no \\Seen");
+                assert!(
+                    peer.sandbox.messages(&peer.user).iter().all(|message| message.flags.is_empty()),
+                    "BODY.PEEK leaves no \\Seen"
+                );
                 assert!(!peer.saw_credential_in_clear());
             }
         }
@@ -83,7 +95,14 @@ fn new_mail_alone_is_stored_by_the_next_pull() {
                 assert_eq!(pull_all(&client, &path).await, 2);
             }
             let lines = peer.sandbox.transcript();
-            let fetched = lines.iter().filter(|line| line.from_client && (line.bytes.starts_with(b"RETR") || String::from_utf8_lossy(&line.bytes).contains("BODY.PEEK[]"))).count();
+            let fetched = lines
+                .iter()
+                .filter(|line| {
+                    line.from_client
+                        && (line.bytes.starts_with(b"RETR")
+                            || String::from_utf8_lossy(&line.bytes).contains("BODY.PEEK[]"))
+                })
+                .count();
             assert!((3..=6).contains(&fetched), "no message is fetched twice: {fetched}");
         }
     });
@@ -127,7 +146,13 @@ fn what_others_marked_deleted_is_not_expunged() {
         let path = account(&client, "mail", &settings).await;
         assert_eq!(pull_all(&client, &path).await, 1);
         assert_eq!(pull_all(&client, &path).await, 0);
-        let lines: Vec<_> = peer.sandbox.transcript().iter().filter(|line| line.from_client).map(|line| String::from_utf8_lossy(&line.bytes).to_uppercase()).collect();
+        let lines: Vec<_> = peer
+            .sandbox
+            .transcript()
+            .iter()
+            .filter(|line| line.from_client)
+            .map(|line| String::from_utf8_lossy(&line.bytes).to_uppercase())
+            .collect();
         assert!(lines.iter().any(|line| line.contains("UID EXPUNGE 1")), "RFC 4315 §2.1");
         assert!(!lines.iter().any(|line| line.contains(" EXPUNGE\r\n") || line.contains(" CLOSE\r\n")));
     });
@@ -150,11 +175,27 @@ fn a_big_message_is_stored_whole_and_a_too_big_one_stays() {
             assert_eq!(pull_all(&client, &path).await, 3, "{receive:?}");
             assert_eq!(pull_all(&client, &path).await, 0, "{receive:?}");
             let items = client.get(format!("{path}/messages")).await.value(200)["items"].clone();
-            let of = |subject: &str| items.as_array().unwrap().iter().find(|item| item["subject"] == subject).cloned().unwrap_or_else(|| panic!("{receive:?}: no {subject} in {items}"));
-            assert_eq!((&of("File 1")["sha256"], &of("File 1")["size"]), (&json!(sha256(&big)), &json!(big.len())), "{receive:?}");
+            let of = |subject: &str| {
+                items
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .find(|item| item["subject"] == subject)
+                    .cloned()
+                    .unwrap_or_else(|| panic!("{receive:?}: no {subject} in {items}"))
+            };
+            assert_eq!(
+                (&of("File 1")["sha256"], &of("File 1")["size"]),
+                (&json!(sha256(&big)), &json!(big.len())),
+                "{receive:?}"
+            );
             // Over POP3 nothing of it was read: its subject is unknown.
             let huge_row = items.as_array().unwrap().iter().find(|item| item["state"] == "tooLarge").cloned().unwrap();
-            assert_eq!((&huge_row["state"], &huge_row["sha256"]), (&json!("tooLarge"), &Value::Null), "{receive:?}: {huge_row}");
+            assert_eq!(
+                (&huge_row["state"], &huge_row["sha256"]),
+                (&json!("tooLarge"), &Value::Null),
+                "{receive:?}: {huge_row}"
+            );
             assert_eq!(held(&peer), [huge], "{receive:?}: only the one that is not stored stays");
             let id = of("File 1")["id"].as_str().unwrap().to_owned();
             client.get(format!("{path}/messages/{id}/source?inline=true")).await.names(&[("?inline", "too_large")]);
@@ -173,7 +214,9 @@ fn a_pull_asked_for_while_one_runs_is_a_conflict() {
         let peer = Peer::start().await;
         fill(&peer, &[corpus::plain(1)]).await;
         let path = account(&client, "mail", &peer.account(Receive::Imap, Way::Tls)).await;
-        let stalled = peer.sandbox.script(Rule::on(Protocol::Imap).at(At::Command("UID FETCH")).times(1).stall(std::time::Duration::from_secs(3)));
+        let stalled = peer.sandbox.script(
+            Rule::on(Protocol::Imap).at(At::Command("UID FETCH")).times(1).stall(std::time::Duration::from_secs(3)),
+        );
         let pulls = (0..2).map(|number| {
             let (client, path, stalled) = (&client, &path, &stalled);
             async move {
@@ -208,13 +251,21 @@ fn a_mailbox_that_cannot_be_used_is_a_problem_with_the_probes_fields() {
             let path = account(&client, &name("login"), &peer.account(receive, Way::Tls)).await;
             peer.sandbox.add_user(&peer.user, "another").unwrap();
             let problem = client.post_empty(format!("{path}/pull")).await.problem(502, "mail_auth_failed");
-            assert_eq!((&problem["receive"]["code"], &problem["receive"]["phase"], &problem["success"]), (&json!("auth_failed"), &json!("auth"), &json!(false)), "{problem}");
+            assert_eq!(
+                (&problem["receive"]["code"], &problem["receive"]["phase"], &problem["success"]),
+                (&json!("auth_failed"), &json!("auth"), &json!(false)),
+                "{problem}"
+            );
 
             let peer = Peer::start().await;
             let path = account(&client, &name("gone"), &peer.account(receive, Way::Tls)).await;
             peer.sandbox.shutdown().await;
             let problem = client.post_empty(format!("{path}/pull")).await.problem(502, "mail_connect_failed");
-            assert_eq!((&problem["receive"]["code"], &problem["receive"]["connectionFailed"]), (&json!("connect_failed"), &json!(true)), "{problem}");
+            assert_eq!(
+                (&problem["receive"]["code"], &problem["receive"]["connectionFailed"]),
+                (&json!("connect_failed"), &json!(true)),
+                "{problem}"
+            );
 
             let peer = Peer::start().await;
             peer.sandbox.script(Rule::on(protocol).certificate(sandbox::Certificate::Expired));
@@ -226,7 +277,10 @@ fn a_mailbox_that_cannot_be_used_is_a_problem_with_the_probes_fields() {
             peer.sandbox.script(Rule::on(protocol).at(At::Connect).stall_forever());
             let path = account(&client, &name("silent"), &peer.account(receive, Way::Tls)).await;
             let problem = client.post_empty(format!("{path}/pull")).await.problem(504, "mail_server_timeout");
-            assert_eq!((&problem["receive"]["code"], &problem["receive"]["phase"]), (&json!("timeout"), &json!("greeting")));
+            assert_eq!(
+                (&problem["receive"]["code"], &problem["receive"]["phase"]),
+                (&json!("timeout"), &json!("greeting"))
+            );
         }
         let peer = Peer::start().await;
         let mut settings = peer.account(Receive::Imap, Way::Tls);
@@ -240,11 +294,17 @@ fn a_mailbox_that_cannot_be_used_is_a_problem_with_the_probes_fields() {
 #[test]
 fn a_cut_in_the_middle_of_a_message_stores_no_half_and_the_next_pull_the_whole() {
     run(async {
-        for (receive, protocol, command) in [(Receive::Pop3, Protocol::Pop3, "RETR"), (Receive::Imap, Protocol::Imap, "UID FETCH")] {
+        for (receive, protocol, command) in
+            [(Receive::Pop3, Protocol::Pop3, "RETR"), (Receive::Imap, Protocol::Imap, "UID FETCH")]
+        {
             let service = service().await;
             let (tenant, client) = service.tenant();
             let peer = Peer::start().await;
-            let messages = vec![corpus::plain(1), corpus::with_attachment(2, "a.pdf", &Random::new(5).bytes(40_000)), corpus::plain(3)];
+            let messages = vec![
+                corpus::plain(1),
+                corpus::with_attachment(2, "a.pdf", &Random::new(5).bytes(40_000)),
+                corpus::plain(3),
+            ];
             fill(&peer, &messages).await;
             let path = account(&client, "mail", &peer.account(receive, Way::Tls)).await;
             for bytes in [1, 300, 1_000, 20_000, 50_000] {
@@ -278,7 +338,8 @@ fn another_mailbox_under_the_same_account_is_pulled_afresh() {
             let _ = client.put(path.clone(), &new.account(receive, Way::Tls)).await.is(200);
             assert_eq!(pull_all(&client, &path).await, 1, "{receive:?}");
             let items = client.get(format!("{path}/messages")).await.value(200)["items"].clone();
-            let mut subjects: Vec<_> = items.as_array().unwrap().iter().map(|item| item["subject"].as_str().unwrap()).collect();
+            let mut subjects: Vec<_> =
+                items.as_array().unwrap().iter().map(|item| item["subject"].as_str().unwrap()).collect();
             subjects.sort_unstable();
             assert_eq!(subjects, ["Message 1", "Message 2"]);
         }
@@ -301,7 +362,10 @@ fn a_pull_of_all_accounts_is_queued_and_done() {
         sending.as_object_mut().unwrap().remove("receive");
         account(&client, "sending", &sending).await;
         let answer = client.post_empty("/v1/pull").await.value(200);
-        assert_eq!(answer, json!({"accounts": [{"account": "one", "queued": true}, {"account": "two", "queued": true}]}));
+        assert_eq!(
+            answer,
+            json!({"accounts": [{"account": "one", "queued": true}, {"account": "two", "queued": true}]})
+        );
         for name in ["one", "two"] {
             until("a worker pulls it", async || {
                 let items = client.get(format!("/v1/accounts/{name}/messages")).await.value(200)["items"].clone();

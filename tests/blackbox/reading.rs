@@ -65,8 +65,24 @@ fn a_message_is_shown_with_everything_that_lists_promise() {
         for danger in ["script", "onclick", "track.example"] {
             assert!(!html.contains(danger), "{danger}: {html}");
         }
-        let names: Vec<_> = detail["headers"].as_array().unwrap().iter().map(|header| header["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["Return-Path", "From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "In-Reply-To", "MIME-Version", "Content-Type"]);
+        let names: Vec<_> =
+            detail["headers"].as_array().unwrap().iter().map(|header| header["name"].as_str().unwrap()).collect();
+        assert_eq!(
+            names,
+            [
+                "Return-Path",
+                "From",
+                "To",
+                "Cc",
+                "Reply-To",
+                "Subject",
+                "Date",
+                "Message-ID",
+                "In-Reply-To",
+                "MIME-Version",
+                "Content-Type"
+            ]
+        );
         assert_eq!(detail["headers"][5]["value"], "A üb subject");
         assert_eq!(detail["defects"], json!([]));
     });
@@ -86,7 +102,9 @@ fn source_and_attachments_are_the_very_bytes() {
         let inline = client.get(format!("{path}/messages/{id}/attachments/{part}?inline=true")).await;
         assert_eq!(inline.is(200).header("content-type"), "application/pdf");
         assert!(inline.body == file);
-        for (rest, bytes, disposition) in [("source".to_owned(), &source, ".eml"), (format!("attachments/{part}"), &file, "data.pdf")] {
+        for (rest, bytes, disposition) in
+            [("source".to_owned(), &source, ".eml"), (format!("attachments/{part}"), &file, "data.pdf")]
+        {
             let redirect = client.get(format!("{path}/messages/{id}/{rest}")).await;
             let url = redirect.is(302).header("location").to_owned();
             assert!(url.contains("X-Amz-Signature=") && url.contains("X-Amz-Expires=900"), "{url}");
@@ -116,8 +134,18 @@ fn eight_charsets_are_read_as_they_were_meant() {
         let (_, client, _peer, path) = pulled(&sources).await;
         let items = client.get(format!("{path}/messages")).await.value(200)["items"].clone();
         for message in &foreign {
-            let item = items.as_array().unwrap().iter().find(|item| item["messageId"] == format!("<{}@example.test>", message.charset)).unwrap();
-            assert_eq!((&item["subject"], &item["preview"]), (&json!(message.subject), &json!(message.text)), "{}", message.charset);
+            let item = items
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|item| item["messageId"] == format!("<{}@example.test>", message.charset))
+                .unwrap();
+            assert_eq!(
+                (&item["subject"], &item["preview"]),
+                (&json!(message.subject), &json!(message.text)),
+                "{}",
+                message.charset
+            );
             let detail = client.get(format!("{path}/messages/{}", item["id"].as_str().unwrap())).await.value(200);
             assert_eq!(detail["text"].as_str().unwrap().trim_end(), message.text, "{}", message.charset);
         }
@@ -127,14 +155,18 @@ fn eight_charsets_are_read_as_they_were_meant() {
 #[test]
 fn lists_are_filtered_and_refuse_what_they_do_not_know() {
     run(async {
-        let message = |from: &str, to: &str, subject: &str| format!("From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nx\r\n").into_bytes();
+        let message = |from: &str, to: &str, subject: &str| {
+            format!("From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\n\r\nx\r\n").into_bytes()
+        };
         let messages = [
             message("Ada <ada@example.test>", "grace@example.test", "Invoice 1"),
             message("bob@example.org", "Grace <grace@example.test>", "invoice 2"),
             corpus::with_attachment(3, "c.pdf", b"c"),
         ];
         let (_, client, _peer, path) = pulled(&messages).await;
-        let count = async |query: &str| client.get(format!("{path}/messages?{query}")).await.value(200)["items"].as_array().unwrap().len();
+        let count = async |query: &str| {
+            client.get(format!("{path}/messages?{query}")).await.value(200)["items"].as_array().unwrap().len()
+        };
         for (query, wanted) in [
             ("", 3),
             ("from=BOB", 1),
@@ -156,7 +188,10 @@ fn lists_are_filtered_and_refuse_what_they_do_not_know() {
             assert_eq!(count(query).await, wanted, "{query}");
         }
         let narrow = client.get(format!("{path}/messages?fields=id,subject&subject=invoice%201")).await.value(200);
-        assert_eq!(masked(narrow, &["/items/0/id"]), json!({"items": [{"id": "*", "subject": "Invoice 1"}], "nextCursor": null}));
+        assert_eq!(
+            masked(narrow, &["/items/0/id"]),
+            json!({"items": [{"id": "*", "subject": "Invoice 1"}], "nextCursor": null})
+        );
         for (query, pointer, code) in [
             ("form=bob", "?form", "unknown_parameter"),
             ("direction=up", "?direction", "invalid_value"),
@@ -178,7 +213,12 @@ fn pages_are_newest_first_and_complete() {
         let (_, client, _peer, path) = pulled(&messages).await;
         let (mut times, mut subjects, mut cursor) = (Vec::new(), Vec::new(), None::<String>);
         loop {
-            let rest = cursor.map_or(String::new(), |cursor| format!("&cursor={}", percent_encoding::utf8_percent_encode(&cursor, percent_encoding::NON_ALPHANUMERIC)));
+            let rest = cursor.map_or(String::new(), |cursor| {
+                format!(
+                    "&cursor={}",
+                    percent_encoding::utf8_percent_encode(&cursor, percent_encoding::NON_ALPHANUMERIC)
+                )
+            });
             let page = client.get(format!("{path}/messages?limit=5{rest}")).await.value(200);
             let items = page["items"].as_array().unwrap();
             assert!(items.len() <= 5);

@@ -49,7 +49,11 @@ fn what_is_sent_through_postfix_arrives_in_dovecot_and_is_pulled_back_byte_for_b
             let content = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &file);
             let mail = json!({"to": user, "subject": "Über Postfix", "text": ".\nGrüße\n", "html": "<p>Grüße</p>", "attachments": [{"filename": "größe.bin", "content": content}]});
             let sent = client.post(format!("{path}/messages"), &mail).await.value(200);
-            assert_eq!((&sent["state"], &sent["recipients"][0]["smtp"]["code"]), (&json!("sent"), &json!(250)), "{sent}");
+            assert_eq!(
+                (&sent["state"], &sent["recipients"][0]["smtp"]["code"]),
+                (&json!("sent"), &json!(250)),
+                "{sent}"
+            );
             let (dovecot, _) = servers().await;
             until("Postfix has delivered it", async || (dovecot.messages(user).len() == 1).then_some(())).await;
             assert_eq!(pull_all(&client, &path).await, 1, "{receive:?} {way:?}");
@@ -123,8 +127,15 @@ fn real_servers_refuse_in_their_own_words() {
         let mut settings = settings("words@example.test", Receive::Pop3, Way::Starttls).await;
         settings["smtp"]["auth"]["password"] = json!("wrong");
         settings["receive"]["auth"]["password"] = json!("wrong");
-        let probe = client.post("/v1/validate-credentials", &json!({"smtp": settings["smtp"], "receive": settings["receive"]})).await.value(200);
-        assert_eq!((&probe["smtp"]["code"], &probe["smtp"]["smtpResponseCode"], &probe["receive"]["code"]), (&json!("auth_failed"), &json!(535), &json!("auth_failed")), "{probe}");
+        let probe = client
+            .post("/v1/validate-credentials", &json!({"smtp": settings["smtp"], "receive": settings["receive"]}))
+            .await
+            .value(200);
+        assert_eq!(
+            (&probe["smtp"]["code"], &probe["smtp"]["smtpResponseCode"], &probe["receive"]["code"]),
+            (&json!("auth_failed"), &json!(535), &json!("auth_failed")),
+            "{probe}"
+        );
     });
 }
 
@@ -134,10 +145,16 @@ fn postfix_refuses_a_stranger_and_takes_the_others() {
         let user = "partial@example.test";
         let (_, client) = service().await.tenant();
         let path = account(&client, "mail", &settings(user, Receive::Imap, Way::Tls).await).await;
-        let answer = client.post(format!("{path}/messages"), &json!({"to": [user, "\"a b\"@example.test", "x@[300.1.1.1]"], "subject": "Some"})).await;
+        let answer = client
+            .post(
+                format!("{path}/messages"),
+                &json!({"to": [user, "\"a b\"@example.test", "x@[300.1.1.1]"], "subject": "Some"}),
+            )
+            .await;
         assert!([200, 422].contains(&answer.status), "{}", answer.text());
         let long = format!("{}@example.test", "l".repeat(60));
-        let sent = client.post(format!("{path}/messages"), &json!({"to": [user, long], "subject": "Both"})).await.value(200);
+        let sent =
+            client.post(format!("{path}/messages"), &json!({"to": [user, long], "subject": "Both"})).await.value(200);
         assert_eq!(sent["state"], "sent", "{sent}");
     });
 }
@@ -146,11 +163,18 @@ fn postfix_refuses_a_stranger_and_takes_the_others() {
 fn smtp_sink_that_loses_its_reply_leaves_the_message_unknown_and_in_one_copy() {
     run(async {
         let (_, client) = service().await.tenant();
-        for (options, state, status) in [(vec![], "sent", 200), (vec!["-q", "."], "unknown", 202), (vec!["-f", "RCPT"], "failed", 422), (vec!["-r", "RCPT"], "deferred", 202)] {
+        for (options, state, status) in [
+            (vec![], "sent", 200),
+            (vec!["-q", "."], "unknown", 202),
+            (vec!["-f", "RCPT"], "failed", 422),
+            (vec!["-r", "RCPT"], "deferred", 202),
+        ] {
             let sink = Sink::start(&options).await;
             let name = format!("sink-{state}");
             let path = account(&client, &name, &json!({"from": "ada@example.test", "smtp": sink.smtp()})).await;
-            let answer = client.post(format!("{path}/messages"), &json!({"to": "bob@example.org", "subject": state, "text": "once"})).await;
+            let answer = client
+                .post(format!("{path}/messages"), &json!({"to": "bob@example.org", "subject": state, "text": "once"}))
+                .await;
             let value = answer.value(status);
             let message = if status == 422 { &value["resource"] } else { &value };
             assert_eq!(message["state"], state, "{options:?}: {value}");

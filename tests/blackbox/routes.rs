@@ -75,7 +75,10 @@ fn every_route_of_the_document_is_served() {
     run(async {
         let client = service().await.client().for_tenant("routes");
         for (method, path) in ROUTES {
-            let concrete = path.replace("{account}", "nobody").replace("{id}", "0123456789abcdef0123456789abcdef").replace("{part}", "1");
+            let concrete = path
+                .replace("{account}", "nobody")
+                .replace("{id}", "0123456789abcdef0123456789abcdef")
+                .replace("{part}", "1");
             let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
             let answer = client.ask(method, concrete).send().await;
             assert!(![405, 500, 502, 503].contains(&answer.status), "{}: {}", answer.asked, answer.text());
@@ -94,7 +97,13 @@ fn what_is_no_route_is_a_problem() {
             let problem = client.get(path).await.problem(404, "not_found");
             assert_eq!(problem["detail"], format!("there is nothing at {path}"));
         }
-        for (method, path) in [(Method::POST, "/health"), (Method::PATCH, "/v1/accounts"), (Method::GET, "/v1/accounts/x/pull"), (Method::DELETE, "/v1/pull"), (Method::PUT, "/v1/accounts/x/messages")] {
+        for (method, path) in [
+            (Method::POST, "/health"),
+            (Method::PATCH, "/v1/accounts"),
+            (Method::GET, "/v1/accounts/x/pull"),
+            (Method::DELETE, "/v1/pull"),
+            (Method::PUT, "/v1/accounts/x/messages"),
+        ] {
             let _ = client.ask(method, path).send().await.problem(405, "method_not_allowed");
         }
     });

@@ -79,7 +79,10 @@ fn an_idle_poll_writes_nothing() {
         let aws = service.aws().await;
         let polls = async |count: usize| {
             let before: Vec<_> = peers.iter().map(Peer::logins).collect();
-            until("some polls", async || peers.iter().zip(&before).all(|(peer, before)| peer.logins() >= before + count).then_some(())).await;
+            until("some polls", async || {
+                peers.iter().zip(&before).all(|(peer, before)| peer.logins() >= before + count).then_some(())
+            })
+            .await;
         };
         polls(2).await; // the run that stored the message is over, lease and all
         let before = aws.everything().await;
@@ -87,8 +90,16 @@ fn an_idle_poll_writes_nothing() {
         assert_eq!(aws.everything().await, before);
         let transcript = peers[0].sandbox.transcript();
         let last = transcript.iter().map(|line| line.session).max().unwrap() - 1;
-        let commands: Vec<_> = transcript.iter().filter(|line| line.session == last && line.from_client).map(|line| String::from_utf8_lossy(&line.bytes).to_uppercase()).collect();
-        assert!(commands.iter().any(|command| command.contains(" STATUS ")) && !commands.iter().any(|command| command.contains(" SELECT ") || command.contains(" FETCH ")), "{commands:?}");
+        let commands: Vec<_> = transcript
+            .iter()
+            .filter(|line| line.session == last && line.from_client)
+            .map(|line| String::from_utf8_lossy(&line.bytes).to_uppercase())
+            .collect();
+        assert!(
+            commands.iter().any(|command| command.contains(" STATUS "))
+                && !commands.iter().any(|command| command.contains(" SELECT ") || command.contains(" FETCH ")),
+            "{commands:?}"
+        );
     });
 }
 
@@ -120,7 +131,9 @@ fn a_server_in_trouble_is_no_failed_login_and_is_tried_again() {
     run(async {
         let (_, client) = service().await.tenant();
         let peer = Peer::start().await;
-        peer.sandbox.script(Rule::on(Protocol::Imap).at(At::Connect).times(2).reply("* BYE [UNAVAILABLE] later\r\n").then_close());
+        peer.sandbox.script(
+            Rule::on(Protocol::Imap).at(At::Connect).times(2).reply("* BYE [UNAVAILABLE] later\r\n").then_close(),
+        );
         peer.sandbox.deliver(&peer.user, corpus::plain(1)).unwrap();
         let path = account(&client, "mail", &polled(&peer, Receive::Imap)).await;
         arrives(&client, &path, 1).await;

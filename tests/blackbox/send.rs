@@ -27,7 +27,8 @@ fn received(peer: &Peer, index: usize) -> String {
 fn a_text_is_sent_and_the_answer_tells_who_got_it() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        let body = json!({"to": ["Grace <grace@example.org>", "ada@example.test"], "subject": "Hello", "text": "Hello Ada\n"});
+        let body =
+            json!({"to": ["Grace <grace@example.org>", "ada@example.test"], "subject": "Hello", "text": "Hello Ada\n"});
         let answer = client.post(format!("{path}/messages"), &body).await;
         let reply = |address: &str| json!({"address": address, "state": "sent", "smtp": {"code": 250, "enhanced": "2.0.0", "text": "Accepted as 1"}, "attempts": 1});
         let value = masked(answer.value(200), &["/id", "/messageId", "/size", "/createdAt", "/sentAt"]);
@@ -37,12 +38,21 @@ fn a_text_is_sent_and_the_answer_tells_who_got_it() {
         });
         assert_eq!(value, wanted);
         let at_sink = &peer.sandbox.received()[0];
-        assert_eq!((at_sink.from.as_str(), at_sink.tls, at_sink.login.as_deref()), ("ada@example.test", true, Some("ada@example.test")));
+        assert_eq!(
+            (at_sink.from.as_str(), at_sink.tls, at_sink.login.as_deref()),
+            ("ada@example.test", true, Some("ada@example.test"))
+        );
         assert_eq!(at_sink.recipients, ["grace@example.org", "ada@example.test"]);
         assert_eq!(at_sink.bytes.len() as u64, answer.json()["size"].as_u64().unwrap());
         let text = received(&peer, 0);
-        assert!(text.contains(&format!("\r\nMessage-ID: {}\r\n", answer.json()["messageId"].as_str().unwrap())), "{text}");
-        assert!(text.contains("From: \"Ada\" <ada@example.test>\r\n") || text.contains("From: Ada <ada@example.test>\r\n"), "{text}");
+        assert!(
+            text.contains(&format!("\r\nMessage-ID: {}\r\n", answer.json()["messageId"].as_str().unwrap())),
+            "{text}"
+        );
+        assert!(
+            text.contains("From: \"Ada\" <ada@example.test>\r\n") || text.contains("From: Ada <ada@example.test>\r\n"),
+            "{text}"
+        );
         assert!(text.contains("Subject: Hello\r\n") && text.ends_with("\r\n\r\nHello Ada\r\n"), "{text}");
         assert!(!peer.saw_credential_in_clear());
 
@@ -59,7 +69,10 @@ fn html_text_both_and_lines_that_try_the_protocol() {
         for (body, parts) in [
             (json!({"to": "ada@example.test", "subject": "t", "text": text}), vec!["text/plain"]),
             (json!({"to": "ada@example.test", "subject": "h", "html": "<p>Grüße</p>"}), vec!["text/html"]),
-            (json!({"to": "ada@example.test", "subject": "b", "text": text, "html": "<p>Hi</p>"}), vec!["multipart/alternative", "text/plain", "text/html"]),
+            (
+                json!({"to": "ada@example.test", "subject": "b", "text": text, "html": "<p>Hi</p>"}),
+                vec!["multipart/alternative", "text/plain", "text/html"],
+            ),
         ] {
             let _ = client.post(format!("{path}/messages"), &body).await.is(200);
             let message = received(&peer, peer.sandbox.received().len() - 1);
@@ -81,7 +94,12 @@ fn attachments_arrive_byte_for_byte_under_their_names() {
     run(async {
         let (_, client, peer, path) = sender().await;
         let mut random = tests::random::Random::new(3);
-        let files = [("übersicht – 2026.pdf", random.bytes(29_223)), ("日本語.txt", random.bytes(1)), ("plain.bin", random.bytes(300_000)), ("empty.dat", Vec::new())];
+        let files = [
+            ("übersicht – 2026.pdf", random.bytes(29_223)),
+            ("日本語.txt", random.bytes(1)),
+            ("plain.bin", random.bytes(300_000)),
+            ("empty.dat", Vec::new()),
+        ];
         let attachments: Vec<Value> = files.iter().map(|(name, bytes)| json!({"filename": name, "contentType": "application/pdf", "content": STANDARD.encode(bytes)})).collect();
         let body = json!({"to": "ada@example.test", "subject": "Files", "text": "see", "attachments": attachments});
         let _ = client.post(format!("{path}/messages"), &body).await.is(200);
@@ -93,7 +111,10 @@ fn attachments_arrive_byte_for_byte_under_their_names() {
         let listed = detail["attachments"].as_array().unwrap();
         assert_eq!(listed.len(), files.len());
         for ((name, bytes), attachment) in files.iter().zip(listed) {
-            assert_eq!((&attachment["filename"], &attachment["size"], &attachment["fileId"]), (&json!(name), &json!(bytes.len()), &json!(tests::sha256(bytes))));
+            assert_eq!(
+                (&attachment["filename"], &attachment["size"], &attachment["fileId"]),
+                (&json!(name), &json!(bytes.len()), &json!(tests::sha256(bytes)))
+            );
             let got = client.get(format!("{path}/messages/{id}/attachments/{}?inline=true", attachment["part"])).await;
             assert!(got.is(200).body == *bytes, "{name}");
         }
@@ -110,7 +131,10 @@ fn headers_priority_reply_to_and_bcc_do_what_they_say() {
         });
         let answer = client.post(format!("{path}/messages"), &body).await.value(200);
         assert_eq!(answer["recipients"].as_array().unwrap().len(), 3);
-        assert_eq!(peer.sandbox.received()[0].recipients, ["ada@example.test", "zoe@example.org", "hidden@example.org"]);
+        assert_eq!(
+            peer.sandbox.received()[0].recipients,
+            ["ada@example.test", "zoe@example.org", "hidden@example.org"]
+        );
         let message = received(&peer, 0);
         assert!(!message.contains("hidden@example.org") && !message.to_lowercase().contains("\r\nbcc:"), "{message}");
         for line in ["X-Ticket: 42\r\n", "X-Ticket: 43\r\n", "X-Priority: 1", "desk@example.org"] {
@@ -125,7 +149,10 @@ fn a_key_sends_once_however_often_it_is_asked_for() {
         let (_, client, peer, path) = sender().await;
         let body = json!({"to": "ada@example.test", "subject": "Once", "text": "only"});
         let ask = |body: Value| {
-            let ask = client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "order 4711").json(&body);
+            let ask = client
+                .ask(Method::POST, format!("{path}/messages"))
+                .header("idempotency-key", "order 4711")
+                .json(&body);
             async move { ask.send().await }
         };
         let first = ask(body.clone()).await;
@@ -138,13 +165,23 @@ fn a_key_sends_once_however_often_it_is_asked_for() {
         other["text"] = json!("other");
         let _ = ask(other).await.problem(422, "idempotency_mismatch");
         account(&client, "second", &peer.account(Receive::Imap, Way::Tls)).await;
-        let elsewhere = client.ask(Method::POST, "/v1/accounts/second/messages").header("idempotency-key", "order 4711").json(&body).send().await;
+        let elsewhere = client
+            .ask(Method::POST, "/v1/accounts/second/messages")
+            .header("idempotency-key", "order 4711")
+            .json(&body)
+            .send()
+            .await;
         let _ = elsewhere.problem(422, "idempotency_mismatch");
         assert_eq!(peer.sandbox.received().len(), 1);
         let long = "k".repeat(256);
         for key in ["", "ümlaut", long.as_str()] {
             let value = http::HeaderValue::from_bytes(key.as_bytes()).unwrap();
-            let answer = client.ask(Method::POST, format!("{path}/messages")).header_bytes("idempotency-key", value).json(&body).send().await;
+            let answer = client
+                .ask(Method::POST, format!("{path}/messages"))
+                .header_bytes("idempotency-key", value)
+                .json(&body)
+                .send()
+                .await;
             assert_eq!(answer.status, 422, "{key:?}: {}", answer.text());
             answer.names(&[("Idempotency-Key", "invalid_value")]);
         }
@@ -172,9 +209,14 @@ fn the_same_key_at_the_same_time_is_sent_once() {
         let (_, client, peer, path) = sender().await;
         peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).stall(std::time::Duration::from_secs(1)));
         let body = json!({"to": "ada@example.test", "subject": "Race"});
-        let asks = (0..6).map(|_| client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "race").json(&body).send());
+        let asks = (0..6).map(|_| {
+            client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "race").json(&body).send()
+        });
         let answers = futures_util::future::join_all(asks).await;
-        let fresh = answers.iter().filter(|answer| answer.status == 200 && answer.header("idempotency-replayed").is_empty()).count();
+        let fresh = answers
+            .iter()
+            .filter(|answer| answer.status == 200 && answer.header("idempotency-replayed").is_empty())
+            .count();
         assert_eq!(fresh, 1);
         for answer in &answers {
             match answer.status {
@@ -187,7 +229,12 @@ fn the_same_key_at_the_same_time_is_sent_once() {
             }
         }
         assert!(answers.iter().any(|answer| answer.status == 409), "the others came while it was under way");
-        let after = client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "race").json(&body).send().await;
+        let after = client
+            .ask(Method::POST, format!("{path}/messages"))
+            .header("idempotency-key", "race")
+            .json(&body)
+            .send()
+            .await;
         assert_eq!((after.value(200)["state"].clone(), after.header("idempotency-replayed")), (json!("sent"), "true"));
         assert_eq!(peer.sandbox.received().len(), 1);
     });
@@ -204,9 +251,21 @@ fn bad_fields() -> Vec<(Value, &'static str, &'static str)> {
         (json!({"to": "a@example.org\r\nRCPT TO:<b@example.org>", "subject": "x"}), "/to", "invalid_value"),
         (json!({"to": many, "subject": "x"}), "/to", "too_many"),
         (json!({"to": "ada@example.test", "subject": "x", "from": "boss@example.test"}), "/from", "not_an_identity"),
-        (json!({"to": "ada@example.test", "subject": "x", "attachments": [{"filename": "a", "content": "***"}]}), "/attachments/0/content", "invalid_base64"),
-        (json!({"to": "ada@example.test", "subject": "x", "attachments": [{"content": "QQ=="}]}), "/attachments/0/filename", "missing"),
-        (json!({"to": "ada@example.test", "subject": "x", "attachments": [{"filename": "a"}]}), "/attachments/0", "missing"),
+        (
+            json!({"to": "ada@example.test", "subject": "x", "attachments": [{"filename": "a", "content": "***"}]}),
+            "/attachments/0/content",
+            "invalid_base64",
+        ),
+        (
+            json!({"to": "ada@example.test", "subject": "x", "attachments": [{"content": "QQ=="}]}),
+            "/attachments/0/filename",
+            "missing",
+        ),
+        (
+            json!({"to": "ada@example.test", "subject": "x", "attachments": [{"filename": "a"}]}),
+            "/attachments/0",
+            "missing",
+        ),
         (json!({"to": "ada@example.test", "subject": "x", "priority": "urgent"}), "/priority", "invalid_value"),
         (json!({"to": "ada@example.test", "subject": "x", "onUnknown": "maybe"}), "/onUnknown", "invalid_value"),
         (json!({"to": "ada@example.test", "subject": "x", "colour": "red"}), "/colour", "unknown_field"),
@@ -222,15 +281,29 @@ fn a_wrong_field_is_named_and_nothing_is_sent_or_stored() {
         for (body, pointer, code) in bad_fields() {
             client.post(format!("{path}/messages"), &body).await.names(&[(pointer, code)]);
         }
-        for (name, value) in [("X-Ticket", "a\r\nBcc: evil@example.org"), ("X Ticket", "a"), ("Bcc", "evil@example.org"), ("From", "evil@example.org"), ("Content-Type", "text/html"), ("Subject\r\nX", "a")] {
-            let body = json!({"to": "ada@example.test", "subject": "x", "headers": [{"name": name, "values": [value]}]});
+        for (name, value) in [
+            ("X-Ticket", "a\r\nBcc: evil@example.org"),
+            ("X Ticket", "a"),
+            ("Bcc", "evil@example.org"),
+            ("From", "evil@example.org"),
+            ("Content-Type", "text/html"),
+            ("Subject\r\nX", "a"),
+        ] {
+            let body =
+                json!({"to": "ada@example.test", "subject": "x", "headers": [{"name": name, "values": [value]}]});
             let problem = client.post(format!("{path}/messages"), &body).await.problem(422, "invalid_request");
             assert!(problem["errors"][0]["pointer"].as_str().unwrap().starts_with("/headers/0"), "{problem}");
         }
         let subject = json!({"to": "ada@example.test", "subject": "a\r\nBcc: evil@example.org", "text": "x"});
         client.post(format!("{path}/messages"), &subject).await.names(&[("/subject", "invalid_subject")]);
-        client.post(format!("{path}/messages?wait=26"), &json!({"to": "ada@example.test", "subject": "x"})).await.names(&[("?wait", "invalid_value")]);
-        let _ = client.post("/v1/accounts/nobody/messages", &json!({"to": "ada@example.test", "subject": "x"})).await.problem(404, "account_not_found");
+        client
+            .post(format!("{path}/messages?wait=26"), &json!({"to": "ada@example.test", "subject": "x"}))
+            .await
+            .names(&[("?wait", "invalid_value")]);
+        let _ = client
+            .post("/v1/accounts/nobody/messages", &json!({"to": "ada@example.test", "subject": "x"}))
+            .await
+            .problem(404, "account_not_found");
         assert_eq!(aws.items_of(&format!("T#{tenant}#")).await, before);
         assert!(aws.objects(&format!("t/{tenant}/")).await.is_empty());
         assert_eq!((peer.logins(), peer.sandbox.received().len()), (0, 0));
@@ -245,11 +318,15 @@ fn too_large_names_the_limit_and_its_number() {
             let frame = r#"{"to":"ada@example.test","subject":""}"#.len();
             format!(r#"{{"to":"ada@example.test","subject":"{}"}}"#, "x".repeat(size - frame))
         };
-        let post = |body: String| client.ask(Method::POST, format!("{path}/messages")).body("application/json", body).send();
+        let post =
+            |body: String| client.ask(Method::POST, format!("{path}/messages")).body("application/json", body).send();
         let over = post(body(4_718_593)).await.problem(413, "body_too_large");
         assert!(over["detail"].as_str().unwrap().contains("bodyBytes is 4718592"), "{over}");
         let recipients: Vec<String> = (0..101).map(|number| format!("u{number}@example.org")).collect();
-        let many = client.post(format!("{path}/messages"), &json!({"to": recipients, "subject": "x"})).await.problem(422, "invalid_request");
+        let many = client
+            .post(format!("{path}/messages"), &json!({"to": recipients, "subject": "x"}))
+            .await
+            .problem(422, "invalid_request");
         assert!(many["errors"][0]["detail"].as_str().unwrap().contains("the limit recipients is 100"), "{many}");
         assert!(service().await.aws().await.items_of(&format!("T#{tenant}#M")).await.is_empty());
         assert_eq!(peer.sandbox.received().len(), 0);
@@ -266,11 +343,20 @@ fn an_identity_may_stand_in_from_and_an_account_without_smtp_sends_nothing() {
         let mut settings = peer.account(Receive::Imap, Way::Tls);
         settings["identities"] = json!(["Sales <sales@example.test>"]);
         let path = account(&client, "mail", &settings).await;
-        let _ = client.post(format!("{path}/messages"), &json!({"to": "ada@example.test", "subject": "x", "from": "SALES@example.test"})).await.is(200);
+        let _ = client
+            .post(
+                format!("{path}/messages"),
+                &json!({"to": "ada@example.test", "subject": "x", "from": "SALES@example.test"}),
+            )
+            .await
+            .is(200);
         assert_eq!(peer.sandbox.received()[0].from.to_lowercase(), "sales@example.test");
         settings.as_object_mut().unwrap().remove("smtp");
         let only = account(&client, "receiving", &settings).await;
-        let _ = client.post(format!("{only}/messages"), &json!({"to": "ada@example.test", "subject": "x"})).await.problem(422, "invalid_request");
+        let _ = client
+            .post(format!("{only}/messages"), &json!({"to": "ada@example.test", "subject": "x"}))
+            .await
+            .problem(422, "invalid_request");
         assert_eq!(peer.sandbox.received().len(), 1);
     });
 }

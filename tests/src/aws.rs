@@ -23,7 +23,8 @@ impl Aws {
     /// Reads endpoints and names from the service's `env` file.
     pub async fn new(env: &BTreeMap<String, String>) -> Self {
         let config = |endpoint: &str| {
-            let credentials = Credentials::new(&env["AWS_ACCESS_KEY_ID"], &env["AWS_SECRET_ACCESS_KEY"], None, None, "tests");
+            let credentials =
+                Credentials::new(&env["AWS_ACCESS_KEY_ID"], &env["AWS_SECRET_ACCESS_KEY"], None, None, "tests");
             aws_config::defaults(BehaviorVersion::latest())
                 .credentials_provider(credentials)
                 .region(Region::new(env["AWS_REGION"].clone()))
@@ -47,7 +48,15 @@ impl Aws {
         let mut items = BTreeMap::new();
         let mut start = None;
         loop {
-            let page = self.dynamodb.scan().table_name(&self.table).consistent_read(true).set_exclusive_start_key(start).send().await.unwrap();
+            let page = self
+                .dynamodb
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .unwrap();
             for item in page.items() {
                 let value = map(item);
                 let key = format!("{} / {}", value["pk"].as_str().unwrap(), value["sk"].as_str().unwrap());

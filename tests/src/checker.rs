@@ -58,12 +58,19 @@ impl EndState {
         let remaining = count(&self.remaining);
         let number = |set: &BTreeMap<&String, usize>, hash: &String| set.get(hash).copied().unwrap_or_default();
         // A message may be stored and remain: what counts is the better covered place.
-        let lost = truth.iter().map(|(hash, times)| times.saturating_sub(number(&stored, hash).max(number(&remaining, hash)))).sum();
+        let lost = truth
+            .iter()
+            .map(|(hash, times)| times.saturating_sub(number(&stored, hash).max(number(&remaining, hash))))
+            .sum();
         let duplicated = stored.iter().map(|(hash, times)| times.saturating_sub(number(&truth, hash))).sum();
         Verdict {
             lost,
             duplicated,
-            wrong_bytes: self.rows.iter().filter(|row| row.source.as_ref().is_some_and(|source| *source != row.sha256)).count(),
+            wrong_bytes: self
+                .rows
+                .iter()
+                .filter(|row| row.source.as_ref().is_some_and(|source| *source != row.sha256))
+                .count(),
             dangling: self.rows.iter().filter(|row| row.source.is_none()).count(),
             orphans: self.orphans.len(),
         }
@@ -94,9 +101,22 @@ pub async fn listed(client: &Client, account: &str) -> Vec<Value> {
 }
 
 /// Looks at what a tenant has. Rows come from the table itself and have to agree with the lists.
-pub async fn end_state(aws: &Aws, client: &Client, tenant: &str, account: &str, truth: &[Vec<u8>], remaining: &[Vec<u8>]) -> EndState {
-    let listed: BTreeMap<_, _> = listed(client, account).await.into_iter().map(|item| (text(&item, "id"), text(&item, "sha256"))).collect();
-    let in_table: Vec<_> = aws.items_of(&format!("T#{tenant}#M#")).await.into_keys().filter_map(|key| Some(key.strip_suffix(" / M")?.rsplit_once('#')?.1.to_owned())).collect();
+pub async fn end_state(
+    aws: &Aws,
+    client: &Client,
+    tenant: &str,
+    account: &str,
+    truth: &[Vec<u8>],
+    remaining: &[Vec<u8>],
+) -> EndState {
+    let listed: BTreeMap<_, _> =
+        listed(client, account).await.into_iter().map(|item| (text(&item, "id"), text(&item, "sha256"))).collect();
+    let in_table: Vec<_> = aws
+        .items_of(&format!("T#{tenant}#M#"))
+        .await
+        .into_keys()
+        .filter_map(|key| Some(key.strip_suffix(" / M")?.rsplit_once('#')?.1.to_owned()))
+        .collect();
     assert_eq!(listed.keys().cloned().collect::<Vec<_>>(), in_table, "the list shows exactly the rows that there are");
     let mut objects = aws.objects(&format!("t/{tenant}/raw/")).await;
     let mut rows = Vec::new();
@@ -126,7 +146,12 @@ mod tests {
     fn sound() -> EndState {
         let row = |id: &str, name: &str| Row { id: id.to_owned(), sha256: hash(name), source: Some(hash(name)) };
         let truth = vec![hash("a"), hash("b"), hash("b")];
-        EndState { remaining: truth.clone(), truth, rows: vec![row("1", "a"), row("2", "b"), row("3", "b")], orphans: Vec::new() }
+        EndState {
+            remaining: truth.clone(),
+            truth,
+            rows: vec![row("1", "a"), row("2", "b"), row("3", "b")],
+            orphans: Vec::new(),
+        }
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl Answer {
     /// The body as JSON, whatever the status.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {} {error}: {}", self.asked, self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{}: {} {error}: {}", self.asked, self.status, self.text()))
     }
 
     /// Holds it to a status.
@@ -196,7 +197,12 @@ impl Answer {
     pub fn names(&self, fields: &[(&str, &str)]) {
         let body = self.problem(422, "invalid_request");
         let text = |field: &Value, name: &str| field[name].as_str().unwrap_or_default().to_owned();
-        let named: Vec<_> = body["errors"].as_array().unwrap().iter().map(|field| (text(field, "pointer"), text(field, "code"))).collect();
+        let named: Vec<_> = body["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|field| (text(field, "pointer"), text(field, "code")))
+            .collect();
         let wanted: Vec<_> = fields.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect();
         assert_eq!(named, wanted, "{}: {body}", self.asked);
     }

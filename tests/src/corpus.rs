@@ -18,7 +18,13 @@ pub struct Foreign {
     pub source: Vec<u8>,
 }
 
-fn foreign(charset: &'static str, subject: &'static str, encoded_subject: &str, text: &'static str, body: &[u8]) -> Foreign {
+fn foreign(
+    charset: &'static str,
+    subject: &'static str,
+    encoded_subject: &str,
+    text: &'static str,
+    body: &[u8],
+) -> Foreign {
     let head = format!(
         "From: Ada <ada@example.test>\r\nTo: Grace <grace@example.test>\r\nSubject: {encoded_subject}\r\nDate: Sat, 21 Nov 2026 08:00:00 +0000\r\n\
          Message-ID: <{charset}@example.test>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
@@ -31,9 +37,27 @@ fn foreign(charset: &'static str, subject: &'static str, encoded_subject: &str, 
 #[must_use]
 pub fn charsets() -> Vec<Foreign> {
     vec![
-        foreign("utf-8", "Grüße", "=?utf-8?Q?Gr=C3=BC=C3=9Fe?=", "Grüße aus Köln", b"Gr\xc3\xbc\xc3\x9fe aus K\xc3\xb6ln"),
-        foreign("iso-8859-2", "Łódź", "=?iso-8859-2?Q?=A3=F3d=BC?=", "Zażółć Łódź", b"Za\xbf\xf3\xb3\xe6 \xa3\xf3d\xbc"),
-        foreign("windows-1251", "Привет", "=?windows-1251?B?z/Do4uXy?=", "Привет, мир", b"\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0"),
+        foreign(
+            "utf-8",
+            "Grüße",
+            "=?utf-8?Q?Gr=C3=BC=C3=9Fe?=",
+            "Grüße aus Köln",
+            b"Gr\xc3\xbc\xc3\x9fe aus K\xc3\xb6ln",
+        ),
+        foreign(
+            "iso-8859-2",
+            "Łódź",
+            "=?iso-8859-2?Q?=A3=F3d=BC?=",
+            "Zażółć Łódź",
+            b"Za\xbf\xf3\xb3\xe6 \xa3\xf3d\xbc",
+        ),
+        foreign(
+            "windows-1251",
+            "Привет",
+            "=?windows-1251?B?z/Do4uXy?=",
+            "Привет, мир",
+            b"\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0",
+        ),
         foreign("windows-1252", "Preis €", "=?windows-1252?Q?Preis_=80?=", "10 € – gut", b"10 \x80 \x96 gut"),
         foreign("koi8-r", "Привет", "=?koi8-r?B?8NLJ18XU?=", "Привет", b"\xf0\xd2\xc9\xd7\xc5\xd4"),
         foreign("iso-2022-jp", "日本", "=?iso-2022-jp?B?GyRCRnxLXBsoQg==?=", "日本", b"\x1b$BF|K\\\x1b(B"),

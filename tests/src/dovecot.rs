@@ -54,14 +54,28 @@ pub(crate) async fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let authority = peer::ca_dir().await;
     let extensions = folder.join("extensions");
     fs::write(&extensions, "basicConstraints=critical,CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-    openssl(&["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout"], &[&key, Path::new("-out"), &request]);
-    let signing = [request.as_path(), Path::new("-CA"), &authority.join("ca.pem"), Path::new("-CAkey"), &authority.join("ca.key"), Path::new("-extfile"), &extensions, Path::new("-out"), &certificate];
+    openssl(
+        &["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout"],
+        &[&key, Path::new("-out"), &request],
+    );
+    let signing = [
+        request.as_path(),
+        Path::new("-CA"),
+        &authority.join("ca.pem"),
+        Path::new("-CAkey"),
+        &authority.join("ca.key"),
+        Path::new("-extfile"),
+        &extensions,
+        Path::new("-out"),
+        &certificate,
+    ];
     openssl(&["x509", "-req", "-days", "30", "-set_serial", "4711", "-in"], &signing);
     (certificate, key)
 }
 
 fn openssl(words: &[&str], paths: &[&Path]) {
-    let output = Command::new("openssl").args(words).args(paths).output().expect("openssl is installed: ./tests/run prepare");
+    let output =
+        Command::new("openssl").args(words).args(paths).output().expect("openssl is installed: ./tests/run prepare");
     assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -73,7 +87,8 @@ impl Dovecot {
         let [imap, imaps, pop3, pop3s, lmtp, sasl] = ports;
         let (certificate, key) = certificate(&folder).await;
         // Dovecot gives no mailbox to root.
-        let owner = if rustix::process::geteuid().is_root() { "mail".to_owned() } else { std::env::var("USER").unwrap() };
+        let owner =
+            if rustix::process::geteuid().is_root() { "mail".to_owned() } else { std::env::var("USER").unwrap() };
         fs::create_dir(folder.join("mail")).unwrap();
         if owner == "mail" {
             assert!(Command::new("chown").arg("mail:mail").arg(folder.join("mail")).status().unwrap().success());
@@ -117,10 +132,23 @@ impl Dovecot {
             fs::create_dir_all(maildir.join(name)).unwrap();
         }
         for (number, message) in messages.iter().enumerate() {
-            fs::write(maildir.join("new").join(format!("{:010}.M{batch}P{number}.test", 1_700_000_000 + batch * 10_000 + number)), message).unwrap();
+            fs::write(
+                maildir
+                    .join("new")
+                    .join(format!("{:010}.M{batch}P{number}.test", 1_700_000_000 + batch * 10_000 + number)),
+                message,
+            )
+            .unwrap();
         }
         if rustix::process::geteuid().is_root() {
-            assert!(Command::new("chown").args(["-R", "mail:mail"]).arg(self.folder.join("mail")).status().unwrap().success());
+            assert!(
+                Command::new("chown")
+                    .args(["-R", "mail:mail"])
+                    .arg(self.folder.join("mail"))
+                    .status()
+                    .unwrap()
+                    .success()
+            );
         }
     }
 

@@ -57,7 +57,11 @@ const USER: &str = "ada@example.test";
 
 impl Server {
     async fn start(dovecot: bool) -> Self {
-        if dovecot { Self::Dovecot(Box::new(Dovecot::start().await)) } else { Self::Sandbox(Box::new(Peer::start().await)) }
+        if dovecot {
+            Self::Dovecot(Box::new(Dovecot::start().await))
+        } else {
+            Self::Sandbox(Box::new(Peer::start().await))
+        }
     }
 
     fn receive(&self, receive: Receive) -> Value {
@@ -86,13 +90,18 @@ impl Server {
 
 /// Runs the plan on a service of its own.
 pub async fn run(plan: Plan, mut random: Random) -> Report {
-    let service = Service::start(Options { parameters: vec![("LeaseSeconds", "1".to_owned()), ("VisibilitySeconds", "2".to_owned())], ..Options::default() }).await;
+    let service = Service::start(Options {
+        parameters: vec![("LeaseSeconds", "1".to_owned()), ("VisibilitySeconds", "2".to_owned())],
+        ..Options::default()
+    })
+    .await;
     let server = Server::start(plan.dovecot).await;
     let client = service.client().for_tenant("faults");
     let mut receive = server.receive(plan.receive);
     receive["keepOnServer"] = json!(!plan.delete);
     // Polled as well: so both functions pull, and what a kill interrupts is taken up without a call.
-    let settings = json!({"from": USER, "receive": receive, "poll": {"enabled": true, "minSeconds": 1, "maxSeconds": 1}});
+    let settings =
+        json!({"from": USER, "receive": receive, "poll": {"enabled": true, "minSeconds": 1, "maxSeconds": 1}});
     let _ = client.put("/v1/accounts/mail", &settings).await.is(201);
     let messages = corpus::mixed(plan.messages, &mut random);
     let mut hits = 0;

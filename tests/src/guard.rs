@@ -41,7 +41,10 @@ impl Guarded {
         drop(std::fs::remove_file(note));
         let mut shell = command.env("GUARD", note).spawn().unwrap();
         let lifeline = shell.stdin.take();
-        let pid = crate::until("the child's process number", async || std::fs::read_to_string(note).ok()?.trim().parse().ok()).await;
+        let pid = crate::until("the child's process number", async || {
+            std::fs::read_to_string(note).ok()?.trim().parse().ok()
+        })
+        .await;
         Self { shell, lifeline, pid }
     }
 

@@ -17,7 +17,13 @@
 //! is written by hand. Waiting is for a condition, with a deadline, and never for a time.
 
 // All of this is test code: what goes wrong in it has to end the test, with its place and reason.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, clippy::missing_panics_doc)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc
+)]
 
 pub mod aws;
 pub mod canary;

@@ -94,7 +94,8 @@ impl Peer {
     /// The same with a password of one's own.
     pub async fn with_password(password: &str) -> Self {
         let user = User { address: "ada@example.test".to_owned(), password: password.to_owned() };
-        let options = Options { ca_dir: Some(ca_dir().await.to_owned()), users: vec![user.clone()], ..Options::default() };
+        let options =
+            Options { ca_dir: Some(ca_dir().await.to_owned()), users: vec![user.clone()], ..Options::default() };
         let sandbox = Sandbox::start(options).await.unwrap();
         Self { sandbox, user: user.address, password: user.password }
     }

@@ -16,7 +16,8 @@ impl Random {
     #[allow(clippy::print_stdout)]
     pub fn announced(name: &str) -> Self {
         let given = std::env::var("HALFPENNY_SEED").ok().map(|seed| seed.parse().expect("HALFPENNY_SEED is a number"));
-        let seed: u64 = given.unwrap_or_else(|| u64::try_from(time::OffsetDateTime::now_utc().unix_timestamp()).unwrap());
+        let seed: u64 =
+            given.unwrap_or_else(|| u64::try_from(time::OffsetDateTime::now_utc().unix_timestamp()).unwrap());
         println!("{name}: HALFPENNY_SEED={seed}");
         Self::new(seed)
     }

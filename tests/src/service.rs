@@ -62,7 +62,11 @@ impl Service {
     async fn start_on(data: PathBuf, options: Options) -> Self {
         let (process, url) = launch(&data, &options).await;
         let env = std::fs::read_to_string(data.join("env")).unwrap();
-        let env = env.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect();
+        let env = env
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()))
+            .collect();
         Self { process, data, url, env, options }
     }
 
@@ -145,7 +149,8 @@ pub fn binaries() -> PathBuf {
 async fn launch(data: &Path, options: &Options) -> (Guarded, String) {
     let program = binaries().join("local");
     assert!(program.is_file(), "{} is not built: cargo build --workspace --bins", program.display());
-    let mut parameters: BTreeMap<&str, String> = PARAMETERS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let mut parameters: BTreeMap<&str, String> =
+        PARAMETERS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     parameters.extend(options.parameters.iter().cloned());
     let parameters: Vec<_> = parameters.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     let terminal = std::fs::File::options().create(true).append(true).open(data.join("terminal.log")).unwrap();

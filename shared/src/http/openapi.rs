@@ -77,7 +77,8 @@ fn problem(status: u16) -> Value {
     let mut content = json!({"application/problem+json": {"schema": reference("ProblemDocument")}});
     if status == 401 {
         // Without any Authorization header the gateway itself answers, in its own words.
-        content["application/json"] = json!({"schema": {"type": "object", "properties": {"message": {"type": "string"}}}});
+        content["application/json"] =
+            json!({"schema": {"type": "object", "properties": {"message": {"type": "string"}}}});
     }
     json!({"description": "A problem; `code` says which.", "content": content})
 }
