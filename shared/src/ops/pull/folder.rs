@@ -85,8 +85,9 @@ impl Folder<'_> {
 
     /// Goes through what lies behind `last`, window by window, and notes how far it came even when it fails.
     async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, safe: u32) -> Result<(), PullError> {
-        while !run.out_of_time() {
-            let listed = client.listing(self.last.saturating_add(1), self.width()).await?;
+        // Behind the highest UID there can be there is nothing, though `n:*` always names the last message.
+        while self.last < u32::MAX && !run.out_of_time() {
+            let listed = client.listing(self.last + 1, self.width()).await?;
             let Some((first, last)) = listed.first().zip(listed.last()) else {
                 break;
             };
@@ -147,7 +148,7 @@ impl Folder<'_> {
         let wanted: Vec<_> =
             listed.iter().zip(&ids).filter(|(_, id)| !known.contains_key(*id)).map(|(message, _)| message).collect();
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
-        let fetched = self.fetch(run, client, &wanted, unread, &mut keeper).await;
+        let fetched = run.holding(self.fetch(run, client, &wanted, unread, &mut keeper)).await;
         let (kept, failure) = keeper.finish().await;
         run.note(&kept);
         let stored = |uid: u32, id: &MessageId| known.contains_key(id) || kept.iter().any(|kept| kept.place == uid);
@@ -159,6 +160,7 @@ impl Folder<'_> {
                 break;
             }
             self.last = message.uid;
+            run.advanced = true;
         }
         fetched?;
         failure.map_or(Ok(()), |error| Err(error.into()))

@@ -4,19 +4,23 @@
 //! and the ordinal of that content, which costs a RETR per run (RFC 1939 §7 makes UIDL optional).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use ring::digest::{Context, SHA256, digest};
 
 use super::keep::{Arrival, Content, Keeper};
 use super::{PullError, Run, TRIES, WINDOW};
-use crate::mail::BoxedStream;
 use crate::mail::pop3::{Client, Committed, Missing, Stat};
+use crate::mail::{BoxedStream, Deadline};
 use crate::model::MessageId;
 use crate::store::keys::incoming_id;
 use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
 
 /// The only folder that POP3 has.
 const INBOX: &str = "INBOX";
+
+/// How long QUIT may take once the session's own time is up.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A message as it is listed.
 #[derive(Clone, Debug)]
@@ -186,7 +190,7 @@ impl Maildrop {
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
         let (small, large): (Vec<&Listed>, Vec<&Listed>) = window.iter().partition(|message| message.octets <= most);
         let numbers: Vec<u32> = small.iter().map(|message| message.number).collect();
-        let fetched = self.fetch(run, client, &small, &numbers, unread, &mut keeper).await;
+        let fetched = run.holding(self.fetch(run, client, &small, &numbers, unread, &mut keeper)).await;
         for message in large {
             let key = message.key_of("too large to be read", message.number);
             keeper.keep(message.number, self.arrival(run, message, &key, Content::TooLarge(Vec::new()))).await;
@@ -265,6 +269,10 @@ impl Maildrop {
         }
         for message in &doomed {
             client.delete(message.number).await?;
+        }
+        if run.more {
+            // The server's time is up; without QUIT some keep the maildrop locked, and the rest is another run's.
+            client.set_deadline(Deadline::after(GOODBYE));
         }
         // RFC 1939 §6: only +OK to QUIT says that they are gone. Without it the next run lists and deletes again.
         match client.quit().await {
