@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::keep::{Arrival, Content, Keeper, internal_date};
-use super::{PullError, Run, TRIES, WINDOW};
+use super::{PullError, Run, SignInError, TRIES, WINDOW};
 use crate::mail::imap::{Client, Fetched, Listed, Missing, Status};
 use crate::mail::limits::FETCH_PART_BYTES;
 use crate::mail::{self, BoxedStream};
@@ -48,7 +48,10 @@ pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>, na
     }
     let suspect = ledger.window;
     let mut folder = Folder { name, source, ledger, uidvalidity: selected.uid_validity, last, suspect };
-    let swept = if sweep { Some(folder.sweep(run, client, safe).await?) } else { None };
+    let swept = match sweep {
+        true => Some(folder.sweep_or_go_on(run, client, safe).await?),
+        false => None,
+    };
     folder.walk(run, client, safe).await?;
     // Also what an interrupted run had stored counts: its rows carry the number of this run.
     let advanced = folder.last > safe;
@@ -224,6 +227,23 @@ impl Folder<'_> {
         }
     }
 
+    /// A server that will not have its mail deleted (a folder for reading only, a right that is missing) still gives
+    /// it: new mail comes before tidiness.
+    async fn sweep_or_go_on(
+        &self,
+        run: &mut Run<'_>,
+        client: &mut Client<BoxedStream>,
+        safe: u32,
+    ) -> Result<u32, PullError> {
+        match self.sweep(run, client, safe).await {
+            Err(PullError::SignIn(SignInError::Mail(error))) if is_final_no(&error) => {
+                tracing::warn!(%error, "the server does not delete; tried again behind the next arrival");
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+
     /// Deletes at the server what an earlier completed run stored, and only where its row is really there.
     /// Returns how many are gone.
     async fn sweep(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, safe: u32) -> Result<u32, PullError> {
@@ -283,6 +303,11 @@ impl Folder<'_> {
         };
         run.save(&mut self.ledger).await
     }
+}
+
+/// The server said no to this very command and can go on: asking again in a moment changes nothing.
+fn is_final_no(error: &mail::Error) -> bool {
+    error.refusal.as_ref().is_some_and(|refusal| !refusal.is_transient())
 }
 
 /// A message beyond one part: whole if the account takes that size, else its head.
