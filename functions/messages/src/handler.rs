@@ -160,10 +160,13 @@ fn present(row: &Incoming) -> Result<(), Problem> {
     if row.message.sha256.is_some() {
         return Ok(());
     }
-    Err(Problem::new(
-        Code::NotFound,
-        "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here",
-    ))
+    let why = match row.message.state.as_str() {
+        "tooLarge" => {
+            "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here"
+        }
+        _ => "the mail server lists this message and did not give it: its source is not here",
+    };
+    Err(Problem::new(Code::NotFound, why))
 }
 
 fn within(size: u64) -> Result<(), Problem> {

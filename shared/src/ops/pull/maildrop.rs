@@ -237,6 +237,7 @@ impl Maildrop {
         let bytes: &[u8] = match content {
             Content::Whole(bytes) | Content::Unread(bytes) => bytes,
             Content::TooLarge(head) => head,
+            Content::Withheld => &[],
         };
         let Some(key) = listed.key() else {
             let sha256 = hex::encode(digest(&SHA256, bytes));
