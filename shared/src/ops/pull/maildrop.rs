@@ -192,7 +192,7 @@ impl Maildrop {
         let numbers: Vec<u32> = small.iter().map(|message| message.number).collect();
         let fetched = run.holding(self.fetch(run, client, &small, &numbers, unread, &mut keeper)).await;
         for message in large {
-            let key = message.key_of("too large to be read", message.number);
+            let key = self.key_of_unread(message);
             keeper.keep(message.number, self.arrival(run, message, &key, Content::TooLarge(Vec::new()))).await;
         }
         let (kept, failure) = keeper.finish().await;
@@ -246,6 +246,14 @@ impl Maildrop {
             return listed.key_of(&sha256, *counted - 1);
         };
         key
+    }
+
+    /// The key of a message that is too large to come. Its number is none: it moves with every deletion before it.
+    fn key_of_unread(&mut self, listed: &Listed) -> MessageKey {
+        let name = format!("{} octets, too large to be read", listed.octets);
+        let counted = self.ordinals.entry(format!("{:?} {name}", listed.uidl)).or_default();
+        *counted += 1;
+        listed.key_of(&name, *counted - 1)
     }
 
     fn arrival(&self, run: &Run<'_>, listed: &Listed, key: &MessageKey, content: Content) -> Arrival {
