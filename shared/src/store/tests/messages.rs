@@ -65,6 +65,11 @@ async fn stores_a_message_once_and_gives_it_back_whole() {
         messages.insert_incoming(&one, &Incoming { run: 6, ..row.clone() }).await.unwrap(),
         Inserted::AlreadyThere
     );
+    assert_eq!(
+        messages.insert_incoming(&one, &Incoming { stored_at: at(2000), ..row.clone() }).await.unwrap(),
+        Inserted::AlreadyThere,
+        "an interrupted run and the next one share their number"
+    );
     assert_eq!(messages.get(&one, &row.message.id).await.unwrap(), Some(StoredMessage::Incoming(row.clone())));
     assert_eq!(messages.get(&tenant("two"), &row.message.id).await.unwrap(), None);
     assert!(messages.delete(&one, &row.message.id).await.unwrap());
