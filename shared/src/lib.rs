@@ -10,6 +10,7 @@
 //! | [`model`] | plain data and its validation | nothing of AWS, lettre or HTTP |
 //! | [`net`] | the only way out: resolve, filter, connect to what was filtered | |
 //! | [`mail`] | the protocols, composing, parsing, sanitising | [`net`], [`model`] |
+//! | [`oauth`] | token endpoints and token servers | [`net`], [`model`], [`mail::Error`] |
 //! | [`store`] | DynamoDB, S3, Secrets Manager, SQS | [`model`] |
 //! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::schedule`] | all of the above |
 //! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
@@ -23,7 +24,7 @@
 //!
 //! `POST /v1/accounts/{account}/messages` reaches `functions/send`. [`ops::send::accept`] checks and composes the
 //! message, stores its files and body, and claims its id with one conditional write; that write is what "accepted"
-//! means. Where the caller waits, the attempt follows at once: [`ops::sign_in`] gets the secret, [`mail::connect`]
+//! means. Where the caller waits, the attempt follows at once: [`ops::sign_in`] gets the secret, [`mail::connect()`]
 //! resolves, filters, secures; [`mail::smtp`] carries MAIL, RCPT, DATA; the row says COMMITTING before the final dot
 //! and the result after its reply. Otherwise, and for every later attempt, `functions/deliver` does the same from
 //! the queue, and `functions/schedule` finds by the due index whatever nobody is working on.
@@ -57,6 +58,7 @@ pub mod logging;
 pub mod mail;
 pub mod model;
 pub mod net;
+pub mod oauth;
 pub mod ops;
 pub mod settings;
 pub mod store;

@@ -42,7 +42,9 @@ pub(crate) async fn diagnose_given(tools: Tools, call: Call) -> Result<Reply, Pr
     let sender = input.from.map(|from| from.address);
     let (account, secrets) = checked(ValidateInput { smtp: input.smtp, receive: input.receive }, &call)?;
     let admitted = guesses::admit(&tools, call.tenant(), &account, sender.as_deref(), call.now).await?;
-    let diagnosis = diagnose::given(&tools, &account, &secrets, sender.as_deref(), deadline(&tools, &call)).await;
+    let deadline = deadline(&tools, &call);
+    let diagnosis =
+        diagnose::given(&tools, call.tenant(), &account, &secrets, sender.as_deref(), deadline, call.now).await?;
     let sides = [&diagnosis.smtp, &diagnosis.receive];
     admitted.settle(sides.map(|side| guesses::is_refusal(side.as_ref().map(|side| &side.verdict)))).await?;
     Reply::ok(&diagnosis)
@@ -54,8 +56,7 @@ fn deadline(tools: &Tools, call: &Call) -> Deadline {
 
 /// Given settings by the rules of an account's, with all their secrets.
 fn checked(input: ValidateInput, call: &Call) -> Result<(Account, AccountSecrets), Problem> {
-    let nobody = AccountId::new("given").map_err(Problem::internal)?;
-    let (account, secrets) = input.into_account().check(nobody, 0, call.now).map_err(Problem::invalid)?;
+    let (account, secrets) = input.into_account().check(AccountId::nobody(), 0, call.now).map_err(Problem::invalid)?;
     let missing = secrets.missing(&account);
     if missing.is_empty() {
         return Ok((account, secrets));

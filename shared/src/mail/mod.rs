@@ -10,6 +10,7 @@ pub mod parse;
 pub mod pop3;
 pub mod providers;
 pub mod sanitize;
+mod sasl;
 #[cfg(test)]
 mod scripted;
 pub mod smtp;

@@ -193,8 +193,12 @@ pub enum Cause {
     AuthTemporarilyUnavailable,
     /// The user name lacks its domain.
     UsernameForm,
-    /// No password is stored for these settings.
+    /// No password or other secret is stored for these settings.
     PasswordMissing,
+    /// The OAuth endpoint gives no token right now, or there is no way to it.
+    TokenUnavailable,
+    /// The OAuth grant, or the token that it brought, is refused.
+    TokenRefused,
     /// User name or password is wrong.
     CredentialsRefused,
     /// The server takes mail only from whoever signs in.

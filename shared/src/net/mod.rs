@@ -6,6 +6,7 @@
 
 mod dial;
 mod egress;
+pub mod http;
 mod resolve;
 mod tls;
 
@@ -120,6 +121,15 @@ impl Network {
     /// See [`Error`].
     pub async fn connect(&self, host: &str, port: u16, until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
         self.dial(&self.resolve(host, port, until).await?, until).await
+    }
+
+    /// The same into the operator's allowed networks only: for what goes unencrypted.
+    async fn connect_inside(&self, host: &str, port: u16, until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
+        let vetted = self.resolve(host, port, until).await?;
+        if !vetted.ips().all(|address| self.egress.allows(address)) {
+            return Err(Error::NotAllowed);
+        }
+        self.dial(&vetted, until).await
     }
 
     /// The first half of [`Network::connect`]: addresses that the policy admits.

@@ -7,13 +7,16 @@
 //! - [`test_email`]: does an account deliver?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`guesses`]: how often may a given password be tried?
 //! - [`fortunes`]: what an account's status says after a success or a failure.
 
 pub mod diagnose;
 pub mod fortunes;
+pub mod grants;
 pub mod guesses;
+pub mod keyring;
 pub mod probe;
 pub mod pull;
 pub mod schedule;
@@ -55,7 +58,7 @@ impl Tools {
     /// Reads the environment and builds the clients; connects to nothing yet.
     pub async fn from_env() -> Result<Self, StartError> {
         let settings = Settings::from_env()?;
-        let timeouts = Timeouts { connect: settings.connect, reply: settings.reply, ..Timeouts::default() };
+        let timeouts = Timeouts { connect: settings.connect, reply: settings.reply, dot: settings.dot };
         let ca_file = settings.ca_file.as_deref();
         let network = Network::new(&settings.allow_nets, &settings.own_ports, ca_file, timeouts)?;
         let store = Store::from_settings(&settings).await;

@@ -10,6 +10,7 @@ mod compact;
 mod cursor;
 mod error;
 mod files;
+mod grants;
 pub mod guesses;
 pub mod keys;
 mod leases;
@@ -20,6 +21,7 @@ mod outgoing;
 mod polls;
 mod queues;
 mod random;
+mod seal;
 mod secrets;
 mod status;
 mod table;
@@ -32,8 +34,9 @@ pub use accounts::{AccountRow, Accounts, Expect};
 pub use cursor::Page;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
+pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
 pub use guesses::Guesses;
-pub use keys::{MessageKey, SourceId};
+pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
@@ -72,6 +75,8 @@ pub struct Store {
     pub guesses: Guesses,
     /// Passwords and their like.
     pub secrets: Secrets,
+    /// What OAuth grants have brought.
+    pub grants: Grants,
     /// Work for other functions.
     pub queues: Queues,
 }
@@ -83,6 +88,7 @@ impl Store {
         let clients = clients::Clients::load().await;
         let table = table::Table::new(clients.dynamodb, settings.table.clone());
         let files = Files::new(clients.s3, settings.bucket.clone());
+        let secrets = Secrets::new(clients.secrets, settings.secret_cache_seconds);
         Self {
             accounts: Accounts::new(table.clone()),
             statuses: Statuses::new(table.clone()),
@@ -92,9 +98,10 @@ impl Store {
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
             guesses: Guesses::new(table.clone()),
-            outbox: Outbox::new(table, files.clone()),
+            outbox: Outbox::new(table.clone(), files.clone()),
             files,
-            secrets: Secrets::new(clients.secrets, settings.secret_cache_seconds),
+            grants: Grants::new(table, secrets.clone()),
+            secrets,
             queues: Queues::new(clients.sqs, settings.deliver_queue.clone(), settings.pull_queue.clone()),
         }
     }

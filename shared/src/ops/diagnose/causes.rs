@@ -100,6 +100,16 @@ fn unanswered(subject: &Subject, examination: &Examination, error: &Error) -> Ca
     }
 }
 
+/// No credential came about, before any mail server was asked.
+pub(super) fn without_credential(error: &Error) -> Cause {
+    match error.code {
+        ProbeCode::AuthUnavailable => Cause::PasswordMissing,
+        // RFC 6749 §5.2: invalid_grant.
+        ProbeCode::AuthFailed => Cause::TokenRefused,
+        _ => Cause::TokenUnavailable,
+    }
+}
+
 /// Which protocol a first line belongs to: RFC 5321 §4.3.1, RFC 1939 §4, RFC 3501 §7.1.
 pub(super) fn speaks(line: &str) -> Option<Protocol> {
     let begins = |words: &[&str]| words.iter().any(|word| line.starts_with(word));
@@ -118,7 +128,6 @@ fn sign_in_impossible(subject: &Subject, examination: &Examination) -> Cause {
     let offered = &examination.offered;
     let oauth = |mechanism: &String| ["XOAUTH2", "OAUTHBEARER"].contains(&mechanism.as_str());
     match &subject.server.auth {
-        auth if auth.lacks_secret() => Cause::PasswordMissing,
         Auth::None => Cause::AuthRequired,
         // RFC 4954 §4, RFC 3501 §6.2.3, RFC 2595 §3.2: what is offered in the clear is not what is offered under TLS.
         _ if subject.server.security == Security::None => Cause::AuthNeedsTls,
@@ -150,6 +159,9 @@ fn refused(subject: &Subject, examination: &Examination, error: &Error, refusal:
 /// Some providers refuse the account's own password always, and say no more than that it is refused.
 fn as_the_provider_means(subject: &Subject, cause: Cause) -> Cause {
     let password = matches!(subject.server.auth, Auth::Password { .. });
+    if !password && cause == Cause::CredentialsRefused {
+        return Cause::TokenRefused;
+    }
     let provider =
         providers::of_server(&subject.server.host).filter(|_| password && cause == Cause::CredentialsRefused);
     match provider.map(|provider| provider.passwords) {

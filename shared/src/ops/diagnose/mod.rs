@@ -12,8 +12,9 @@ mod stages;
 
 use futures_util::future::join_all;
 
-use super::sign_in::{SignInError, stored_credential};
-use super::{Tools, fortunes, fortunes::Fortune, probe};
+use super::keyring::{Keyring, Source};
+use super::sign_in::SignInError;
+use super::{Tools, fortunes, fortunes::Fortune};
 use crate::mail::{self, Credential, Deadline, Error};
 use crate::model::account::AccountSecrets;
 use crate::model::{Account, Cause, Diagnosis, Examined, Fix, Phase, ProbeCode, Protocol, Security, Tenant, Timestamp};
@@ -74,17 +75,12 @@ pub async fn stored(
     now: Timestamp,
 ) -> Result<Diagnosis, StoreError> {
     let [smtp, receive] = subjects(&row.account, Some(&row.account.from.address));
+    let (account, source) = (&row.account.account, Source::Stored(row.secret.as_ref()));
     let examined = |subject: Option<Subject>, side: Side| async move {
         let Some(subject) = subject else { return Ok(None) };
-        let credential =
-            match stored_credential(tools, tenant, row, (side, &subject.server, subject.protocol), now).await {
-                Ok(credential) => Ok(credential),
-                Err(SignInError::Mail(error)) => Err(error),
-                Err(SignInError::NoPassword) => Err(super::sign_in::no_password()),
-                Err(SignInError::Store(error)) => return Err(error),
-            };
-        let access = Access { credential, portable: false };
-        Ok(Some(side_of(&tools.network, &Ports::default(), subject, access, deadline).await))
+        let (server, protocol) = (&subject.server, subject.protocol);
+        let keyring = Keyring { tools, tenant, account, side, server, protocol, source, deadline, now };
+        with_keyring(&keyring, &subject, false).await.map(Some)
     };
     let (smtp, receive) = tokio::join!(examined(smtp, Side::Smtp), examined(receive, Side::Receive));
     let diagnosis = Diagnosis::new(smtp?, receive?);
@@ -94,22 +90,57 @@ pub async fn stored(
     Ok(diagnosis)
 }
 
-/// Diagnoses given settings with given secrets. Nothing is stored, and no stored secret is used.
+/// Diagnoses given settings with given secrets. No stored secret is used, and nothing is stored but what an OAuth
+/// endpoint gave.
 pub async fn given(
     tools: &Tools,
+    tenant: &Tenant,
     account: &Account,
     secrets: &AccountSecrets,
     sender: Option<&str>,
     deadline: Deadline,
-) -> Diagnosis {
+    now: Timestamp,
+) -> Result<Diagnosis, StoreError> {
     let [smtp, receive] = subjects(account, sender);
-    let examined = |subject: Option<Subject>, secrets| async move {
-        let subject = subject?;
-        let access = Access { credential: probe::credential(&subject.server.auth, secrets), portable: true };
-        Some(side_of(&tools.network, &Ports::default(), subject, access, deadline).await)
+    let account = &account.account;
+    let examined = |subject: Option<Subject>, side: Side, secrets| async move {
+        let Some(subject) = subject else { return Ok(None) };
+        let (server, protocol, source) = (&subject.server, subject.protocol, Source::Given(secrets));
+        let keyring = Keyring { tools, tenant, account, side, server, protocol, source, deadline, now };
+        with_keyring(&keyring, &subject, true).await.map(Some)
     };
-    let (smtp, receive) = tokio::join!(examined(smtp, &secrets.smtp), examined(receive, &secrets.receive));
-    Diagnosis::new(smtp, receive)
+    let smtp = examined(smtp, Side::Smtp, &secrets.smtp);
+    let (smtp, receive) = tokio::join!(smtp, examined(receive, Side::Receive, &secrets.receive));
+    Ok(Diagnosis::new(smtp?, receive?))
+}
+
+/// Diagnoses with what a keyring holds; a credential from memory that is refused is got afresh, once, as in any use.
+async fn with_keyring(keyring: &Keyring<'_>, subject: &Subject, portable: bool) -> Result<Examined, StoreError> {
+    let (network, ports) = (&keyring.tools.network, &Ports::default());
+    let diagnose = |credential| side_of(network, ports, subject, Access { credential, portable }, keyring.deadline);
+    let key = match keyring.key().await {
+        Ok(key) => key,
+        Err(error) => return Ok(diagnose(Err(without_credential(error)?)).await),
+    };
+    let examined = diagnose(Ok(key.credential.clone())).await;
+    if examined.verdict.code != ProbeCode::AuthFailed {
+        return Ok(examined);
+    }
+    let refusal = Error::new(ProbeCode::AuthFailed, Phase::Auth, examined.verdict.message.clone());
+    match keyring.afresh(&key, refusal).await {
+        Ok(changed) => Ok(diagnose(Ok(changed)).await),
+        Err(SignInError::Store(error)) => Err(error),
+        Err(SignInError::Mail(_) | SignInError::NoPassword) => Ok(examined),
+    }
+}
+
+/// There is nothing to sign in with; storage that fails says nothing about that.
+fn without_credential(error: SignInError) -> Result<Error, StoreError> {
+    match error {
+        SignInError::Mail(error) => Ok(error),
+        SignInError::NoPassword => Ok(super::sign_in::no_password()),
+        SignInError::Store(error) => Err(error),
+    }
 }
 
 /// What an account gives to examine: the sending and the receiving side.
@@ -135,15 +166,17 @@ pub fn subjects(account: &Account, sender: Option<&str>) -> [Option<Subject>; 2]
 pub async fn side_of(
     network: &Network,
     ports: &Ports,
-    subject: Subject,
+    subject: &Subject,
     access: Access,
     deadline: Deadline,
 ) -> Examined {
     // What is found wrong has to be looked at and mended in the rest.
     let first = deadline.or_after(deadline.left() * 3 / 5);
-    let mut examination = examine(network, &subject, access.credential.as_ref().ok(), first).await;
+    let mut examination = examine(network, subject, access.credential.as_ref().ok(), first).await;
+    let mut known = None;
     if let (None, Err(missing)) = (&examination.error, &access.credential) {
-        examination.fail(&subject, Error::new(missing.code, Phase::Auth, missing.detail.clone()));
+        known = Some(causes::without_credential(missing));
+        examination.fail(subject, Error::new(missing.code, Phase::Auth, missing.detail.clone()));
     }
     if certificate_is_wanted(&examination) {
         let unchecked =
@@ -155,8 +188,8 @@ pub async fn side_of(
     let Some(error) = &examination.error else {
         return examined(&examination, None, None);
     };
-    let cause = causes::recognise(&subject, &examination, error, ports);
-    let (cause, fix) = mend(network, ports, &subject, &examination, cause, &access, deadline).await;
+    let cause = known.unwrap_or_else(|| causes::recognise(subject, &examination, error, ports));
+    let (cause, fix) = mend(network, ports, subject, &examination, cause, &access, deadline).await;
     examined(&examination, Some(cause), Some(fix))
 }
 

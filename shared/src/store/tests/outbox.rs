@@ -307,3 +307,19 @@ async fn a_refusal_tells_its_code_and_never_what_was_stored() {
     assert_eq!(problem.code, Code::Internal);
     assert!(!format!("{problem:?} {problem}").contains("CANARY"));
 }
+
+#[tokio::test]
+async fn a_claim_is_held_longer_until_it_is_committed_or_lost() {
+    let outbox = Bench::start().await.outbox();
+    let (tenant, id) = (tenant("one"), id("slow"));
+    let mut mine = ours(outbox.insert(&tenant, new(&id, 1), Claim::Sending(at(10))).await.unwrap());
+    assert!(outbox.hold(&tenant, &mine, at(20)).await.unwrap());
+    assert!(matches!(outbox.take(&tenant, &id, at(15), 10).await.unwrap(), Taken::Busy(_)), "held");
+    let Taken::Ours(theirs) = outbox.take(&tenant, &id, at(20), 10).await.unwrap() else { panic!("ran over") };
+    assert!(!outbox.hold(&tenant, &mine, at(90)).await.unwrap(), "lost");
+    mine = theirs;
+    let recipients = mine.recipients.clone();
+    outbox.commit(&tenant, &mut mine, &recipients, at(900)).await.unwrap();
+    assert!(!outbox.hold(&tenant, &mine, at(40)).await.unwrap(), "committed");
+    assert_eq!(outbox.get(&tenant, &id).await.unwrap().unwrap().due, Some(at(900)), "never shortened");
+}
