@@ -154,23 +154,25 @@ impl Log {
     }
 
     fn end_line(&mut self, phase: Phase) {
-        let mut line = std::mem::take(&mut self.partial);
-        if line.len() == self.most() {
-            // Cut in its middle, a secret would not be found: what could be the beginning of one goes.
-            let longest = self.secrets.iter().map(|secret| secret.expose_secret().len() * 4 / 3 + 4).max();
-            line.truncate(line.len().saturating_sub(longest.unwrap_or_default()));
-        }
+        let line = std::mem::take(&mut self.partial);
         if !line.is_empty() {
             self.add(phase, false, &line);
         }
     }
 
     fn add(&mut self, phase: Phase, ours: bool, line: &[u8]) {
-        if self.lines.len() < TRACE_LINES {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let text = cleaned(line, &self.secrets, TRACE_LINE_CHARS);
-            self.lines.push(Line { phase, ours, text });
+        if self.lines.len() == TRACE_LINES {
+            return;
         }
+        let most = self.most();
+        let mut text = cleaned(line.strip_suffix(b"\r").unwrap_or(line), &self.secrets, most);
+        if line.len() >= most {
+            // The end of the line was not kept: a secret that was cut in its middle is not found, and goes by its length.
+            let longest = self.secrets.iter().map(|secret| secret.expose_secret().len() * 4 / 3 + 4).max();
+            text.truncate(text.len().saturating_sub(longest.unwrap_or_default()));
+        }
+        text.truncate(TRACE_LINE_CHARS);
+        self.lines.push(Line { phase, ours, text });
     }
 }
 
