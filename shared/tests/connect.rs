@@ -98,7 +98,7 @@ async fn every_service_connects_and_nothing_stands_between_the_greeting_and_the_
     for service in Service::ALL {
         for host in ["localhost", "127.0.0.1", "LOCALHOST."] {
             let mut connection = stage.connect(Server { host, ..stage.server(service) }).await.unwrap();
-            let tls = connection.tls.clone().unwrap();
+            let tls = connection.wire.tls().cloned().unwrap();
             assert_eq!((tls.version.as_str(), tls.leaf_sha256.len()), ("TLSv1.3", 64), "{service:?}");
             assert!(tls.cipher.starts_with("TLS13_"), "{}", tls.cipher);
             assert!(connection.greeting.len() > 3 && connection.wire.arrived().unwrap().is_empty());
@@ -116,7 +116,7 @@ async fn plaintext_is_used_only_where_it_is_chosen() {
     let stage = Stage::new().await;
     for service in [Service::Smtp, Service::Pop3, Service::Imap] {
         let connection = stage.connect(Server { security: Security::None, ..stage.server(service) }).await.unwrap();
-        assert!(connection.tls.is_none());
+        assert!(connection.wire.tls().is_none());
     }
     assert!(stage.sandbox.transcript().iter().all(|line| !line.tls));
 }

@@ -70,7 +70,7 @@ impl Stage {
             _ => Err(shared::ops::sign_in::no_password()),
         };
         let access = Access { credential, portable: true };
-        side_of(&self.network, &self.ports, &subject, access, Deadline::after(self.patience)).await
+        side_of(&self.network, &self.ports, &subject, access, Deadline::after(self.patience)).await.examined
     }
 
     /// Logins that the server has refused.
@@ -462,7 +462,7 @@ async fn closed_and_blocked_ports_lead_to_the_usual_ones() {
             portable: true,
         };
         let deadline = Deadline::after(Duration::from_secs(3));
-        let found = side_of(&stage.network, &ports, &subject, access, deadline).await;
+        let found = side_of(&stage.network, &ports, &subject, access, deadline).await.examined;
         let fix = found.fix.unwrap();
         assert_eq!((found.cause, fix.verified, fix.patch), (Some(cause), true, Some(tls_port(ports.smtp[0]))));
     }
@@ -505,7 +505,7 @@ async fn a_stored_password_is_not_sent_to_other_settings() {
         credential: Ok(Credential::Password { username: USER.into(), password: PASSWORD.into() }),
         portable: false,
     };
-    let found = side_of(&stage.network, &stage.ports, &subject, access, Deadline::after(stage.patience)).await;
+    let found = side_of(&stage.network, &stage.ports, &subject, access, Deadline::after(stage.patience)).await.examined;
     let fix = found.fix.unwrap();
     assert_eq!((found.cause, fix.verified), (Some(Cause::TlsExpected), true));
     assert_eq!(fix.tried.unwrap().phase, shared::model::Phase::Capabilities);

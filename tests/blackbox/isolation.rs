@@ -31,6 +31,7 @@ fn what_is_bs_does_not_exist_for_a() {
             (Method::GET, path.clone(), Value::Null, "account_not_found"),
             (Method::DELETE, path.clone(), Value::Null, "account_not_found"),
             (Method::POST, format!("{path}/verify"), Value::Null, "account_not_found"),
+            (Method::POST, format!("{path}/diagnose"), Value::Null, "account_not_found"),
             (Method::POST, format!("{path}/test-email"), json!({"to": "a@example.com"}), "account_not_found"),
             (
                 Method::POST,
@@ -56,6 +57,7 @@ fn what_is_bs_does_not_exist_for_a() {
         }
         assert_eq!(intruder.get("/v1/accounts").await.value(200)["items"], json!([]));
         assert_eq!(intruder.get("/v1/tokens").await.value(200)["items"].as_array().unwrap().len(), 1);
+        assert_eq!(intruder.get("/v1/risks").await.value(200)["items"], json!([]));
         assert_eq!(intruder.post_empty("/v1/pull").await.value(200), json!({"accounts": []}));
         let _ = intruder.for_tenant("tenant-b").get(path.clone()).await.problem(403, "forbidden");
         assert_eq!(aws.everything().await, before, "nothing was written");

@@ -9,6 +9,7 @@ mod auth;
 mod canaries;
 mod crash;
 mod delivery;
+mod diagnose;
 mod faults;
 mod isolation;
 mod probes;

@@ -1,12 +1,13 @@
 //! `verify` and `diagnose`, of stored and of given settings.
 
+use shared::http::call::wrong_parameter;
 use shared::http::{Call, Reply};
 use shared::mail::Deadline;
 use shared::model::account::AccountSecrets;
 use shared::model::diagnosis::DiagnoseInput;
-use shared::model::views::ValidateInput;
-use shared::model::{Account, AccountId, FieldError, Problem};
-use shared::ops::{Tools, diagnose, guesses, probe, sign_in};
+use shared::model::views::{Page, ValidateInput};
+use shared::model::{Account, AccountId, Address, FieldError, Problem};
+use shared::ops::{Tools, autoconfig, diagnose, guesses, probe, risks, sign_in};
 
 /// Probes the stored settings with the stored credential.
 pub(crate) async fn verify(tools: Tools, call: Call) -> Result<Reply, Problem> {
@@ -48,6 +49,28 @@ pub(crate) async fn diagnose_given(tools: Tools, call: Call) -> Result<Reply, Pr
     let sides = [&diagnosis.smtp, &diagnosis.receive];
     admitted.settle(sides.map(|side| guesses::is_refusal(side.as_ref().map(|side| &side.verdict)))).await?;
     Reply::ok(&diagnosis)
+}
+
+/// The settings that an address needs.
+pub(crate) async fn autoconfig(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&["email"])?;
+    let email = call.query.get("email").and_then(|email| Address::parse(email));
+    let email = email.ok_or_else(|| wrong_parameter("email", "a mail address such as ada@example.com"))?;
+    Reply::ok(&autoconfig::find(&tools.network, &email, deadline(&tools, &call)).await)
+}
+
+/// What will stop working soon, by account.
+pub(crate) async fn risks(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&["limit", "cursor"])?;
+    let limit = call.number("limit", 50, 1, 100)?;
+    let page = tools.store.accounts.list(call.tenant(), limit, call.query.get("cursor").map(String::as_str)).await?;
+    let mine = page.items.into_iter().map(|row| row.account);
+    let accounts: Vec<Account> = mine.filter(|account| call.principal.reaches(&account.account)).collect();
+    let names: Vec<AccountId> = accounts.iter().map(|account| account.account.clone()).collect();
+    let statuses = tools.store.statuses.of(call.tenant(), &names).await?;
+    let status = |account: &Account| statuses.get(&account.account).cloned().unwrap_or_default();
+    let items = accounts.iter().flat_map(|account| risks::of(account, &status(account), call.now)).collect();
+    Reply::ok(&Page { items, next_cursor: page.next_cursor })
 }
 
 fn deadline(tools: &Tools, call: &Call) -> Deadline {

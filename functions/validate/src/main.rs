@@ -25,6 +25,14 @@ async fn main() -> Result<(), lambda_http::Error> {
                 let tools = tools.clone();
                 move |call| handler::diagnose_stored(tools.clone(), call)
             }),
+            mount(&routes::AUTOCONFIG, {
+                let tools = tools.clone();
+                move |call| handler::autoconfig(tools.clone(), call)
+            }),
+            mount(&routes::RISKS, {
+                let tools = tools.clone();
+                move |call| handler::risks(tools.clone(), call)
+            }),
             mount(&routes::DIAGNOSE, {
                 let tools = tools.clone();
                 move |call| handler::diagnose_given(tools.clone(), call)

@@ -10,9 +10,11 @@ use utoipa::{PartialSchema, ToSchema};
 use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
+use crate::model::autoconfig::Autoconfig;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
 use crate::model::message::Message;
 use crate::model::probe::Probe;
+use crate::model::risk::Risk;
 use crate::model::send::{Outgoing, SendRequest};
 use crate::model::views::{
     AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput, TokenView,
@@ -115,6 +117,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<Probe>(&mut found);
     add::<DiagnoseInput>(&mut found);
     add::<Diagnosis>(&mut found);
+    add::<Risk>(&mut found);
+    add::<Autoconfig>(&mut found);
     add::<ValidateInput>(&mut found);
     add::<TestEmailInput>(&mut found);
     add::<SendRequest>(&mut found);
@@ -127,7 +131,9 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
         found.into_iter().filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?))).collect();
-    for (page, item) in [("AccountPage", "AccountView"), ("TokenPage", "TokenView"), ("MessagePage", "Message")] {
+    for (page, item) in
+        [("AccountPage", "AccountView"), ("TokenPage", "TokenView"), ("MessagePage", "Message"), ("RiskPage", "Risk")]
+    {
         let schema = json!({
             "type": "object",
             "required": ["items", "nextCursor"],

@@ -232,6 +232,22 @@ pub const DIAGNOSE: Route = Route {
     ..route("POST", "/v1/diagnose", "validate", "diagnose", "Diagnose given settings; nothing is stored")
 };
 
+/// The settings that an address needs.
+pub const AUTOCONFIG: Route = Route {
+    parameters: &[query("email", "The mail address.")],
+    answers: &[answer(200, "The settings, as far as they are known; nothing has been tried.", "Autoconfig")],
+    problems: &[422],
+    ..route("GET", "/v1/autoconfig", "validate", "autoconfig", "Find the settings that a mail address needs")
+};
+
+/// What will stop working soon.
+pub const RISKS: Route = Route {
+    parameters: &[query("limit", "Accounts per page, 1 to 100. Default 50."), CURSOR],
+    answers: &[answer(200, "The risks of a page of accounts; an account without risks has no item.", "RiskPage")],
+    problems: &[422],
+    ..route("GET", "/v1/risks", "validate", "listRisks", "What will stop working soon, or works and should not")
+};
+
 /// Send a test message.
 pub const TEST_EMAIL: Route = Route {
     scope: Some(Scope::Send),
@@ -356,6 +372,8 @@ pub const ALL: &[&Route] = &[
     &VALIDATE,
     &DIAGNOSE_ACCOUNT,
     &DIAGNOSE,
+    &AUTOCONFIG,
+    &RISKS,
     &TEST_EMAIL,
     &SEND,
     &OUTBOX_GET,

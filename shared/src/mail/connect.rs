@@ -46,18 +46,16 @@ pub struct Connection {
     pub wire: Wire<BoxedStream>,
     /// The server's first line, as read, without CRLF.
     pub greeting: Bytes,
-    /// What the handshake agreed on; `None` without TLS.
-    pub tls: Option<TlsFacts>,
     /// The address behind the name.
     pub address: SocketAddr,
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { wire: _, greeting, tls, address } = self;
+        let Self { wire, greeting, address } = self;
         f.debug_struct("Connection")
             .field("greeting", greeting)
-            .field("tls", tls)
+            .field("tls", &wire.tls())
             .field("address", address)
             .finish_non_exhaustive()
     }
@@ -86,13 +84,13 @@ pub async fn traced(
 ) -> Result<Connection, Error> {
     let until = deadline.or_after(network.timeouts.connect);
     let (tcp, address) = dial(network, server, until, trace).await?;
-    let (mut wire, greeting, tls) = match server.security {
+    let (mut wire, greeting) = match server.security {
         // RFC 8314 §3
         Security::Tls => {
             let (stream, facts) = secure(network, server, tcp, until, trace).await?;
-            let mut wire = wire(Box::new(stream) as BoxedStream, until, trace);
+            let mut wire = wire(Box::new(stream) as BoxedStream, until, trace).secured(facts);
             let greeting = greeting(&mut wire, server.protocol).await?;
-            (wire, greeting, Some(facts))
+            (wire, greeting)
         }
         Security::Starttls => {
             let hello = literal(&tcp);
@@ -100,19 +98,19 @@ pub async fn traced(
             let greeting = greeting_or_tls(&mut plain, network, server, address).await?;
             starttls::negotiate(&mut plain, server.protocol, &greeting, &hello).await?;
             let (stream, facts) = secure(network, server, plain.into_stream(), until, trace).await?;
-            (wire(Box::new(stream) as BoxedStream, until, trace), greeting, Some(facts))
+            (wire(Box::new(stream) as BoxedStream, until, trace).secured(facts), greeting)
         }
         Security::None => {
             let mut wire = wire(Box::new(tcp) as BoxedStream, until, trace);
             let greeting = greeting_or_tls(&mut wire, network, server, address).await?;
-            (wire, greeting, None)
+            (wire, greeting)
         }
     };
     trace.tell(Phase::Greeting, printable(&greeting));
     wire.phase = Phase::Capabilities;
     wire.set_deadline(deadline);
     wire.set_patience(network.timeouts.reply);
-    Ok(Connection { wire, greeting, tls, address })
+    Ok(Connection { wire, greeting, address })
 }
 
 fn wire<S: Stream>(stream: S, until: Deadline, trace: &Trace) -> Wire<S> {

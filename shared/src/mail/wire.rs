@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
 use super::limits::LINE_BYTES;
+use super::tls::TlsFacts;
 use super::trace::Trace;
 use crate::model::{Phase, ProbeCode};
 
@@ -70,6 +71,7 @@ pub struct Wire<S> {
     deadline: Deadline,
     patience: Duration,
     trace: Trace,
+    tls: Option<TlsFacts>,
     /// Where the dialogue is: every error names it.
     pub phase: Phase,
 }
@@ -77,13 +79,32 @@ pub struct Wire<S> {
 impl<S: Stream> Wire<S> {
     /// Wraps a stream. No wait is longer than `patience`, and none outlives `deadline`.
     pub fn new(stream: S, phase: Phase, deadline: Deadline, patience: Duration) -> Self {
-        Self { stream, buffer: BytesMut::with_capacity(16 << 10), deadline, patience, trace: Trace::default(), phase }
+        Self {
+            stream,
+            buffer: BytesMut::with_capacity(16 << 10),
+            deadline,
+            patience,
+            trace: Trace::default(),
+            tls: None,
+            phase,
+        }
     }
 
     /// Records from now on what passes.
     #[must_use]
     pub fn traced(self, trace: &Trace) -> Self {
         Self { trace: trace.clone(), ..self }
+    }
+
+    /// Notes how the stream is secured.
+    #[must_use]
+    pub fn secured(self, facts: TlsFacts) -> Self {
+        Self { tls: Some(facts), ..self }
+    }
+
+    /// How the stream is secured; none: not at all.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref()
     }
 
     /// Moves the deadline, for the next stage of the same connection.

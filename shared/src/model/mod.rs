@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod address;
+pub mod autoconfig;
 pub mod diagnosis;
 pub mod ids;
 pub mod message;
@@ -12,6 +13,7 @@ pub mod poll;
 pub mod principal;
 pub mod probe;
 pub mod problem;
+pub mod risk;
 pub mod send;
 pub mod time;
 pub mod views;

@@ -7,6 +7,9 @@
 mod dial;
 mod egress;
 pub mod http;
+#[cfg(test)]
+pub(crate) mod name_server;
+mod records;
 mod resolve;
 mod tls;
 
@@ -24,6 +27,7 @@ use url::Host;
 use crate::mail::Timeouts;
 
 pub use egress::Egress;
+pub use records::Service;
 use resolve::Resolver;
 
 /// Most addresses of one host that are tried: real hosts have a handful.

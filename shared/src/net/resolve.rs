@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverOpts};
 use hickory_resolver::net::NetError;
+use hickory_resolver::proto::rr::RData;
 use tokio::sync::OnceCell;
 
 use super::Error;
@@ -28,12 +29,36 @@ impl Resolver {
         if name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost")) {
             return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
         }
-        let resolver =
-            self.0.get_or_try_init(|| async { system() }).await.map_err(|error| Error::Unresolved(error.into()))?;
+        let resolver = self.resolver().await.map_err(|error| Error::Unresolved(error.into()))?;
         // The final dot keeps the search list of resolv.conf out: on a cloud's network it would turn
         // `mail.foo` into a name of its internal zone.
         let found = resolver.lookup_ip(format!("{name}.")).await.map_err(|error| Error::Unresolved(error.into()))?;
         Ok(in_turn(found.iter()))
+    }
+
+    /// The records of a name: SRV, or MX. None where there are none, or the name servers do not say.
+    pub(super) async fn records(&self, name: &str, services: bool) -> Vec<RData> {
+        let found = async {
+            let (resolver, name) = (self.resolver().await?, format!("{}.", name.trim_end_matches('.')));
+            if services { resolver.srv_lookup(name).await } else { resolver.mx_lookup(name).await }
+        };
+        match found.await {
+            Ok(found) => found.answers().iter().map(|record| record.data.clone()).collect(),
+            Err(error) => {
+                tracing::debug!(%error, "no such records");
+                Vec::new()
+            }
+        }
+    }
+
+    /// With these name servers instead of the system's.
+    #[cfg(test)]
+    pub(super) fn built(resolver: TokioResolver) -> Self {
+        Self(OnceCell::new_with(Some(resolver)))
+    }
+
+    async fn resolver(&self) -> Result<&TokioResolver, NetError> {
+        self.0.get_or_try_init(|| async { system() }).await
     }
 }
 
@@ -44,7 +69,7 @@ fn system() -> Result<TokioResolver, NetError> {
 }
 
 /// Both families, because every address is checked; and the hosts file counts.
-fn set_options(options: &mut ResolverOpts) {
+pub(super) fn set_options(options: &mut ResolverOpts) {
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Always;
 }
@@ -135,7 +160,7 @@ mod tests {
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         set_options(builder.options_mut());
         let mut network = Network::new(allow, &[], None, Timeouts::default()).unwrap();
-        network.resolver = Resolver(OnceCell::new_with(Some(builder.build().unwrap())));
+        network.resolver = Resolver::built(builder.build().unwrap());
         network
     }
 

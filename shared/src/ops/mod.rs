@@ -3,8 +3,10 @@
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
 //! - [`probe`]: does an account work?
+//! - [`autoconfig`]: which settings does an address need?
 //! - [`diagnose`]: why does it not, and how is it mended?
 //! - [`test_email`]: does an account deliver?
+//! - [`risks`]: what will stop working soon?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
@@ -12,6 +14,7 @@
 //! - [`guesses`]: how often may a given password be tried?
 //! - [`fortunes`]: what an account's status says after a success or a failure.
 
+pub mod autoconfig;
 pub mod diagnose;
 pub mod fortunes;
 pub mod grants;
@@ -19,6 +22,7 @@ pub mod guesses;
 pub mod keyring;
 pub mod probe;
 pub mod pull;
+pub mod risks;
 pub mod schedule;
 pub mod send;
 pub mod sign_in;

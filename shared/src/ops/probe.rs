@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::keyring::{Keyring, Source};
 use super::sign_in::{self, Receiver, SignInError};
-use super::{Tools, fortunes, fortunes::Fortune};
+use super::{Tools, fortunes, fortunes::Fortune, risks};
 use crate::mail::{self, BoxedStream, Deadline, smtp};
 use crate::model::account::AccountSecrets;
 use crate::model::{Account, Phase, Probe, ProbeCode, Protocol, Receive, Tenant, Timestamp, Verdict};
@@ -21,25 +21,31 @@ pub async fn stored(
     let smtp = async {
         row.account.smtp.as_ref()?;
         let started = Instant::now();
-        let result = match sign_in::smtp(tools, tenant, row, deadline, now).await {
+        let client = sign_in::smtp(tools, tenant, row, deadline, now).await;
+        let tls = client.as_ref().ok().and_then(smtp::Client::tls).cloned();
+        let result = match client {
             Ok(client) => greet(client).await,
             Err(error) => Err(error),
         };
-        Some(verdict(result, started))
+        Some((verdict(result, started), tls))
     };
     let receive = async {
         let settings = row.account.receive.as_ref()?;
         let started = Instant::now();
-        let result = match sign_in::receiver(tools, tenant, row, deadline, now).await {
+        let client = sign_in::receiver(tools, tenant, row, deadline, now).await;
+        let tls = client.as_ref().ok().and_then(Receiver::tls).cloned();
+        let result = match client {
             Ok(client) => look(client, settings).await,
             Err(error) => Err(error),
         };
-        Some(verdict(result, started))
+        Some((verdict(result, started), tls))
     };
     let (smtp, receive) = tokio::join!(smtp, receive);
+    let ((smtp, smtp_tls), (receive, receive_tls)) = (smtp.unzip(), receive.unzip());
     let probe = summed(smtp.transpose()?, receive.transpose()?);
     let failed = [&probe.smtp, &probe.receive].into_iter().flatten().find(|verdict| !verdict.success);
     fortunes::record(tools, tenant, row, failed.map_or(Fortune::SignedIn, Fortune::Failed), now).await?;
+    risks::remember(tools, tenant, row, [smtp_tls.flatten(), receive_tls.flatten()]).await?;
     Ok(probe)
 }
 

@@ -3,7 +3,7 @@
 use super::Tools;
 use super::keyring::{Keyring, Source};
 use crate::mail::connect::{Server, connect};
-use crate::mail::{self, BoxedStream, Credential, Deadline, imap, pop3, smtp};
+use crate::mail::{self, BoxedStream, Credential, Deadline, TlsFacts, imap, pop3, smtp};
 use crate::model::{self, AccountId, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
 use crate::net::Network;
 use crate::store::{AccountRow, SecretError, Side, StoreError};
@@ -69,6 +69,16 @@ pub enum Receiver {
     Pop3(pop3::Client<BoxedStream>),
     /// IMAP.
     Imap(imap::Client<BoxedStream>),
+}
+
+impl Receiver {
+    /// How the connection is secured; none: not at all.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        match self {
+            Self::Pop3(client) => client.tls(),
+            Self::Imap(client) => client.tls(),
+        }
+    }
 }
 
 /// Connects and signs in to a sending server.

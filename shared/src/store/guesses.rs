@@ -68,10 +68,15 @@ impl Guesses {
         username: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let values = vec![(":minus", number(-1)), (":zero", number(0)), (":now", number(now.0))];
-        let there = "#count > :zero AND #until > :now";
-        // Refused where the window has ended meanwhile: there is nothing left to take back from.
-        self.table.update(&keys::guesses(tenant, host, username), "ADD #count :minus", Some(there), values).await?;
+        let key = keys::guesses(tenant, host, username);
+        // The usual case: nothing is kept of somebody who was never refused.
+        let only = self.table.delete(&key, Some("#count = :one"), vec![(":one", number(1))]).await?;
+        if matches!(only, Write::Refused(Some(_))) {
+            let values = vec![(":minus", number(-1)), (":one", number(1)), (":now", number(now.0))];
+            // Refused where the window has ended meanwhile: there is nothing left to take back from.
+            let there = Some("#count > :one AND #until > :now");
+            self.table.update(&key, "ADD #count :minus", there, values).await?;
+        }
         Ok(())
     }
 }

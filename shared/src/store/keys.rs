@@ -336,6 +336,7 @@ mod tests {
             token(tenant, "hash"),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
+            guesses(tenant, "mail.example.com", "ada"),
             grant(&GrantKey { tenant: tenant.clone(), account: box_.clone(), id: GrantId("g".into()) }),
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),

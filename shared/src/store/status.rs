@@ -30,6 +30,23 @@ pub struct AccountStatus {
     pub last_send_at: Option<Timestamp>,
     /// The last failure in words that may be shown.
     pub last_error: Option<String>,
+    /// How the sending server was secured when somebody looked last.
+    pub smtp_tls: Option<SeenTls>,
+    /// The same of the receiving server.
+    pub receive_tls: Option<SeenTls>,
+}
+
+/// How a server was secured when somebody looked last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenTls {
+    /// Which server: another one has another certificate.
+    pub host: String,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: String,
+    /// The last moment of its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
 }
 
 /// What to change of a status: `None` leaves a field as it is, so that sending and pulling do not undo each other.
@@ -49,6 +66,10 @@ pub struct StatusChange {
     pub last_send_at: Option<Timestamp>,
     /// The last failure; `Some(None)` forgets it.
     pub last_error: Option<Option<String>>,
+    /// How the sending server is secured.
+    pub smtp_tls: Option<SeenTls>,
+    /// How the receiving server is secured.
+    pub receive_tls: Option<SeenTls>,
 }
 
 /// A field to set, or to remove where there is no value.
@@ -64,6 +85,8 @@ impl StatusChange {
         add(&mut fields, "lastPullAt", self.last_pull_at.as_ref().map(Some))?;
         add(&mut fields, "lastSendAt", self.last_send_at.as_ref().map(Some))?;
         add(&mut fields, "lastError", self.last_error.as_ref().map(Option::as_ref))?;
+        add(&mut fields, "smtpTls", self.smtp_tls.as_ref().map(Some))?;
+        add(&mut fields, "receiveTls", self.receive_tls.as_ref().map(Some))?;
         Ok(fields)
     }
 }

@@ -26,6 +26,7 @@ pub use login::login;
 use self::command::Command;
 use self::session::Session;
 use super::error::Error;
+use super::tls::TlsFacts;
 use super::wire::{Deadline, Stream};
 
 /// A session in the authenticated or selected state (RFC 3501 §3).
@@ -61,6 +62,11 @@ impl<S: Stream> Client<S> {
     /// Moves the deadline of everything that follows.
     pub fn set_deadline(&mut self, deadline: Deadline) {
         self.session.wire.set_deadline(deadline);
+    }
+
+    /// How the connection is secured; none: not at all.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.session.wire.tls()
     }
 
     /// What the server can do, now that somebody has signed in.

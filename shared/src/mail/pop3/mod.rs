@@ -17,6 +17,7 @@ use self::login::Capabilities;
 use self::reply::Session;
 use super::error::Error;
 use super::limits::LISTED_MESSAGES;
+use super::tls::TlsFacts;
 use super::wire::{Deadline, Stream};
 use crate::model::Phase;
 
@@ -52,6 +53,11 @@ impl<S: Stream> Client<S> {
     /// Moves the deadline of everything that follows.
     pub fn set_deadline(&mut self, deadline: Deadline) {
         self.session.wire.set_deadline(deadline);
+    }
+
+    /// How the connection is secured; none: not at all.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.session.wire.tls()
     }
 
     /// How many messages there are (RFC 1939 §5, STAT).

@@ -32,6 +32,7 @@ use super::auth::Credential;
 use super::connect::Connection;
 use super::error::{Error, Refusal};
 use super::limits::Timeouts;
+use super::tls::TlsFacts;
 use super::wire::{BoxedStream, Deadline, Stream, Wire};
 use crate::model::{Phase, ProbeCode};
 
@@ -97,6 +98,11 @@ impl<S: Stream> Client<S> {
     /// What the server said to the credential; none where nobody signed in.
     pub fn signed_in(&self) -> Option<&Reply> {
         self.signed_in.as_ref()
+    }
+
+    /// How the connection is secured; none: not at all.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.wire.tls()
     }
 
     /// What the server offers.

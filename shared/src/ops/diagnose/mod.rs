@@ -14,8 +14,8 @@ use futures_util::future::join_all;
 
 use super::keyring::{Keyring, Source};
 use super::sign_in::SignInError;
-use super::{Tools, fortunes, fortunes::Fortune};
-use crate::mail::{self, Credential, Deadline, Error};
+use super::{Tools, fortunes, fortunes::Fortune, risks};
+use crate::mail::{self, Credential, Deadline, Error, TlsFacts};
 use crate::model::account::AccountSecrets;
 use crate::model::{Account, Cause, Diagnosis, Examined, Fix, Phase, ProbeCode, Protocol, Security, Tenant, Timestamp};
 use crate::net::Network;
@@ -83,10 +83,12 @@ pub async fn stored(
         with_keyring(&keyring, &subject, false).await.map(Some)
     };
     let (smtp, receive) = tokio::join!(examined(smtp, Side::Smtp), examined(receive, Side::Receive));
-    let diagnosis = Diagnosis::new(smtp?, receive?);
+    let ((smtp, smtp_tls), (receive, receive_tls)) = (parts(smtp?), parts(receive?));
+    let diagnosis = Diagnosis::new(smtp, receive);
     let sides = [&diagnosis.smtp, &diagnosis.receive];
     let failed = sides.into_iter().flatten().map(|side| &side.verdict).find(|verdict| !verdict.success);
     fortunes::record(tools, tenant, row, failed.map_or(Fortune::SignedIn, Fortune::Failed), now).await?;
+    risks::remember(tools, tenant, row, [smtp_tls, receive_tls]).await?;
     Ok(diagnosis)
 }
 
@@ -111,26 +113,26 @@ pub async fn given(
     };
     let smtp = examined(smtp, Side::Smtp, &secrets.smtp);
     let (smtp, receive) = tokio::join!(smtp, examined(receive, Side::Receive, &secrets.receive));
-    Ok(Diagnosis::new(smtp?, receive?))
+    Ok(Diagnosis::new(parts(smtp?).0, parts(receive?).0))
 }
 
 /// Diagnoses with what a keyring holds; a credential from memory that is refused is got afresh, once, as in any use.
-async fn with_keyring(keyring: &Keyring<'_>, subject: &Subject, portable: bool) -> Result<Examined, StoreError> {
+async fn with_keyring(keyring: &Keyring<'_>, subject: &Subject, portable: bool) -> Result<Found, StoreError> {
     let (network, ports) = (&keyring.tools.network, &Ports::default());
     let diagnose = |credential| side_of(network, ports, subject, Access { credential, portable }, keyring.deadline);
     let key = match keyring.key().await {
         Ok(key) => key,
         Err(error) => return Ok(diagnose(Err(without_credential(error)?)).await),
     };
-    let examined = diagnose(Ok(key.credential.clone())).await;
-    if examined.verdict.code != ProbeCode::AuthFailed {
-        return Ok(examined);
+    let found = diagnose(Ok(key.credential.clone())).await;
+    if found.examined.verdict.code != ProbeCode::AuthFailed {
+        return Ok(found);
     }
-    let refusal = Error::new(ProbeCode::AuthFailed, Phase::Auth, examined.verdict.message.clone());
+    let refusal = Error::new(ProbeCode::AuthFailed, Phase::Auth, found.examined.verdict.message.clone());
     match keyring.afresh(&key, refusal).await {
         Ok(changed) => Ok(diagnose(Ok(changed)).await),
         Err(SignInError::Store(error)) => Err(error),
-        Err(SignInError::Mail(_) | SignInError::NoPassword) => Ok(examined),
+        Err(SignInError::Mail(_) | SignInError::NoPassword) => Ok(found),
     }
 }
 
@@ -163,13 +165,7 @@ pub fn subjects(account: &Account, sender: Option<&str>) -> [Option<Subject>; 2]
 }
 
 /// Diagnoses one side within the deadline.
-pub async fn side_of(
-    network: &Network,
-    ports: &Ports,
-    subject: &Subject,
-    access: Access,
-    deadline: Deadline,
-) -> Examined {
+pub async fn side_of(network: &Network, ports: &Ports, subject: &Subject, access: Access, deadline: Deadline) -> Found {
     // What is found wrong has to be looked at and mended in the rest.
     let first = deadline.or_after(deadline.left() * 3 / 5);
     let mut examination = examine(network, subject, access.credential.as_ref().ok(), first).await;
@@ -183,28 +179,35 @@ pub async fn side_of(
             mail::Server { verify_certificate: false, ..super::sign_in::place(&subject.server, subject.protocol) };
         // Nothing is said over this connection: only its certificate is of interest.
         let looked = mail::connect(network, &unchecked, deadline.or_after(deadline.left() / 3)).await;
-        examination.tls = looked.ok().and_then(|connection| connection.tls);
+        examination.tls = looked.ok().and_then(|connection| connection.wire.tls().cloned());
     }
     let Some(error) = &examination.error else {
-        return examined(&examination, None, None);
+        return found(examination, None, None);
     };
     let cause = known.unwrap_or_else(|| causes::recognise(subject, &examination, error, ports));
     let (cause, fix) = mend(network, ports, subject, &examination, cause, &access, deadline).await;
-    examined(&examination, Some(cause), Some(fix))
+    found(examination, Some(cause), Some(fix))
 }
 
 fn certificate_is_wanted(examination: &Examination) -> bool {
     examination.error.as_ref().is_some_and(|error| error.code == ProbeCode::CertificateInvalid)
 }
 
-fn examined(examination: &Examination, cause: Option<Cause>, fix: Option<Fix>) -> Examined {
-    Examined {
-        verdict: examination.verdict(),
-        stages: examination.stages.clone(),
-        transcript: examination.transcript(),
-        cause,
-        fix,
-    }
+/// One side: what its owner is shown, and how the server is secured.
+pub struct Found {
+    /// What was found.
+    pub examined: Examined,
+    /// How the server is secured; of a certificate that is not good, what it says.
+    pub tls: Option<TlsFacts>,
+}
+
+fn found(examination: Examination, cause: Option<Cause>, fix: Option<Fix>) -> Found {
+    let (verdict, transcript) = (examination.verdict(), examination.transcript());
+    Found { examined: Examined { verdict, stages: examination.stages, transcript, cause, fix }, tls: examination.tls }
+}
+
+fn parts(found: Option<Found>) -> (Option<Examined>, Option<TlsFacts>) {
+    found.map_or((None, None), |found| (Some(found.examined), found.tls))
 }
 
 /// Tries what could mend it: all at once without the password, and the best that answers with it.

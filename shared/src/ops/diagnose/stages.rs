@@ -116,7 +116,7 @@ pub(super) async fn examine(
     let place = place(&subject.server, subject.protocol);
     let result = match mail::traced(network, &place, deadline, &trace).await {
         Ok(connection) => {
-            examination.tls.clone_from(&connection.tls);
+            examination.tls = connection.wire.tls().cloned();
             talk(network, subject, connection, credential, &mut examination).await
         }
         Err(error) => Err(error),

@@ -1,4 +1,6 @@
-//! Accounts, statuses, tokens, polled mailboxes.
+//! Accounts, statuses, tokens, polled mailboxes, refused sign-ins.
+
+use futures_util::future::join_all;
 
 use super::*;
 use crate::{
@@ -8,8 +10,8 @@ use crate::{
         views::{AccountErrorCode, AccountState},
     },
     store::{
-        AccountRow, AccountStatus, Accounts, Expect, PollEntry, Polls, SecretRef, StatusChange, Statuses, StoreError,
-        TokenRow, Tokens,
+        AccountRow, AccountStatus, Accounts, Expect, Guesses, PollEntry, Polls, SecretRef, StatusChange, Statuses,
+        StoreError, TokenRow, Tokens,
     },
 };
 
@@ -165,4 +167,32 @@ async fn a_polled_mailbox_stands_in_one_shard_until_it_is_removed() {
     assert_eq!(all().await, [PollEntry { min_seconds: 120, max_seconds: 600, blocked_until: None, ..entry }]);
     polls.remove(&tenant, &name).await.unwrap();
     assert!(all().await.is_empty());
+}
+
+#[tokio::test]
+async fn ten_refused_sign_ins_in_an_hour_are_enough_however_many_try_at_once() {
+    let guesses = Guesses::new(Bench::start().await.table);
+    let (one, two) = (tenant("one"), tenant("two"));
+    let take = |user: &'static str, now| guesses.take(&one, "Mail.Example.com", user, now);
+    let tries: Vec<_> = join_all((0..25).map(|_| take("ada", at(0)))).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(tries.iter().filter(|wait| wait.is_none()).count(), 10);
+    assert!(tries.iter().flatten().all(|wait| *wait == 3_601));
+
+    assert_eq!(
+        guesses.take(&one, "mail.example.COM", "ADA", at(3_599)).await.unwrap(),
+        Some(2),
+        "letter case is no way around"
+    );
+    for (tenant, host, user) in
+        [(&two, "mail.example.com", "ada"), (&one, "other.example.com", "ada"), (&one, "mail.example.com", "bob")]
+    {
+        assert_eq!(guesses.take(tenant, host, user, at(0)).await.unwrap(), None);
+    }
+    guesses.give_back(&one, "mail.example.com", "ada", at(10)).await.unwrap();
+    assert_eq!((take("ada", at(10)).await.unwrap(), take("ada", at(10)).await.unwrap()), (None, Some(3_591)));
+
+    let anew: Vec<_> =
+        join_all((0..25).map(|_| take("ada", at(3_600)))).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(anew.iter().filter(|wait| wait.is_none()).count(), 10, "a new window");
+    guesses.give_back(&one, "mail.example.com", "nobody", at(0)).await.unwrap();
 }
