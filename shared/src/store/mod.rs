@@ -10,6 +10,7 @@ mod compact;
 mod cursor;
 mod error;
 mod files;
+mod grants;
 pub mod keys;
 mod leases;
 mod ledgers;
@@ -19,6 +20,7 @@ mod outgoing;
 mod polls;
 mod queues;
 mod random;
+mod seal;
 mod secrets;
 mod status;
 mod table;
@@ -31,7 +33,8 @@ pub use accounts::{AccountRow, Accounts, Expect};
 pub use cursor::Page;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
-pub use keys::{MessageKey, SourceId};
+pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
+pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
@@ -68,6 +71,8 @@ pub struct Store {
     pub files: Files,
     /// Passwords and their like.
     pub secrets: Secrets,
+    /// What OAuth grants have brought.
+    pub grants: Grants,
     /// Work for other functions.
     pub queues: Queues,
 }
@@ -79,6 +84,7 @@ impl Store {
         let clients = clients::Clients::load().await;
         let table = table::Table::new(clients.dynamodb, settings.table.clone());
         let files = Files::new(clients.s3, settings.bucket.clone());
+        let secrets = Secrets::new(clients.secrets, settings.secret_cache_seconds);
         Self {
             accounts: Accounts::new(table.clone()),
             statuses: Statuses::new(table.clone()),
@@ -87,9 +93,10 @@ impl Store {
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
-            outbox: Outbox::new(table, files.clone()),
+            outbox: Outbox::new(table.clone(), files.clone()),
             files,
-            secrets: Secrets::new(clients.secrets, settings.secret_cache_seconds),
+            grants: Grants::new(table, secrets.clone()),
+            secrets,
             queues: Queues::new(clients.sqs, settings.deliver_queue.clone(), settings.pull_queue.clone()),
         }
     }

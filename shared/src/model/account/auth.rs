@@ -95,6 +95,18 @@ impl Auth {
     }
 }
 
+impl From<&Auth> for AuthInput {
+    /// The same way, its secrets left out.
+    fn from(auth: &Auth) -> Self {
+        match auth {
+            Auth::Password { username, .. } => Self::Password { username: username.clone(), password: None },
+            Auth::OAuth2(oauth2) => Self::OAuth2(oauth2.into()),
+            Auth::TokenServer(server) => Self::TokenServer(server.clone()),
+            Auth::None => Self::None,
+        }
+    }
+}
+
 impl AuthInput {
     /// Checks, and splits settings from secrets.
     pub(super) fn split(self, pointer: &str, errors: &mut Vec<FieldError>) -> (Auth, SideSecrets) {

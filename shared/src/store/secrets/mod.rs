@@ -12,7 +12,7 @@ use aws_sdk_secretsmanager::Client;
 use serde::{Deserialize, Serialize};
 
 use self::vault::{Entry, Kept, Vault, Write};
-use super::{StoreError, random};
+use super::{StoreError, random, seal::DataKey};
 use crate::model::{
     AccountId, Tenant, Timestamp,
     account::{Account, AccountSecrets, SideSecrets},
@@ -167,6 +167,28 @@ impl Secrets {
         let mut cached = slot.lock().await;
         *cached = self.read(tenant, at.shard, now).await?;
         found(cached.as_ref(), account, side, fingerprint)
+    }
+
+    /// The tenant's data key, which is made with the tenant's first secret.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where the tenant's first secret holds none.
+    pub(super) async fn data_key(&self, tenant: &Tenant, now: Timestamp) -> Result<DataKey, StoreError> {
+        let slot = self.slot(tenant, 0);
+        let mut cached = slot.lock().await;
+        for _ in 0..2 {
+            // It never changes: however old the memory is.
+            if let Some(key) = cached.as_ref().and_then(|cached| cached.vault.data_key()) {
+                return Ok(key);
+            }
+            *cached = self.read(tenant, 0, now).await?;
+            if cached.is_none() {
+                vault::create(&self.client, tenant, 0, Vault::empty(), &random::hex(16)).await?;
+            }
+        }
+        *cached = self.read(tenant, 0, now).await?;
+        let key = cached.as_ref().and_then(|cached| cached.vault.data_key());
+        key.ok_or(StoreError::Missing { what: "the tenant's data key" })
     }
 
     /// Deletes an account's secrets, after its row: from every secret that it may have moved through.
