@@ -40,10 +40,10 @@ fn answer(outgoing: &Outgoing, call: &Call) -> Result<Reply, Problem> {
     match outgoing.state {
         SendState::Sent | SendState::Partial => Reply::ok(outgoing),
         SendState::Failed | SendState::Canceled => {
-            let words = outgoing
-                .recipients
-                .iter()
-                .find_map(|recipient| recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text)));
+            let words = outgoing.recipients.iter().find_map(|recipient| {
+                let reply = recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text));
+                reply.or_else(|| recipient.error.clone())
+            });
             let detail = words.unwrap_or_else(|| "nobody took it".to_owned());
             let problem =
                 Problem::new(Code::RecipientRejected, format!("every recipient was refused for good: {detail}"))
