@@ -11,6 +11,7 @@ mod crash;
 mod delivery;
 mod faults;
 mod isolation;
+mod oauth;
 mod probes;
 mod pull;
 mod reading;
