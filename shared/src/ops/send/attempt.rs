@@ -84,6 +84,12 @@ impl<'a> Courier<'a> {
             pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, error));
             return self.conclude(&row, recipients).await;
         }
+        if let Some(until) = self.pause().await? {
+            for recipient in pending(&mut recipients) {
+                recipient.error = Some(format!("the login was refused; the account rests until {until}"));
+            }
+            return self.conclude(&row, recipients).await;
+        }
         if let Err(failure) = self.open(begin_by).await {
             return self.unconnected(&row, recipients, failure, begin_by).await;
         }
@@ -100,6 +106,16 @@ impl<'a> Courier<'a> {
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
         }
+    }
+
+    /// Until when the account rests: a refused login stops the account and not the message (decision 7), which takes
+    /// its turns meanwhile, so that a mended password is found without a call.
+    async fn pause(&self) -> Result<Option<Timestamp>, StoreError> {
+        if self.client.is_some() {
+            return Ok(None);
+        }
+        let status = self.tools.store.statuses.get(self.tenant, &self.account.account.account).await?;
+        Ok(status.next_login_at.filter(|until| *until > Timestamp::now()))
     }
 
     /// Signs in, unless the connection of the message before still stands.
