@@ -1,5 +1,7 @@
 //! Accounts: one mailbox of a tenant, as it is given, stored and shown.
 
+mod sizes;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -318,6 +320,7 @@ impl AccountInput {
             errors.push(FieldError::new("/smtp", "missing", "give smtp (to send), receive (to pull) or both"));
         }
         check_poll(&self.poll, self.receive.is_some(), min_poll_seconds, &mut errors);
+        sizes::check(&self, &mut errors);
         let smtp = self.smtp.map(|server| {
             let auth = server.auth.clone().unwrap_or_else(|| {
                 errors.push(FieldError::new(
