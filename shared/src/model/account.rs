@@ -189,6 +189,7 @@ pub enum Auth {
         /// The login.
         username: String,
         /// Whether a password is stored.
+        #[serde(rename = "hasPassword")] // by name: the schema does not read `rename_all_fields`
         has_password: bool,
     },
     /// No sign-in.
