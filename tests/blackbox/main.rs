@@ -12,6 +12,7 @@ mod delivery;
 mod diagnose;
 mod faults;
 mod isolation;
+mod oauth;
 mod probes;
 mod pull;
 mod reading;

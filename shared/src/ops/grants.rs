@@ -242,7 +242,10 @@ impl Renewal {
         let grant = self.tools.store.grants.load(&self.key, self.now).await?;
         match valid(&grant, &self.scope, None, self.now) {
             Some(token) => Ok((token, grant)),
-            None => Err(late().into()),
+            None => {
+                let words = "the access token was renewed elsewhere in the same moment; try again";
+                Err(mail::Error::new(ProbeCode::ConnectFailed, Phase::Auth, words).into())
+            }
         }
     }
 }

@@ -38,6 +38,7 @@ pub enum Auth {
         /// The login.
         username: String,
         /// Whether a password is stored.
+        #[serde(rename = "hasPassword")] // by name: the schema does not read `rename_all_fields`
         has_password: bool,
     },
     /// OAuth 2.0 (RFC 6749): we ask for access tokens ourselves.

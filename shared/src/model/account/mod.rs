@@ -4,6 +4,7 @@ mod auth;
 mod input;
 mod oauth2;
 mod secrets;
+mod sizes;
 
 #[cfg(test)]
 mod tests;

@@ -408,6 +408,8 @@ async fn large(
         client.fetch_part(message.uid, 0, HEAD_BYTES, |piece| bytes.extend_from_slice(piece)).await?;
         return Ok(Some(Content::TooLarge(bytes)));
     }
+    // Grown by doubling it would take twice the message, beside what parsing it takes.
+    bytes.reserve_exact(usize::try_from(message.size).unwrap_or_default());
     let whole = client.fetch_large(message.uid, message.size, most, |piece| bytes.extend_from_slice(piece)).await?;
     Ok(match whole {
         Ok(_) if unread => Some(Content::Unread(bytes.into())),

@@ -248,6 +248,13 @@ impl Secrets {
         Ok(found.map(|(vault, _)| Cached { vault, read_at: now }))
     }
 
+    /// Puts a data key into memory, as reading the tenant's secret would.
+    #[cfg(test)]
+    pub(super) fn remember_data_key(&self, tenant: &Tenant, key: [u8; 32]) {
+        let cached = Cached { vault: Vault::with_data_key(key), read_at: Timestamp(0) };
+        self.slot(tenant, 0).try_lock().unwrap().replace(cached);
+    }
+
     fn slot(&self, tenant: &Tenant, shard: u32) -> Slot {
         // A poisoned lock means a panic between two lines that cannot leave the map half changed.
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);

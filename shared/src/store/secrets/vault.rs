@@ -38,6 +38,12 @@ impl Vault {
         Self { data_key: None, accounts: BTreeMap::new() }
     }
 
+    /// A vault with this key.
+    #[cfg(test)]
+    pub(super) fn with_data_key(key: [u8; 32]) -> Self {
+        Self { data_key: Some(STANDARD.encode(key).into()), accounts: BTreeMap::new() }
+    }
+
     /// A vault with one account.
     pub(super) fn of(account: AccountId, entry: Entry) -> Self {
         Self { data_key: None, accounts: [(account, entry)].into() }
