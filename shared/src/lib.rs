@@ -12,7 +12,7 @@
 //! | [`mail`] | the protocols, composing, parsing, sanitising | [`net`], [`model`] |
 //! | [`oauth`] | token endpoints and token servers | [`net`], [`model`], [`mail::Error`] |
 //! | [`store`] | DynamoDB, S3, Secrets Manager, SQS | [`model`] |
-//! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::schedule`] | all of the above |
+//! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::diagnose`], [`ops::schedule`] | all of the above |
 //! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
 //! | [`events`] | SQS batches and the clock | |
 //! | [`settings`], [`logging`] | the environment, read once; logs that hold no secret | |
@@ -41,7 +41,8 @@
 //!
 //! - A key is built by [`store::keys`] alone and begins with its tenant.
 //! - A secret is a `SecretString` from its source to its wire; no type that holds one can be printed or serialised.
-//! - A password goes to the host, port, security and user that it was given for, and nowhere else.
+//! - A password goes to the host, port, security and user that it was given for, and nowhere else ([`ops::diagnose`] may
+  try one that came in the same call at another port of the same host, as secure as before or more).
 //! - Every wait has a deadline, every read a cap ([`mail::limits`]); every error names the phase it happened in.
 //! - Only 250 after the final dot is "sent". What was handed over and not answered is "unknown", never "failed".
 //! - Nothing downstream exists without its upstream: object, row, ledger, deletion, in this order.
