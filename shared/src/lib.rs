@@ -41,8 +41,8 @@
 //!
 //! - A key is built by [`store::keys`] alone and begins with its tenant.
 //! - A secret is a `SecretString` from its source to its wire; no type that holds one can be printed or serialised.
-//! - A password goes to the host, port, security and user that it was given for, and nowhere else ([`ops::diagnose`] may
-  try one that came in the same call at another port of the same host, as secure as before or more).
+//! - A password goes to the host, port, security and user that it was given for, and nowhere else ([`ops::diagnose`]
+//!   may try one that came in the same call at another port of the same host, as secure as before or more).
 //! - Every wait has a deadline, every read a cap ([`mail::limits`]); every error names the phase it happened in.
 //! - Only 250 after the final dot is "sent". What was handed over and not answered is "unknown", never "failed".
 //! - Nothing downstream exists without its upstream: object, row, ledger, deletion, in this order.

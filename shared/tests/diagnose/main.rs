@@ -319,3 +319,25 @@ async fn a_stored_password_is_not_sent_to_other_settings() {
     assert_eq!(fix.tried.unwrap().phase, shared::model::Phase::Capabilities);
     assert!(stage.sandbox.logins().is_empty());
 }
+
+#[tokio::test]
+async fn without_a_token_the_way_to_the_sign_in_is_shown_all_the_same() {
+    use shared::mail::Error;
+    use shared::model::{Phase, ProbeCode};
+    let stage = Stage::new(Duration::from_secs(10)).await;
+    for (code, cause) in [
+        (ProbeCode::AuthFailed, Cause::TokenRefused),
+        (ProbeCode::ConnectFailed, Cause::TokenUnavailable),
+        (ProbeCode::Timeout, Cause::TokenUnavailable),
+        (ProbeCode::AuthUnavailable, Cause::PasswordMissing),
+    ] {
+        let access = Access { credential: Err(Error::new(code, Phase::Auth, "no token")), portable: true };
+        let subject = stage.subject(Service::Imaps);
+        let found = side_of(&stage.network, &stage.ports, &subject, access, Deadline::after(stage.patience)).await;
+        let found = found.examined;
+        assert_eq!((found.cause, found.verdict.code, found.verdict.phase), (Some(cause), code, Phase::Auth));
+        let passed = found.stages.iter().filter(|stage| stage.success).map(|stage| stage.stage);
+        assert!(passed.into_iter().any(|name| name == StageName::Mechanisms) && found.fix.unwrap().patch.is_none());
+    }
+    assert!(stage.sandbox.logins().is_empty());
+}

@@ -67,18 +67,22 @@ fn timeout(subject: &Subject, phase: Phase, ports: &Ports) -> Cause {
 fn handshake(examination: &Examination, error: &Error) -> Cause {
     // A second look at the server, without checking, has brought its certificate.
     let certificate = examination.tls.as_ref().and_then(|facts| facts.certificate.as_ref());
-    match tls::trouble(error) {
-        Some(Trouble::NotTls) => Cause::TlsNotSpoken,
-        Some(Trouble::TooOld) => Cause::TlsTooOld,
-        Some(Trouble::Expired) => Cause::CertificateExpired,
-        Some(Trouble::NotYetValid) => Cause::CertificateNotYetValid,
-        Some(Trouble::UnknownIssuer) if certificate.is_some_and(tls::Certificate::is_self_signed) => {
+    tls::trouble(error).map_or(Cause::TlsFailed, |trouble| of_trouble(&trouble, certificate))
+}
+
+fn of_trouble(trouble: &Trouble, certificate: Option<&tls::Certificate>) -> Cause {
+    match trouble {
+        Trouble::NotTls => Cause::TlsNotSpoken,
+        Trouble::TooOld => Cause::TlsTooOld,
+        Trouble::Expired => Cause::CertificateExpired,
+        Trouble::NotYetValid => Cause::CertificateNotYetValid,
+        Trouble::UnknownIssuer if certificate.is_some_and(tls::Certificate::is_self_signed) => {
             Cause::CertificateSelfSigned
         }
-        Some(Trouble::UnknownIssuer) => Cause::CertificateUnknownIssuer,
-        Some(Trouble::WrongName) => Cause::CertificateWrongName,
-        Some(Trouble::Certificate) => Cause::CertificateInvalid,
-        Some(Trouble::Other) | None => Cause::TlsFailed,
+        Trouble::UnknownIssuer => Cause::CertificateUnknownIssuer,
+        Trouble::WrongName => Cause::CertificateWrongName,
+        Trouble::Certificate => Cause::CertificateInvalid,
+        Trouble::Other => Cause::TlsFailed,
     }
 }
 
@@ -269,5 +273,45 @@ fn opening(subject: &Subject, examination: &Examination, code: &str) -> Cause {
         "NOPERM" | "AUTHORIZATIONFAILED" => Cause::FolderNotAllowed,
         _ if subject.protocol == Protocol::Imap && !subject.folders.iter().all(there) => Cause::FolderMissing,
         _ => Cause::FolderNotAllowed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, CertificateError};
+
+    use super::*;
+
+    /// What no sandbox can bring about: a silent name server, a wrong clock, a revoked certificate.
+    #[test]
+    fn phases_and_tls_errors_have_their_causes() {
+        assert_eq!(phase_of(Phase::Dns), Cause::TimeoutDns);
+        let handshake = |reason: rustls::Error| {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, reason);
+            let error = Error::new(ProbeCode::CertificateInvalid, Phase::Tls, "no").because(source);
+            tls::trouble(&error).map(|trouble| of_trouble(&trouble, None))
+        };
+        for (reason, cause) in [
+            (rustls::Error::InvalidCertificate(CertificateError::NotValidYet), Cause::CertificateNotYetValid),
+            (rustls::Error::InvalidCertificate(CertificateError::Revoked), Cause::CertificateInvalid),
+            (rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer), Cause::CertificateUnknownIssuer),
+            (rustls::Error::AlertReceived(AlertDescription::ProtocolVersion), Cause::TlsTooOld),
+            (rustls::Error::AlertReceived(AlertDescription::InternalError), Cause::TlsFailed),
+        ] {
+            assert_eq!(handshake(reason.clone()), Some(cause), "{reason:?}");
+        }
+    }
+
+    fn phase_of(phase: Phase) -> Cause {
+        let auth = Auth::None;
+        let server = crate::model::Server {
+            host: "mail.example.com".into(),
+            port: 587,
+            security: Security::Starttls,
+            verify_certificate: true,
+            auth,
+        };
+        let subject = Subject { protocol: Protocol::Smtp, server, folders: Vec::new(), sender: None };
+        timeout(&subject, phase, &Ports::default())
     }
 }

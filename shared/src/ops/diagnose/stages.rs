@@ -274,11 +274,15 @@ fn stages(subject: &Subject, trace: &Trace, examination: &Examination) -> Vec<St
         let detail =
             failure.map(|error| error.detail.clone()).or(passed.detail).or_else(|| said(passed.phase, examination));
         stages.push(stage(name, failure.is_none(), passed.duration, detail));
-        if passed.phase == Phase::Capabilities {
-            let detail = if examination.offered.is_empty() { "none".to_owned() } else { examination.offered.join(" ") };
-            let usable = failed.is_none_or(|error| error.code != ProbeCode::AuthUnavailable || error.refusal.is_some());
-            stages.push(stage(StageName::Mechanisms, usable, Duration::ZERO, Some(detail)));
-        }
+    }
+    // An IMAP server may say what it offers in its greeting, so that nobody asks.
+    let at = |name: StageName| stages.iter().position(|stage| stage.stage == name);
+    let asked = at(StageName::Capabilities).map(|at| at + 1);
+    let told = (!examination.offered.is_empty()).then(|| at(StageName::Auth).unwrap_or(stages.len()));
+    if let Some(place) = asked.or(told) {
+        let detail = if examination.offered.is_empty() { "none".to_owned() } else { examination.offered.join(" ") };
+        let usable = failed.is_none_or(|error| error.code != ProbeCode::AuthUnavailable || error.refusal.is_some());
+        stages.insert(place, stage(StageName::Mechanisms, usable, Duration::ZERO, Some(detail)));
     }
     // Where MAIL and RCPT went out together (RFC 2920), their replies came together too.
     if examination.reached.phase == Phase::Rcpt && !stages.iter().any(|stage| stage.stage == StageName::Rcpt) {
