@@ -2,6 +2,7 @@
 
 mod accounts;
 mod tokens;
+mod usecase;
 
 use shared::http::{Reply, mount, open, openapi, routes, serve};
 use shared::model::views::Health;
