@@ -2,7 +2,7 @@
 
 use super::Tools;
 use crate::model::views::{AccountErrorCode, AccountState, Status};
-use crate::model::{Auth, ProbeCode, Tenant, Timestamp, Verdict, poll::Rhythm};
+use crate::model::{ProbeCode, Tenant, Timestamp, Verdict, poll::Rhythm};
 use crate::store::{AccountRow, AccountStatus, StatusChange, StoreError};
 
 /// First pause after a refused login; doubled with each further one, because a server locks whoever insists.
@@ -100,7 +100,7 @@ fn same(before: &AccountStatus, change: &StatusChange) -> bool {
 
 /// The status as the API shows it.
 pub fn view(row: &AccountRow, status: &AccountStatus, poll: Option<Rhythm>, now: Timestamp) -> Status {
-    let incomplete = lacks_password(row);
+    let incomplete = lacks_secret(row);
     Status {
         state: status.state,
         error_code: if incomplete { AccountErrorCode::IncompleteConfig } else { status.error_code },
@@ -112,9 +112,9 @@ pub fn view(row: &AccountRow, status: &AccountStatus, poll: Option<Rhythm>, now:
     }
 }
 
-fn lacks_password(row: &AccountRow) -> bool {
+fn lacks_secret(row: &AccountRow) -> bool {
     let sides = [row.account.smtp.as_ref(), row.account.receive.as_ref().map(|receive| &receive.server)];
-    sides.into_iter().flatten().any(|server| matches!(server.auth, Auth::Password { has_password: false, .. }))
+    sides.into_iter().flatten().any(|server| server.auth.lacks_secret())
 }
 
 #[cfg(test)]
