@@ -17,6 +17,7 @@ mod messages;
 mod outbox;
 mod outgoing;
 mod polls;
+mod preferences;
 mod queues;
 mod random;
 mod secrets;
@@ -38,6 +39,7 @@ pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
 pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
+pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, StatusChange, Statuses};
@@ -54,6 +56,8 @@ pub struct Store {
     pub statuses: Statuses,
     /// Which mailboxes are polled.
     pub polls: Polls,
+    /// What tenants have settled for all their accounts.
+    pub preferences: AllPreferences,
     /// Access tokens, by hash.
     pub tokens: Tokens,
     /// Messages, both ways.
@@ -83,6 +87,7 @@ impl Store {
             accounts: Accounts::new(table.clone()),
             statuses: Statuses::new(table.clone()),
             polls: Polls::new(table.clone()),
+            preferences: AllPreferences::new(table.clone()),
             tokens: Tokens::new(table.clone()),
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
