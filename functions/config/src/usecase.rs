@@ -73,7 +73,7 @@ pub(crate) async fn put(
     let secret = tools.store.secrets.put(call.tenant(), &name, place, &passwords, &fingerprints(&account)).await?;
     let row = AccountRow { account, version: String::new(), secret };
     let row = tools.store.accounts.put(call.tenant(), row, &expected).await?;
-    begin_afresh(tools, call.tenant(), &row, verify, call.now).await?;
+    begin_afresh(tools, call.tenant(), current.as_ref(), &row, verify, call.now).await?;
     Ok(Written { row, created: current.is_none() })
 }
 
@@ -197,26 +197,46 @@ async fn try_out(
     Err(problem)
 }
 
-/// New settings: old failures count no more, and the scheduler knows.
+/// Tells the scheduler, and where servers or credentials changed, begins afresh: old failures count no more, and what
+/// waited for their end is sent now.
 async fn begin_afresh(
     tools: &Tools,
     tenant: &Tenant,
+    before: Option<&AccountRow>,
     row: &AccountRow,
     verified: bool,
     now: Timestamp,
 ) -> Result<(), Problem> {
     let name = &row.account.account;
-    tools.store.statuses.delete(tenant, name).await?;
-    if verified {
-        fortunes::record(tools, tenant, row, Fortune::SignedIn, now).await?;
-    }
     let poll = row.account.poll;
     if poll.enabled {
         tools.store.polls.put(tenant, name, poll.min_seconds, poll.max_seconds).await?;
     } else {
         tools.store.polls.remove(tenant, name).await?;
     }
+    let status = tools.store.statuses.get(tenant, name).await?;
+    if before.is_some_and(|before| signs_in_alike(before, row)) && !verified {
+        if poll.enabled && status.receive.pause.is_some() {
+            tools.store.polls.block(tenant, name, status.receive.pause).await?;
+        }
+        return Ok(());
+    }
+    tools.store.statuses.delete(tenant, name).await?;
+    if verified {
+        fortunes::record(tools, tenant, row, Fortune::SignedIn, now).await?;
+    }
+    if status.smtp.pause.is_some() {
+        let since = now.plus_seconds(-i64::from(tools.settings.expire_seconds));
+        let messages = tools.store.outbox.hasten(tenant, name, since, now).await?;
+        tracing::info!(messages, "what waited for new settings is due");
+    }
     Ok(())
+}
+
+/// Whether nothing changed that a login depends on: then a pause after refused ones goes on.
+fn signs_in_alike(before: &AccountRow, after: &AccountRow) -> bool {
+    let receiver = |row: &AccountRow| row.account.receive.as_ref().map(|receive| receive.server.clone());
+    before.secret == after.secret && before.account.smtp == after.account.smtp && receiver(before) == receiver(after)
 }
 
 fn view(tools: &Tools, tenant: &Tenant, row: AccountRow, status: &AccountStatus, now: Timestamp) -> AccountView {

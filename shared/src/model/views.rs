@@ -69,6 +69,9 @@ pub struct Status {
     pub last_error: Option<String>,
     /// When it is pulled next; null where it is not polled.
     pub next_poll_at: Option<Timestamp>,
+    /// No login before this time, because the server refused the last ones; left out where nothing is held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_login_at: Option<Timestamp>,
 }
 
 /// An account with its status, as answered.

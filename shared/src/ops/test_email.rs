@@ -59,6 +59,7 @@ pub async fn send(
         Ok(client) => hand_over(client, &from, &request, &source, deadline).await,
         Err(SignInError::Mail(error)) => Err(error),
         Err(SignInError::NoPassword) => Err(sign_in::no_password()),
+        Err(SignInError::Paused(pause)) => Err(pause.error()),
         Err(SignInError::Store(error)) => return Err(error.into()),
     };
     let verdict = result.unwrap_or_else(|error| error.verdict(0));

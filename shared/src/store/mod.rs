@@ -40,7 +40,7 @@ pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, O
 pub use polls::{PollEntry, Polls};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};
-pub use status::{AccountStatus, StatusChange, Statuses};
+pub use status::{AccountStatus, SideStatus, StatusChange, Statuses};
 pub use tokens::{TokenRow, Tokens};
 
 use crate::settings::Settings;

@@ -1,7 +1,7 @@
 //! One attempt at one message; several messages of an account share a connection.
 
 use super::content;
-use super::verdicts::{in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
+use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
 use crate::mail::smtp::{Client, Content, Outcome as Data};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::send::{Recipient, RecipientState};
@@ -9,7 +9,7 @@ use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
 use crate::ops::Tools;
 use crate::ops::fortunes::{self, Fortune};
 use crate::ops::sign_in::{self, SignInError};
-use crate::store::{AccountRow, Outcome, OutgoingRow, StoreError};
+use crate::store::{AccountRow, Outcome, OutgoingRow, Side, StoreError};
 
 /// What came of an attempt.
 pub(super) enum Attempt {
@@ -88,10 +88,14 @@ impl<'a> Courier<'a> {
         if self.client.is_some() {
             return Ok(());
         }
+        let now = Timestamp::now();
+        fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
+            .await?
+            .map_err(SignInError::Paused)?;
         let settings = &self.tools.settings;
         let deadline = Deadline::after(settings.connect + settings.reply);
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
-        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, Timestamp::now()).await?);
+        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?);
         Ok(())
     }
 
@@ -181,15 +185,21 @@ impl<'a> Courier<'a> {
                 tracing::warn!(%error, id = %row.id, "the credential cannot be read now; tried again");
                 return self.write(row, postponed(row, now)).await;
             }
+            SignInError::Paused(pause) => {
+                return self.write(row, held(row, &pause, &self.tools.settings, now)).await;
+            }
             SignInError::NoPassword => sign_in::no_password(),
             SignInError::Mail(error) => error,
         };
         if error.code == ProbeCode::Timeout && begin_by.is_some_and(|by| by.left().is_zero()) {
             return self.write(row, postponed(row, now)).await;
         }
-        fortunes::record(self.tools, self.tenant, self.account, Fortune::Failed(&error.verdict(0)), now).await?;
+        let fortune = Fortune::Failed(Side::Smtp, &error.verdict(0));
+        let status = fortunes::record(self.tools, self.tenant, self.account, fortune, now).await?;
         pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
-        self.conclude(row, recipients).await
+        let mut outcome = outcome(row, recipients, &self.tools.settings, now);
+        outcome.due = outcome.due.map(|due| status.smtp.pause.map_or(due, |pause| due.max(pause)));
+        self.write(row, outcome).await
     }
 
     /// What was accepted cannot be composed any more: a file has gone, or our own storage is in trouble.

@@ -8,8 +8,8 @@ use crate::{
         views::{AccountErrorCode, AccountState},
     },
     store::{
-        AccountRow, AccountStatus, Accounts, Expect, PollEntry, Polls, SecretRef, StatusChange, Statuses, StoreError,
-        TokenRow, Tokens,
+        AccountRow, AccountStatus, Accounts, Expect, PollEntry, Polls, SecretRef, Side, SideStatus, StatusChange,
+        Statuses, StoreError, TokenRow, Tokens,
     },
 };
 
@@ -76,8 +76,8 @@ async fn a_status_changes_field_by_field() {
     let failed = StatusChange {
         state: Some(AccountState::AuthFailed),
         error_code: Some(AccountErrorCode::InvalidCredentials),
-        auth_failures: Some(2),
-        next_login_at: Some(Some(at(60))),
+        smtp: Some(SideStatus { refusals: 2, pause: Some(at(60)), broken: false }),
+        suspended_at: Some(Some(at(3))),
         last_error: Some(Some("535 no".into())),
         ..StatusChange::default()
     };
@@ -89,24 +89,32 @@ async fn a_status_changes_field_by_field() {
     statuses.change(&tenant, &name, &StatusChange::default()).await.unwrap();
     let status = statuses.get(&tenant, &name).await.unwrap();
     assert_eq!(
-        (status.state, status.error_code, status.auth_failures),
+        (status.state, status.error_code, status.auth_failures()),
         (AccountState::AuthFailed, AccountErrorCode::InvalidCredentials, 2)
     );
     assert_eq!(
-        (status.next_login_at, status.last_send_at, status.last_error.as_deref()),
-        (Some(at(60)), Some(at(5)), Some("535 no"))
+        (status.smtp.pause, status.suspended_at, status.last_send_at, status.last_error.as_deref()),
+        (Some(at(60)), Some(at(3)), Some(at(5)), Some("535 no"))
     );
+    // Of all who find the pause over, one gets the login.
+    let take = |seen| statuses.take_login(&tenant, &name, Side::Smtp, seen, at(180));
+    assert!(!take(at(59)).await.unwrap());
+    assert!(take(at(60)).await.unwrap());
+    assert!(!take(at(60)).await.unwrap());
+    assert!(!statuses.take_login(&tenant, &name, Side::Receive, at(60), at(180)).await.unwrap());
+    assert_eq!(statuses.get(&tenant, &name).await.unwrap().smtp.pause, Some(at(180)));
 
     let well = StatusChange {
         state: Some(AccountState::Ok),
-        next_login_at: Some(None),
+        smtp: Some(SideStatus::default()),
+        suspended_at: Some(None),
         last_error: Some(None),
         ..StatusChange::default()
     };
     statuses.change(&tenant, &name, &well).await.unwrap();
     let of = statuses.of(&tenant, &[name.clone(), account("other")]).await.unwrap();
     assert_eq!(of.len(), 1);
-    assert_eq!((of[&name].state, of[&name].next_login_at, &of[&name].last_error), (AccountState::Ok, None, &None));
+    assert_eq!((of[&name].state, of[&name].smtp.pause, of[&name].suspended_at), (AccountState::Ok, None, None));
     statuses.delete(&tenant, &name).await.unwrap();
     assert_eq!(statuses.get(&tenant, &name).await.unwrap(), AccountStatus::default());
 }
