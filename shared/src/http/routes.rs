@@ -1,5 +1,6 @@
 //! The native routes: one constant each, described where it is defined. See [`super`] for why there is one table.
 
+use super::Door;
 use crate::model::principal::Scope;
 
 /// A shape in the document: the name under `components/schemas`.
@@ -49,6 +50,8 @@ pub struct Route {
     pub function: &'static str,
     /// Unique name in the document.
     pub operation: &'static str,
+    /// Whose wire format it speaks.
+    pub door: Door,
     /// The right that it needs; none: no token at all.
     pub scope: Option<Scope>,
     /// What it does.
@@ -83,7 +86,7 @@ const LIMIT: Parameter = query("limit", "Items per page, 1 to 100. Default 50.")
 const CURSOR: Parameter = query("cursor", "nextCursor of the page before.");
 const INLINE: Parameter = query("inline", "true: the bytes themselves, up to 4 MB, instead of a redirect.");
 
-const fn route(
+pub(super) const fn route(
     method: &'static str,
     path: &'static str,
     function: &'static str,
@@ -95,6 +98,7 @@ const fn route(
         path,
         function,
         operation,
+        door: Door::Native,
         scope: Some(Scope::Read),
         summary,
         parameters: &[],

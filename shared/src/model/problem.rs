@@ -13,6 +13,8 @@ use super::probe::Probe;
 pub enum Code {
     /// The body is no JSON.
     MalformedJson,
+    /// A front door that requires the header `Tenant` was called without it.
+    MissingTenant,
     /// No valid token.
     Unauthorized,
     /// The token lacks a right.

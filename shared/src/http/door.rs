@@ -1,0 +1,166 @@
+//! Front doors: whose wire format a route speaks, and so in whose envelope a refusal leaves.
+//!
+//! | door | envelope | differs from [`super::problem`] in |
+//! |---|---|---|
+//! | native | RFC 9457 | |
+//! | EmailEngine | `{statusCode, error, message, code?, fields?, ttl?}` | wrong fields are 400 |
+//! | Email Service 1.0 | `{message}` | wrong fields are 400; the header `Tenant` is required |
+//! | jetQuery | `{message, code}`: its seed names none (decision 26) | |
+
+use lambda_http::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::problem::status;
+use super::{Reply, Route};
+use crate::model::{Code, Problem};
+
+/// Whose wire format a route speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Door {
+    /// Ours.
+    #[default]
+    Native,
+    /// EmailEngine v1.
+    EmailEngine,
+    /// Email Service 1.0.
+    EmailService,
+    /// jetQuery Emails.
+    JetQuery,
+}
+
+impl Door {
+    /// A refusal in this door's envelope, with this door's status.
+    pub fn refusal(self, problem: &Problem, request_id: &str) -> Reply {
+        let status = self.status(problem.code);
+        let body = match self {
+            Self::Native => return Reply::problem(problem, request_id),
+            Self::EmailEngine => email_engine(problem, status),
+            Self::EmailService => json!({"message": problem.detail}),
+            Self::JetQuery => json!({"message": problem.detail, "code": problem.code}),
+        };
+        Reply::refused(status, &body, problem.retry_after)
+    }
+
+    /// Checks what a door asks of every request beyond a valid token.
+    pub(super) fn admits(self, tenant_header: Option<&str>) -> Result<(), Problem> {
+        // A4.1/3. A token belongs to one tenant: the header is checked against it, and is not what tells tenants apart.
+        if self == Self::EmailService && tenant_header.is_none() {
+            return Err(Problem::new(Code::MissingTenant, "the header Tenant is required"));
+        }
+        Ok(())
+    }
+
+    fn status(self, code: Code) -> StatusCode {
+        match (self, code) {
+            (Self::EmailEngine | Self::EmailService, Code::InvalidRequest) => StatusCode::BAD_REQUEST,
+            _ => status(code),
+        }
+    }
+}
+
+/// The door of a route's table entry, or ours where there is none.
+pub(super) fn of(route: Option<&Route>) -> Door {
+    route.map_or(Door::Native, |route| route.door)
+}
+
+/// As EmailEngine's framework writes errors; `fields` name each wrong field as its validator does.
+fn email_engine(problem: &Problem, status: StatusCode) -> Value {
+    let message = if problem.errors.is_empty() { problem.detail.as_str() } else { "Invalid input" };
+    let mut body = json!({
+        "statusCode": status.as_u16(),
+        "error": status.canonical_reason().unwrap_or("Error"),
+        "message": message,
+    });
+    if !problem.errors.is_empty() {
+        let field = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
+        body["fields"] = problem
+            .errors
+            .iter()
+            .map(|error| {
+                let path = field(&error.pointer);
+                let key = path.rsplit('.').next().unwrap_or_default();
+                json!({"message": format!("\"{path}\" {}", error.detail), "key": key})
+            })
+            .collect();
+    }
+    if let Some(code) = email_engine_code(problem.code) {
+        body["code"] = code.into();
+    }
+    if let Some(seconds) = problem.retry_after {
+        body["ttl"] = seconds.into();
+    }
+    body
+}
+
+/// EmailEngine's own words for what it has words for.
+fn email_engine_code(code: Code) -> Option<&'static str> {
+    match code {
+        Code::AccountNotFound => Some("AccountNotFound"),
+        Code::MessageNotFound => Some("MessageNotFound"),
+        Code::NotFound => Some("NotFound"),
+        Code::MailAuthFailed => Some("AuthenticationFails"),
+        Code::MailConnectFailed | Code::MailServerBusy | Code::MailTlsFailed => Some("ConnectionError"),
+        Code::MailServerTimeout => Some("Timeout"),
+        Code::HostNotAllowed => Some("EEGRESSBLOCKED"),
+        Code::RateLimited => Some("RateLimitExceeded"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FieldError;
+
+    fn refused(door: Door, problem: &Problem) -> (u16, Value) {
+        let reply = door.refusal(problem, "r");
+        let status = reply.status();
+        let response = reply.into_response();
+        (status, serde_json::from_slice(response.body().as_ref()).unwrap())
+    }
+
+    #[test]
+    fn every_door_has_its_own_words() {
+        let field = Problem::invalid(vec![FieldError::new("/imap/auth/pass", "missing", "give the password")]);
+        assert_eq!(
+            refused(Door::EmailEngine, &field),
+            (
+                400,
+                json!({"statusCode": 400, "error": "Bad Request", "message": "Invalid input",
+                       "fields": [{"message": "\"imap.auth.pass\" give the password", "key": "pass"}]})
+            )
+        );
+        assert_eq!(
+            refused(Door::EmailService, &field),
+            (400, json!({"message": "/imap/auth/pass: give the password"}))
+        );
+        assert_eq!(
+            refused(Door::JetQuery, &field),
+            (422, json!({"message": "/imap/auth/pass: give the password", "code": "invalid_request"}))
+        );
+        assert_eq!(refused(Door::Native, &field).1["requestId"], "r");
+
+        let missing = Problem::new(Code::AccountNotFound, "there is none");
+        assert_eq!(
+            refused(Door::EmailEngine, &missing),
+            (
+                404,
+                json!({"statusCode": 404, "error": "Not Found", "message": "there is none", "code": "AccountNotFound"})
+            )
+        );
+        let limited = Problem::new(Code::RateLimited, "slowly").retry_after(7);
+        assert_eq!(refused(Door::EmailEngine, &limited).1["ttl"], 7);
+    }
+
+    #[test]
+    fn only_the_email_service_requires_a_tenant() {
+        for (door, header, admitted) in [
+            (Door::EmailService, None, false),
+            (Door::EmailService, Some("acme"), true),
+            (Door::Native, None, true),
+            (Door::EmailEngine, None, true),
+        ] {
+            assert_eq!(door.admits(header).is_ok(), admitted, "{door:?} {header:?}");
+        }
+    }
+}
