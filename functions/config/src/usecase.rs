@@ -2,10 +2,10 @@
 
 use shared::http::Call;
 use shared::mail::Deadline;
-use shared::model::account::{AccountInput, Passwords};
+use shared::model::account::{AccountInput, AccountSecrets};
 use shared::model::poll::Rhythm;
 use shared::model::views::{AccountView, Page};
-use shared::model::{Account, AccountId, Auth, Code, FieldError, Problem, Protocol, Server, Tenant, Timestamp};
+use shared::model::{Account, AccountId, Code, Problem, Tenant, Timestamp};
 use shared::ops::fortunes::{self, Fortune};
 use shared::ops::{Tools, probe, sign_in};
 use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretError, Side};
@@ -58,19 +58,19 @@ pub(crate) async fn put(
     input: AccountInput,
     verify: bool,
 ) -> Result<Written, Problem> {
-    let (mut account, passwords) =
+    let (mut account, secrets) =
         input.check(name.clone(), tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)?;
     let current = tools.store.accounts.get(call.tenant(), &name).await?;
     let expected = expectation(call, current.as_ref())?;
-    keep_passwords(&mut account, &passwords, current.as_ref())?;
+    account.keep_secrets(&secrets, current.as_ref().map(|row| &row.account)).map_err(Problem::invalid)?;
     if verify {
-        try_out(tools, call, &account, &passwords, current.as_ref()).await?;
+        try_out(tools, call, &account, &secrets, current.as_ref()).await?;
     }
     if let Some(current) = &current {
         account.created_at = current.account.created_at;
     }
     let place = current.as_ref().and_then(|row| row.secret.as_ref());
-    let secret = tools.store.secrets.put(call.tenant(), &name, place, &passwords, &fingerprints(&account)).await?;
+    let secret = tools.store.secrets.put(call.tenant(), &name, place, &secrets, &Fingerprints::of(&account)).await?;
     let row = AccountRow { account, version: String::new(), secret };
     let row = tools.store.accounts.put(call.tenant(), row, &expected).await?;
     begin_afresh(tools, call.tenant(), current.as_ref(), &row, verify, call.now).await?;
@@ -110,82 +110,30 @@ fn expectation(call: &Call, current: Option<&AccountRow>) -> Result<Expect, Prob
     }
 }
 
-/// A password that is left out stays, if it goes to the same server as before; otherwise it has to be given again.
-fn keep_passwords(account: &mut Account, passwords: &Passwords, current: Option<&AccountRow>) -> Result<(), Problem> {
-    let before = current.map(|row| fingerprints(&row.account)).unwrap_or_default();
-    let had = |auth: Option<&Auth>| matches!(auth, Some(Auth::Password { has_password: true, .. }));
-    let smtp_before = current.and_then(|row| row.account.smtp.as_ref());
-    let receive_before = current.and_then(|row| row.account.receive.as_ref());
-    let now = fingerprints(account);
-    let mut errors = Vec::new();
-    for pointer in passwords.missing(account) {
-        let (same, had) = if pointer.starts_with("/smtp") {
-            (now.smtp == before.smtp, had(smtp_before.map(|server| &server.auth)))
-        } else {
-            (now.receive == before.receive, had(receive_before.map(|receive| &receive.server.auth)))
-        };
-        match (same && had, had) {
-            (true, _) => {}
-            (false, true) => errors.push(FieldError::new(
-                pointer,
-                "missing",
-                "host, port, security, certificate check or username changed: give the password again",
-            )),
-            (false, false) => errors.push(FieldError::new(pointer, "missing", "give the password")),
-        }
-    }
-    if !errors.is_empty() {
-        return Err(Problem::invalid(errors));
-    }
-    let sides = [account.smtp.as_mut(), account.receive.as_mut().map(|receive| &mut receive.server)];
-    for server in sides.into_iter().flatten() {
-        if let Auth::Password { has_password, .. } = &mut server.auth {
-            *has_password = true;
-        }
-    }
-    Ok(())
-}
-
-fn fingerprints(account: &Account) -> Fingerprints {
-    let of = |server: &Server, protocol: Protocol| {
-        matches!(server.auth, Auth::Password { .. }).then(|| server.fingerprint(protocol))
-    };
-    Fingerprints {
-        smtp: account.smtp.as_ref().and_then(|server| of(server, Protocol::Smtp)),
-        receive: account.receive.as_ref().and_then(|receive| of(&receive.server, receive.protocol)),
-    }
-}
-
 /// Probes before anything is changed.
 async fn try_out(
     tools: &Tools,
     call: &Call,
     account: &Account,
-    passwords: &Passwords,
+    secrets: &AccountSecrets,
     current: Option<&AccountRow>,
 ) -> Result<(), Problem> {
-    let mut passwords = passwords.clone();
-    let now = fingerprints(account);
+    let mut secrets = secrets.clone();
+    let now = Fingerprints::of(account);
     if let Some((row, place)) = current.and_then(|row| Some((row, row.secret.as_ref()?))) {
-        let sides = [(&mut passwords.smtp, Side::Smtp, now.smtp), (&mut passwords.receive, Side::Receive, now.receive)];
-        for (password, side, fingerprint) in sides {
-            let Some(fingerprint) = fingerprint.filter(|_| password.is_none()) else {
-                continue;
-            };
-            *password = match tools
-                .store
-                .secrets
-                .get(call.tenant(), &row.account.account, place, side, &fingerprint, call.now)
-                .await
-            {
-                Ok(stored) => Some(stored),
+        let sides = [(&mut secrets.smtp, Side::Smtp, now.smtp), (&mut secrets.receive, Side::Receive, now.receive)];
+        for (given, side, fingerprint) in sides {
+            let Some(fingerprint) = fingerprint else { continue };
+            let store = &tools.store.secrets;
+            match store.get(call.tenant(), &row.account.account, place, side, &fingerprint, call.now).await {
+                Ok(stored) => *given = std::mem::take(given).or(stored),
                 Err(SecretError::Store(error)) => return Err(error.into()),
-                Err(SecretError::NotFound | SecretError::FingerprintMismatch) => None,
-            };
+                Err(SecretError::NotFound | SecretError::FingerprintMismatch) => {}
+            }
         }
     }
     let deadline = Deadline::after(tools.settings.probe).min(call.deadline);
-    let probe = probe::given(&tools.network, account, &passwords, deadline).await;
+    let probe = probe::given(tools, call.tenant(), account, &secrets, deadline, call.now).await?;
     if probe.success {
         return Ok(());
     }

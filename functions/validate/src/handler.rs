@@ -19,12 +19,12 @@ pub(crate) async fn validate(tools: Tools, call: Call) -> Result<Reply, Problem>
     call.only(&[])?;
     let input: ValidateInput = call.json()?;
     let nobody = AccountId::new("given").map_err(Problem::internal)?;
-    let (account, passwords) = input.into_account().check(nobody, 0, call.now).map_err(Problem::invalid)?;
-    let missing = passwords.missing(&account);
+    let (account, secrets) = input.into_account().check(nobody, 0, call.now).map_err(Problem::invalid)?;
+    let missing = secrets.missing(&account);
     if !missing.is_empty() {
-        let error = |pointer| FieldError::new(pointer, "missing", "give the password: no stored one is used here");
+        let error = |pointer| FieldError::new(pointer, "missing", "give it: no stored secret is used here");
         return Err(Problem::invalid(missing.into_iter().map(error).collect()));
     }
     let deadline = Deadline::after(tools.settings.probe).min(call.deadline);
-    Reply::ok(&probe::given(&tools.network, &account, &passwords, deadline).await)
+    Reply::ok(&probe::given(&tools, call.tenant(), &account, &secrets, deadline, call.now).await?)
 }

@@ -10,7 +10,7 @@
 use super::Tools;
 use crate::mail;
 use crate::model::views::{AccountErrorCode, AccountState, Status};
-use crate::model::{AccountId, Auth, Phase, Probe, ProbeCode, Tenant, Timestamp, Verdict, poll::Rhythm};
+use crate::model::{AccountId, Phase, Probe, ProbeCode, Tenant, Timestamp, Verdict, poll::Rhythm};
 use crate::store::{AccountRow, AccountStatus, Side, SideStatus, StatusChange, StoreError};
 
 /// Refusals in a row after which the credentials count as wrong.
@@ -205,7 +205,7 @@ fn length(pauses: &[u32], refusals: u32) -> i64 {
 
 /// The status as the API shows it.
 pub fn view(row: &AccountRow, status: &AccountStatus, poll: Option<Rhythm>, now: Timestamp) -> Status {
-    let incomplete = lacks_password(row);
+    let incomplete = lacks_secret(row);
     let pauses = [status.smtp.pause, status.receive.pause];
     Status {
         state: status.state,
@@ -219,9 +219,9 @@ pub fn view(row: &AccountRow, status: &AccountStatus, poll: Option<Rhythm>, now:
     }
 }
 
-fn lacks_password(row: &AccountRow) -> bool {
+fn lacks_secret(row: &AccountRow) -> bool {
     let sides = [row.account.smtp.as_ref(), row.account.receive.as_ref().map(|receive| &receive.server)];
-    sides.into_iter().flatten().any(|server| matches!(server.auth, Auth::Password { has_password: false, .. }))
+    sides.into_iter().flatten().any(|server| server.auth.lacks_secret())
 }
 
 #[cfg(test)]

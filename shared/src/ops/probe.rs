@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, fortunes, fortunes::Fortune};
 use crate::mail::{self, BoxedStream, Credential, Deadline, smtp};
-use crate::model::account::Passwords;
+use crate::model::account::{AccountSecrets, SideSecrets};
 use crate::model::{Account, Auth, Phase, Probe, ProbeCode, Receive, Server, Tenant, Timestamp, Verdict};
 use crate::net::Network;
 use crate::store::{AccountRow, StoreError};
@@ -42,31 +42,39 @@ pub async fn stored(
     Ok(probe)
 }
 
-/// Probes given settings with given passwords. Nothing is stored, and no stored password is used.
-pub async fn given(network: &Network, account: &Account, passwords: &Passwords, deadline: Deadline) -> Probe {
+/// Probes given settings with given secrets. Nothing is stored, and no stored secret is used.
+pub async fn given(
+    tools: &Tools,
+    _tenant: &Tenant,
+    account: &Account,
+    secrets: &AccountSecrets,
+    deadline: Deadline,
+    _now: Timestamp,
+) -> Result<Probe, StoreError> {
+    let network = &tools.network;
     let smtp = async {
         let server = account.smtp.as_ref()?;
         let started = Instant::now();
-        let result = try_smtp(network, server, passwords, deadline).await;
+        let result = try_smtp(network, server, &secrets.smtp, deadline).await;
         Some(from_mail(result, started))
     };
     let receive = async {
         let settings = account.receive.as_ref()?;
         let started = Instant::now();
-        let result = try_receive(network, settings, passwords, deadline).await;
+        let result = try_receive(network, settings, &secrets.receive, deadline).await;
         Some(from_mail(result, started))
     };
     let (smtp, receive) = tokio::join!(smtp, receive);
-    summed(smtp, receive)
+    Ok(summed(smtp, receive))
 }
 
 async fn try_smtp(
     network: &Network,
     server: &Server,
-    passwords: &Passwords,
+    secrets: &SideSecrets,
     deadline: Deadline,
 ) -> Result<Found, mail::Error> {
-    let credential = credential(&server.auth, passwords.smtp.as_ref())?;
+    let credential = credential(&server.auth, secrets)?;
     let client = sign_in::open_smtp(network, server, &credential, deadline).await?;
     Ok(met(client).await)
 }
@@ -74,22 +82,22 @@ async fn try_smtp(
 async fn try_receive(
     network: &Network,
     receive: &Receive,
-    passwords: &Passwords,
+    secrets: &SideSecrets,
     deadline: Deadline,
 ) -> Result<Found, mail::Error> {
-    let credential = credential(&receive.server.auth, passwords.receive.as_ref())?;
+    let credential = credential(&receive.server.auth, secrets)?;
     let client = sign_in::open_receiver(network, receive, &credential, deadline).await?;
     seen(client, receive).await
 }
 
-/// The credential that settings and a given password make.
-pub fn credential(auth: &Auth, password: Option<&secrecy::SecretString>) -> Result<Credential, mail::Error> {
-    match (auth, password) {
+/// The credential that settings and given secrets make.
+pub fn credential(auth: &Auth, secrets: &SideSecrets) -> Result<Credential, mail::Error> {
+    match (auth, &secrets.password) {
         (Auth::None, _) => Ok(Credential::None),
         (Auth::Password { username, .. }, Some(password)) => {
             Ok(Credential::Password { username: username.clone(), password: password.clone() })
         }
-        (Auth::Password { .. }, None) => Err(sign_in::no_password()),
+        (Auth::Password { .. }, None) | (Auth::OAuth2(_) | Auth::TokenServer(_), _) => Err(sign_in::no_password()),
     }
 }
 

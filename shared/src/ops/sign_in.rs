@@ -182,6 +182,7 @@ impl Keyring<'_> {
                 Ok(Credential::Password { username: username.clone(), password: self.secret(false).await? })
             }
             Auth::None => Ok(Credential::None),
+            Auth::OAuth2(_) | Auth::TokenServer(_) => Err(SignInError::NoPassword),
         }
     }
 
@@ -208,7 +209,7 @@ impl Keyring<'_> {
         } else {
             secrets.get(self.tenant, account, place, self.side, &fingerprint, self.now).await
         };
-        Ok(found?)
+        found?.password.ok_or(SignInError::NoPassword)
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::time::Instant;
 
-use secrecy::SecretString;
-
 use super::Tools;
 use super::probe::{credential, millis};
 use super::send::content;
 use super::sign_in::{self, SignInError};
 use crate::mail::smtp::{Client, Content, Outcome};
 use crate::mail::{BoxedStream, Deadline, Error};
-use crate::model::account::{AccountInput, AuthInput, ServerInput};
+use crate::model::account::{AccountInput, AuthInput, ServerInput, SideSecrets};
 use crate::model::send::SendRequest;
 use crate::model::views::TestEmailInput;
 use crate::model::{
@@ -76,12 +74,9 @@ async fn with_given(
     deadline: Deadline,
     now: Timestamp,
 ) -> Result<Result<Client<BoxedStream>, SignInError>, Problem> {
-    let (server, password) = checked(account, given, now)?;
-    let password = match password {
-        Some(password) => Some(password),
-        None => stored(tools, tenant, account, &server, now).await?,
-    };
-    let credential = match credential(&server.auth, password.as_ref()) {
+    let (server, secrets) = checked(account, given, now)?;
+    let secrets = secrets.or(stored(tools, tenant, account, &server, now).await?);
+    let credential = match credential(&server.auth, &secrets) {
         Ok(credential) => credential,
         Err(_) => {
             let words = "host, port, security, certificate check or username differ from the stored ones: give the password again";
@@ -92,11 +87,7 @@ async fn with_given(
 }
 
 /// The given side by the rules of an account's; without `auth` it signs in as the stored one does.
-fn checked(
-    account: &AccountRow,
-    mut given: ServerInput,
-    now: Timestamp,
-) -> Result<(Server, Option<SecretString>), Problem> {
+fn checked(account: &AccountRow, mut given: ServerInput, now: Timestamp) -> Result<(Server, SideSecrets), Problem> {
     if given.auth.is_none() {
         let username = account.account.smtp.as_ref().and_then(|server| server.auth.username());
         given.auth =
@@ -114,9 +105,9 @@ fn checked(
         poll: Poll::default(),
         sent_copy: SentCopy::default(),
     };
-    let (checked, passwords) = input.check(account.account.account.clone(), 0, now).map_err(Problem::invalid)?;
+    let (checked, secrets) = input.check(account.account.account.clone(), 0, now).map_err(Problem::invalid)?;
     let server = checked.smtp.ok_or_else(|| Problem::internal("a checked sending side is missing"))?;
-    Ok((server, passwords.smtp))
+    Ok((server, secrets.smtp))
 }
 
 async fn stored(
@@ -125,9 +116,9 @@ async fn stored(
     account: &AccountRow,
     server: &Server,
     now: Timestamp,
-) -> Result<Option<SecretString>, Problem> {
+) -> Result<SideSecrets, Problem> {
     let Some(place) = &account.secret else {
-        return Ok(None);
+        return Ok(SideSecrets::default());
     };
     let fingerprint = server.fingerprint(Protocol::Smtp);
     match tools
@@ -137,9 +128,9 @@ async fn stored(
         .await
         .map_err(SignInError::from)
     {
-        Ok(password) => Ok(Some(password)),
+        Ok(secrets) => Ok(secrets),
         Err(SignInError::Store(error)) => Err(error.into()),
-        Err(_) => Ok(None),
+        Err(_) => Ok(SideSecrets::default()),
     }
 }
 

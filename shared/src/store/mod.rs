@@ -66,7 +66,7 @@ pub struct Store {
     pub outbox: Outbox,
     /// Sources, attachments and large bodies.
     pub files: Files,
-    /// Passwords.
+    /// Passwords and their like.
     pub secrets: Secrets,
     /// Work for other functions.
     pub queues: Queues,

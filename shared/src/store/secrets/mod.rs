@@ -1,4 +1,4 @@
-//! Passwords, in Secrets Manager: one secret per tenant (a further shard when one is full).
+//! Passwords and their like, in Secrets Manager: one secret per tenant (a further shard when one is full).
 
 mod vault;
 
@@ -9,14 +9,16 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use self::vault::{Entry, Kept, Vault, Write};
 use super::{StoreError, random};
-use crate::model::{AccountId, Tenant, Timestamp, account::Passwords};
+use crate::model::{
+    AccountId, Tenant, Timestamp,
+    account::{Account, AccountSecrets, SideSecrets},
+};
 
-/// Where an account's passwords are. A cached secret of another version is read again.
+/// Where an account's secrets are. A cached secret of another version is read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretRef {
     /// Which of the tenant's secrets.
@@ -25,7 +27,7 @@ pub struct SecretRef {
     pub version: String,
 }
 
-/// Which of an account's passwords.
+/// Which of an account's sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// For sending.
@@ -34,21 +36,21 @@ pub enum Side {
     Receive,
 }
 
-/// Why there is no password to log in with.
+/// Why there is no secret to log in with.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// None is stored: the account is incomplete.
-    #[error("no password is stored")]
+    #[error("no secret is stored")]
     NotFound,
-    /// The password belongs to another server, port, security or user: it is given to nobody else.
-    #[error("the password belongs to other settings")]
+    /// The secret belongs to another server, port, security or user: it is given to nobody else.
+    #[error("the secret belongs to other settings")]
     FingerprintMismatch,
     /// Secrets Manager cannot be asked. No failure of the account.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// What passwords belong to: [`crate::model::Server::fingerprint`] of each side.
+/// What secrets belong to: [`crate::model::Server::fingerprint`] of each side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprints {
     /// Of the sending side.
@@ -57,10 +59,17 @@ pub struct Fingerprints {
     pub receive: Option<String>,
 }
 
+impl Fingerprints {
+    /// Those of an account's settings.
+    pub fn of(account: &Account) -> Self {
+        Self { smtp: account.smtp_fingerprint(), receive: account.receive_fingerprint() }
+    }
+}
+
 /// How often a writer that lost against another one tries again.
 const WRITE_TRIES: u64 = 12;
 
-/// Passwords, by tenant and account.
+/// Secrets of accounts, by tenant and account.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     client: Client,
@@ -81,7 +90,7 @@ struct Cached {
 enum Placed {
     /// It is there, written under this version.
     At(String),
-    /// It does not fit; these are its passwords now.
+    /// It does not fit; these are its secrets now.
     Full(Entry),
 }
 
@@ -90,9 +99,9 @@ impl Secrets {
         Self { client, cache_seconds, cache: Arc::default() }
     }
 
-    /// Stores an account's passwords, before its row is written. A side without a new password keeps its stored one if
+    /// Stores an account's secrets, before its row is written. A side that is not given one anew keeps the stored one if
     /// the fingerprint is still the same, and loses it otherwise. `at` is where the row says they are now. Nothing is
-    /// written where nothing changes; no reference comes back where no password is left.
+    /// written where nothing changes; no reference comes back where none is left.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where too many others write at the same time.
@@ -101,13 +110,13 @@ impl Secrets {
         tenant: &Tenant,
         account: &AccountId,
         at: Option<&SecretRef>,
-        passwords: &Passwords,
+        secrets: &AccountSecrets,
         fingerprints: &Fingerprints,
     ) -> Result<Option<SecretRef>, StoreError> {
         let mut shard = at.map_or(0, |at| at.shard);
         let mut carried = Entry::default();
         loop {
-            let next = |stored: Option<&Entry>| merged(stored.unwrap_or(&carried), passwords, fingerprints);
+            let next = |stored: Option<&Entry>| merged(stored.unwrap_or(&carried), secrets, fingerprints);
             match self.write(tenant, account, shard, next).await? {
                 Placed::At(version) => {
                     return Ok(Some(SecretRef { shard, version }).filter(|at| !at.version.is_empty()));
@@ -117,7 +126,7 @@ impl Secrets {
         }
     }
 
-    /// The password for one side, from memory where it is young enough and of the row's version.
+    /// The secrets of one side, from memory where it is young enough and of the row's version.
     ///
     /// # Errors
     /// Tells apart what the account lacks from what Secrets Manager cannot say right now.
@@ -129,7 +138,7 @@ impl Secrets {
         side: Side,
         fingerprint: &str,
         now: Timestamp,
-    ) -> Result<SecretString, SecretError> {
+    ) -> Result<SideSecrets, SecretError> {
         let slot = self.slot(tenant, at.shard);
         let mut cached = slot.lock().await;
         let young = |cached: &Cached| now.0.abs_diff(cached.read_at.0) < u64::from(self.cache_seconds) * 1000;
@@ -138,7 +147,7 @@ impl Secrets {
         if !cached.as_ref().is_some_and(|cached| young(cached) && written(cached)) {
             *cached = self.read(tenant, at.shard, now).await?;
         }
-        password(cached.as_ref(), account, side, fingerprint)
+        found(cached.as_ref(), account, side, fingerprint)
     }
 
     /// The same, past the memory: once, after a server refused what memory gave.
@@ -153,14 +162,14 @@ impl Secrets {
         side: Side,
         fingerprint: &str,
         now: Timestamp,
-    ) -> Result<SecretString, SecretError> {
+    ) -> Result<SideSecrets, SecretError> {
         let slot = self.slot(tenant, at.shard);
         let mut cached = slot.lock().await;
         *cached = self.read(tenant, at.shard, now).await?;
-        password(cached.as_ref(), account, side, fingerprint)
+        found(cached.as_ref(), account, side, fingerprint)
     }
 
-    /// Deletes an account's passwords, after its row: from every secret that it may have moved through.
+    /// Deletes an account's secrets, after its row: from every secret that it may have moved through.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where too many others write at the same time.
@@ -185,7 +194,7 @@ impl Secrets {
             let found = vault::read(&self.client, tenant, shard).await?;
             let stored = found.as_ref().and_then(|(vault, _)| vault.accounts.get(account));
             let entry = Entry { version: random::hex(16), ..next(stored) };
-            if stored.map_or(entry.is_empty(), |stored| stored.same_passwords(&entry)) {
+            if stored.map_or(entry.is_empty(), |stored| stored.same_secrets(&entry)) {
                 // This also recognises our own write whose answer was lost.
                 return Ok(Placed::At(stored.map(|stored| stored.version.clone()).unwrap_or_default()));
             }
@@ -224,64 +233,75 @@ impl Secrets {
     }
 }
 
-/// New passwords where given; stored ones where they belong to the same settings still.
-fn merged(stored: &Entry, passwords: &Passwords, fingerprints: &Fingerprints) -> Entry {
-    let side = |stored: &Option<Kept>, password: &Option<SecretString>, fingerprint: &Option<String>| {
+/// New secrets where given; stored ones where they belong to the same settings still.
+fn merged(stored: &Entry, secrets: &AccountSecrets, fingerprints: &Fingerprints) -> Entry {
+    let side = |stored: &Option<Kept>, given: &SideSecrets, fingerprint: &Option<String>| {
         let fingerprint = fingerprint.clone()?;
-        match password {
-            Some(password) => Some(Kept { password: password.clone(), fingerprint }),
-            None => stored.clone().filter(|stored| stored.fingerprint == fingerprint),
-        }
+        let stored = stored.as_ref().filter(|stored| stored.fingerprint == fingerprint);
+        let kept = given.clone().or(stored.map(Kept::secrets).unwrap_or_default());
+        (!kept.is_empty()).then(|| Kept::new(kept, fingerprint))
     };
     Entry {
         version: String::new(),
-        smtp: side(&stored.smtp, &passwords.smtp, &fingerprints.smtp),
-        receive: side(&stored.receive, &passwords.receive, &fingerprints.receive),
+        smtp: side(&stored.smtp, &secrets.smtp, &fingerprints.smtp),
+        receive: side(&stored.receive, &secrets.receive, &fingerprints.receive),
     }
 }
 
-fn password(
+fn found(
     cached: Option<&Cached>,
     account: &AccountId,
     side: Side,
     fingerprint: &str,
-) -> Result<SecretString, SecretError> {
+) -> Result<SideSecrets, SecretError> {
     let entry = cached.and_then(|cached| cached.vault.accounts.get(account)).ok_or(SecretError::NotFound)?;
     let kept = match side {
         Side::Smtp => &entry.smtp,
         Side::Receive => &entry.receive,
     };
     let kept = kept.as_ref().ok_or(SecretError::NotFound)?;
-    if kept.fingerprint == fingerprint { Ok(kept.password.clone()) } else { Err(SecretError::FingerprintMismatch) }
+    if kept.fingerprint == fingerprint { Ok(kept.secrets()) } else { Err(SecretError::FingerprintMismatch) }
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
+    use secrecy::{ExposeSecret, SecretString};
 
     use super::*;
 
-    fn given(smtp: Option<&str>, receive: Option<&str>) -> Passwords {
-        Passwords { smtp: smtp.map(SecretString::from), receive: receive.map(SecretString::from) }
+    fn given(smtp: Option<&str>, receive: Option<&str>) -> AccountSecrets {
+        let side = |password: Option<&str>| SideSecrets {
+            password: password.map(SecretString::from),
+            ..SideSecrets::default()
+        };
+        AccountSecrets { smtp: side(smtp), receive: side(receive) }
     }
 
     fn prints(smtp: Option<&str>, receive: Option<&str>) -> Fingerprints {
         Fingerprints { smtp: smtp.map(str::to_owned), receive: receive.map(str::to_owned) }
     }
 
-    fn shown(entry: &Entry) -> [Option<(&str, &str)>; 2] {
+    fn said(password: &str, fingerprint: &str) -> Option<(String, String)> {
+        Some((password.to_owned(), fingerprint.to_owned()))
+    }
+
+    fn password_of(secrets: SideSecrets) -> String {
+        secrets.password.unwrap().expose_secret().to_owned()
+    }
+
+    fn shown(entry: &Entry) -> [Option<(String, String)>; 2] {
         [&entry.smtp, &entry.receive]
-            .map(|kept| kept.as_ref().map(|kept| (kept.password.expose_secret(), kept.fingerprint.as_str())))
+            .map(|kept| kept.as_ref().map(|kept| (password_of(kept.secrets()), kept.fingerprint.clone())))
     }
 
     #[test]
     fn a_password_stays_with_its_server_and_goes_with_it() {
         let both = merged(&Entry::default(), &given(Some("one"), Some("two")), &prints(Some("s"), Some("r")));
-        assert_eq!(shown(&both), [Some(("one", "s")), Some(("two", "r"))]);
+        assert_eq!(shown(&both), [said("one", "s"), said("two", "r")]);
         let unchanged = merged(&both, &given(None, None), &prints(Some("s"), Some("r")));
-        assert!(unchanged.same_passwords(&both));
+        assert!(unchanged.same_secrets(&both));
         let moved = merged(&both, &given(None, Some("three")), &prints(Some("other"), Some("r")));
-        assert_eq!(shown(&moved), [None, Some(("three", "r"))]);
+        assert_eq!(shown(&moved), [None, said("three", "r")]);
         assert!(merged(&both, &given(None, None), &prints(None, None)).is_empty());
         assert!(
             merged(&both, &given(Some("one"), None), &prints(None, None)).is_empty(),
@@ -294,12 +314,12 @@ mod tests {
         let account = AccountId::new("box").unwrap();
         let entry = merged(&Entry::default(), &given(Some("one"), None), &prints(Some("s"), None));
         let cached = Cached { vault: Vault::of(account.clone(), entry), read_at: Timestamp(0) };
-        let ask = |account: &AccountId, side, fingerprint| password(Some(&cached), account, side, fingerprint);
-        assert_eq!(ask(&account, Side::Smtp, "s").unwrap().expose_secret(), "one");
+        let ask = |account: &AccountId, side, fingerprint| found(Some(&cached), account, side, fingerprint);
+        assert_eq!(ask(&account, Side::Smtp, "s").map(password_of).unwrap(), "one");
         assert!(matches!(ask(&account, Side::Smtp, "t"), Err(SecretError::FingerprintMismatch)));
         assert!(matches!(ask(&account, Side::Receive, "s"), Err(SecretError::NotFound)));
         assert!(matches!(ask(&AccountId::new("other").unwrap(), Side::Smtp, "s"), Err(SecretError::NotFound)));
-        assert!(matches!(password(None, &account, Side::Smtp, "s"), Err(SecretError::NotFound)));
+        assert!(matches!(found(None, &account, Side::Smtp, "s"), Err(SecretError::NotFound)));
         assert!(!format!("{cached:?}").contains("one\"") && !format!("{cached:?}").contains("(\"one"), "{cached:?}");
     }
 }

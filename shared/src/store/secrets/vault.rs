@@ -11,12 +11,12 @@ use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::super::{StoreError, error::aws, keys, random};
-use crate::model::{AccountId, Tenant};
+use crate::model::{AccountId, Tenant, account::SideSecrets};
 
-/// Secrets Manager takes 65,536 bytes; the rest is room for passwords that grow.
+/// Secrets Manager takes 65,536 bytes; the rest is room for what grows.
 const FULL_BYTES: usize = 60_000;
 
-/// One secret: passwords of up to a few hundred accounts.
+/// One secret: those of up to a few hundred accounts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Vault {
@@ -33,7 +33,7 @@ impl Vault {
     }
 }
 
-/// One account's passwords.
+/// One account's secrets.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// The VersionId under which this entry was written: the account's row names it. The secret's own version moves on
@@ -45,17 +45,39 @@ pub(super) struct Entry {
     pub receive: Option<Kept>,
 }
 
-/// A password and what it belongs to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The secrets of one side and what they belong to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Kept {
-    #[serde(serialize_with = "expose_one")]
-    pub password: SecretString,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    password: Option<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    client_secret: Option<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    refresh_token: Option<SecretString>,
     pub fingerprint: String,
+}
+
+impl Kept {
+    pub(super) fn new(secrets: SideSecrets, fingerprint: String) -> Self {
+        let SideSecrets { password, client_secret, refresh_token } = secrets;
+        Self { password, client_secret, refresh_token, fingerprint }
+    }
+
+    pub(super) fn secrets(&self) -> SideSecrets {
+        let Self { password, client_secret, refresh_token, .. } = self.clone();
+        SideSecrets { password, client_secret, refresh_token }
+    }
+
+    fn exposed(&self) -> [Option<&str>; 3] {
+        [&self.password, &self.client_secret, &self.refresh_token]
+            .map(|secret| secret.as_ref().map(ExposeSecret::expose_secret))
+    }
 }
 
 impl PartialEq for Kept {
     fn eq(&self, other: &Self) -> bool {
-        self.fingerprint == other.fingerprint && self.password.expose_secret() == other.password.expose_secret()
+        self.fingerprint == other.fingerprint && self.exposed() == other.exposed()
     }
 }
 
@@ -64,7 +86,7 @@ impl Entry {
         self.smtp.is_none() && self.receive.is_none()
     }
 
-    pub(super) fn same_passwords(&self, other: &Self) -> bool {
+    pub(super) fn same_secrets(&self, other: &Self) -> bool {
         self.smtp == other.smtp && self.receive == other.receive
     }
 }
@@ -109,7 +131,7 @@ pub(super) async fn create(
         // No further secret would take it either.
         return Err(StoreError::Refused {
             operation: "CreateSecret",
-            code: "password too long".into(),
+            code: "secrets too long".into(),
             status: 0,
             request: String::new(),
         });
@@ -196,16 +218,12 @@ fn expose<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result
     secret.as_ref().map(ExposeSecret::expose_secret).serialize(serializer)
 }
 
-fn expose_one<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret.expose_secret())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn vault(password: usize) -> Vault {
-        let kept = Kept { password: "p".repeat(password).into(), fingerprint: "f".into() };
+        let kept = Kept::new(SideSecrets::password("p".repeat(password).into()), "f".into());
         Vault::of(AccountId::new("box").unwrap(), Entry { version: "v".into(), smtp: Some(kept), receive: None })
     }
 
