@@ -106,6 +106,22 @@ impl AccountView {
     }
 }
 
+/// An account as it was once.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountVersion {
+    /// Its ETag, and its name in `restore`.
+    pub version: String,
+    /// Since when it was so.
+    pub changed_at: Timestamp,
+    /// Which token made it so: `root`, or the first characters of the token's id.
+    pub changed_by: String,
+    /// Whether it is so now.
+    pub current: bool,
+    /// The settings, without secrets; what is said about secrets is what was true then.
+    pub settings: Account,
+}
+
 /// Settings to probe; either side or both. Nothing is stored.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

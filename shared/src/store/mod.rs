@@ -7,9 +7,12 @@
 mod accounts;
 mod clients;
 mod compact;
+mod counters;
 mod cursor;
+mod drafts;
 mod error;
 mod files;
+mod history;
 pub mod keys;
 mod leases;
 mod ledgers;
@@ -28,9 +31,12 @@ mod tokens;
 mod tests;
 
 pub use accounts::{AccountRow, Accounts, Expect};
+pub use counters::Counters;
 pub use cursor::Page;
+pub use drafts::Drafts;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
+pub use history::{History, VERSIONS};
 pub use keys::{MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
@@ -50,10 +56,16 @@ use crate::settings::Settings;
 pub struct Store {
     /// Accounts: settings without secrets.
     pub accounts: Accounts,
+    /// What accounts were before.
+    pub history: History,
+    /// Accounts that are not complete yet.
+    pub drafts: Drafts,
     /// How accounts fare: counters, last times, back-off.
     pub statuses: Statuses,
     /// Which mailboxes are polled.
     pub polls: Polls,
+    /// What is counted within a window of time.
+    pub counters: Counters,
     /// Access tokens, by hash.
     pub tokens: Tokens,
     /// Messages, both ways.
@@ -81,6 +93,9 @@ impl Store {
         let files = Files::new(clients.s3, settings.bucket.clone());
         Self {
             accounts: Accounts::new(table.clone()),
+            history: History::new(table.clone()),
+            drafts: Drafts::new(table.clone()),
+            counters: Counters::new(table.clone()),
             statuses: Statuses::new(table.clone()),
             polls: Polls::new(table.clone()),
             tokens: Tokens::new(table.clone()),
