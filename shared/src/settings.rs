@@ -53,6 +53,8 @@ pub struct Settings {
     pub connect: Duration,
     /// Any single reply of a mail server (`HALFPENNY_REPLY_SECONDS`).
     pub reply: Duration,
+    /// The reply to a message's final dot (`HALFPENNY_DOT_SECONDS`).
+    pub dot: Duration,
 }
 
 /// A variable that is missing or wrong. The value is not shown: it may be a secret put into the wrong variable.
@@ -105,6 +107,7 @@ impl Settings {
             probe: duration("HALFPENNY_PROBE_SECONDS")?,
             connect: duration("HALFPENNY_CONNECT_SECONDS")?,
             reply: duration("HALFPENNY_REPLY_SECONDS")?,
+            dot: duration("HALFPENNY_DOT_SECONDS")?,
         })
     }
 }

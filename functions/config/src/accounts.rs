@@ -50,7 +50,7 @@ pub(crate) async fn patch(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let name = call.account()?;
     let verify = verify(&call, &name)?;
     let current = sign_in::account(&tools, call.tenant(), &name).await?;
-    let operations = call.header("content-type").is_some_and(|kind| kind.starts_with("application/json-patch+json"));
+    let operations = call.header("content-type")?.is_some_and(|kind| kind.starts_with("application/json-patch+json"));
     let changes = if operations { Patch::Operations(call.json()?) } else { Patch::Merge(call.json()?) };
     let from = current.account.clone();
     let written = usecase::patch(&tools, &call, current, &from, Some(&changes), verify).await?;

@@ -51,10 +51,10 @@ fn operation(route: &Route) -> Value {
         }
         responses.insert(answer.status.to_string(), response);
     }
-    let general: &[u16] = if route.scope.is_some() { &[401, 403, 500, 503] } else { &[] };
+    // 405 too: a parameter may be given in a way that makes another path of it.
+    let general: &[u16] = if route.scope.is_some() { &[401, 403, 404, 405, 500, 503] } else { &[] };
     for status in general.iter().chain(route.problems) {
-        let problem = json!({"description": "A problem; `code` says which.", "content": {"application/problem+json": {"schema": reference("ProblemDocument")}}});
-        responses.entry(status.to_string()).or_insert(problem);
+        responses.entry(status.to_string()).or_insert_with(|| problem(*status));
     }
     let mut operation = json!({
         "operationId": route.operation,
@@ -80,6 +80,16 @@ fn request_types(route: &Route) -> &'static [&'static str] {
         "PATCH" => &["application/json", "application/merge-patch+json", "application/json-patch+json"],
         _ => &["application/json"],
     }
+}
+
+fn problem(status: u16) -> Value {
+    let mut content = json!({"application/problem+json": {"schema": reference("ProblemDocument")}});
+    if status == 401 {
+        // Without any Authorization header the gateway itself answers, in its own words.
+        content["application/json"] =
+            json!({"schema": {"type": "object", "properties": {"message": {"type": "string"}}}});
+    }
+    json!({"description": "A problem; `code` says which.", "content": content})
 }
 
 fn parameters(route: &Route) -> Vec<Value> {

@@ -198,6 +198,20 @@ impl Outbox {
         Ok(if row.phase == Commit::Committing { Taken::InDoubt(row) } else { Taken::Ours(row) })
     }
 
+    /// Holds a claim longer, while nothing is handed over. False: there is nothing to hold any more, because it was
+    /// committed, finished or taken by somebody else.
+    pub async fn hold(&self, tenant: &Tenant, row: &OutgoingRow, until: Timestamp) -> Result<bool, StoreError> {
+        let values = vec![
+            (":until", number(until.0)),
+            (":attempt", text(&row.attempt)),
+            (":sending", text(state_name(SendState::Sending))),
+        ];
+        let claimed = "#attempt = :attempt AND #state = :sending AND attribute_not_exists(#phase)";
+        let done =
+            self.table.update(&keys::message(tenant, &row.id), "SET #due = :until", Some(claimed), values).await?;
+        Ok(matches!(done, Write::Done(_)))
+    }
+
     /// The last durable write before the final dot: from now on a crash leaves the message in doubt. Notes what the
     /// server said about each recipient, and holds the claim at least until then. Whoever was accepted in this very
     /// transaction must stand as queued: that is who is in doubt after a crash.

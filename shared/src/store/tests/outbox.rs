@@ -330,3 +330,19 @@ async fn what_an_account_has_deferred_can_be_made_due_at_once() {
     assert!(matches!(outbox.take(&tenant, &id("waits"), at(30), 60).await.unwrap(), Taken::Ours(_)));
     assert!(matches!(outbox.take(&tenant, &id("other"), at(30), 60).await.unwrap(), Taken::NotDue(_)));
 }
+
+#[tokio::test]
+async fn a_claim_is_held_longer_until_it_is_committed_or_lost() {
+    let outbox = Bench::start().await.outbox();
+    let (tenant, id) = (tenant("one"), id("slow"));
+    let mut mine = ours(outbox.insert(&tenant, new(&id, 1), Claim::Sending(at(10))).await.unwrap());
+    assert!(outbox.hold(&tenant, &mine, at(20)).await.unwrap());
+    assert!(matches!(outbox.take(&tenant, &id, at(15), 10).await.unwrap(), Taken::Busy(_)), "held");
+    let Taken::Ours(theirs) = outbox.take(&tenant, &id, at(20), 10).await.unwrap() else { panic!("ran over") };
+    assert!(!outbox.hold(&tenant, &mine, at(90)).await.unwrap(), "lost");
+    mine = theirs;
+    let recipients = mine.recipients.clone();
+    outbox.commit(&tenant, &mut mine, &recipients, at(900)).await.unwrap();
+    assert!(!outbox.hold(&tenant, &mine, at(40)).await.unwrap(), "committed");
+    assert_eq!(outbox.get(&tenant, &id).await.unwrap().unwrap().due, Some(at(900)), "never shortened");
+}
