@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::mail::Deadline;
 use crate::model::Timestamp;
 
+/// Lambda lets no function run longer.
+const LONGEST: Duration = Duration::from_secs(900);
+
 /// Runs a consumer of jobs. A job that fails goes back to its queue alone (partial batch response); one that cannot
 /// be read goes the same way, until the queue gives it to its dead letters.
 pub async fn consume<T, F, Fut>(handle: F) -> Result<(), Error>
@@ -56,6 +59,13 @@ where
 
 /// The end of the invocation, less a second to answer in.
 fn deadline(context: &Context) -> Deadline {
-    let now = u64::try_from(Timestamp::now().0).unwrap_or(0);
-    Deadline::after(Duration::from_millis(context.deadline.saturating_sub(now).saturating_sub(1000)))
+    let left = time_left(context, Timestamp::now()).unwrap_or(LONGEST);
+    Deadline::after(left.saturating_sub(Duration::from_secs(1)))
+}
+
+/// What is left of an invocation. No invocation begins after its end: `cargo lambda watch` puts a length of time where
+/// Lambda puts a moment, which then lies in 1970, and tells nothing.
+pub(crate) fn time_left(context: &Context, now: Timestamp) -> Option<Duration> {
+    let now = u64::try_from(now.0).unwrap_or(0);
+    context.deadline.checked_sub(now).filter(|left| *left > 0).map(Duration::from_millis)
 }

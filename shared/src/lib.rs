@@ -23,7 +23,7 @@
 //!
 //! `POST /v1/accounts/{account}/messages` reaches `functions/send`. [`ops::send::accept`] checks and composes the
 //! message, stores its files and body, and claims its id with one conditional write; that write is what "accepted"
-//! means. Where the caller waits, the attempt follows at once: [`ops::sign_in`] gets the secret, [`mail::connect`]
+//! means. Where the caller waits, the attempt follows at once: [`ops::sign_in`] gets the secret, [`mail::connect()`]
 //! resolves, filters, secures; [`mail::smtp`] carries MAIL, RCPT, DATA; the row says COMMITTING before the final dot
 //! and the result after its reply. Otherwise, and for every later attempt, `functions/deliver` does the same from
 //! the queue, and `functions/schedule` finds by the due index whatever nobody is working on.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod doors;
+mod history;
 mod tokens;
 mod usecase;
 
@@ -27,9 +28,13 @@ async fn main() -> Result<(), lambda_http::Error> {
         open(&routes::OPENAPI, || Reply::ok(&openapi::document())),
         open(&routes::DOCS, || Ok(Reply::bytes("text/html; charset=utf-8", openapi::page().into_bytes()))),
         mount(&routes::ACCOUNTS_LIST, with_tools!(accounts::list)),
+        mount(&routes::ACCOUNT_CREATE, with_tools!(accounts::create)),
         mount(&routes::ACCOUNT_PUT, with_tools!(accounts::put)),
+        mount(&routes::ACCOUNT_PATCH, with_tools!(accounts::patch)),
         mount(&routes::ACCOUNT_GET, with_tools!(accounts::get)),
         mount(&routes::ACCOUNT_DELETE, with_tools!(accounts::delete)),
+        mount(&routes::ACCOUNT_HISTORY, with_tools!(history::list)),
+        mount(&routes::ACCOUNT_RESTORE, with_tools!(history::restore)),
         mount(&routes::TOKEN_CREATE, with_tools!(tokens::create)),
         mount(&routes::TOKENS_LIST, with_tools!(tokens::list)),
         mount(&routes::TOKEN_DELETE, with_tools!(tokens::delete)),

@@ -1,11 +1,12 @@
 //! What can be done to an account, whoever asks: the native routes and the front doors translate and call this.
 
-use shared::http::Call;
+use shared::http::{Call, body};
 use shared::mail::Deadline;
 use shared::model::account::{AccountInput, AccountSecrets};
+use shared::model::patch::{self, Patch};
 use shared::model::poll::Rhythm;
 use shared::model::views::{AccountView, Page};
-use shared::model::{Account, AccountId, Code, Problem, Tenant, Timestamp};
+use shared::model::{Account, AccountId, Code, FieldError, Problem, Tenant, Timestamp};
 use shared::ops::fortunes::{self, Fortune};
 use shared::ops::{Tools, probe, sign_in};
 use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretError, Side};
@@ -13,7 +14,10 @@ use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretError
 /// The account that is the tenant's email configuration: it is probed before it is changed, unless told otherwise.
 pub(crate) const DEFAULT: &str = "default";
 
-/// What became of a PUT.
+/// No account may be called like the route beside it (`POST /v1/accounts/import`).
+const RESERVED: &str = "import";
+
+/// What became of a change.
 pub(crate) struct Written {
     /// The account as it is now.
     pub(crate) row: AccountRow,
@@ -49,8 +53,16 @@ pub(crate) async fn show(tools: &Tools, call: &Call, row: AccountRow) -> Result<
     Ok(view(tools, call.tenant(), row, &status, call.now))
 }
 
-/// Creates or replaces an account, if `If-Match` holds, and if `verify` is asked for: only if it works. The secret is
-/// written first, then the row that names its version.
+/// On which terms an account is changed.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
+    /// Only if it works.
+    pub(crate) verify: bool,
+    /// Only if no secret is missing. Otherwise a secret whose server changed is dropped, and the account is incomplete.
+    pub(crate) complete: bool,
+}
+
+/// Creates or replaces an account, if `If-Match` holds, and if `verify` is asked for: only if it works.
 pub(crate) async fn put(
     tools: &Tools,
     call: &Call,
@@ -58,22 +70,86 @@ pub(crate) async fn put(
     input: AccountInput,
     verify: bool,
 ) -> Result<Written, Problem> {
-    let (mut account, secrets) =
-        input.check(name.clone(), tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)?;
     let current = tools.store.accounts.get(call.tenant(), &name).await?;
+    let (account, secrets) = checked(tools, call, name, input)?;
+    change(tools, call, current, account, &secrets, Terms { verify, complete: true }).await
+}
+
+/// Creates an account where there is none.
+pub(crate) async fn create(
+    tools: &Tools,
+    call: &Call,
+    name: AccountId,
+    input: AccountInput,
+    verify: bool,
+) -> Result<Written, Problem> {
+    let (account, secrets) = checked(tools, call, name, input)?;
+    if tools.store.accounts.get(call.tenant(), &account.account).await?.is_some() {
+        let words = format!("there is an account {:?} already: change it with PUT or PATCH", account.account.as_str());
+        return Err(Problem::new(Code::Conflict, words));
+    }
+    change(tools, call, None, account, &secrets, Terms { verify, complete: true }).await
+}
+
+/// Changes an account in parts, from its current settings or from earlier ones.
+pub(crate) async fn patch(
+    tools: &Tools,
+    call: &Call,
+    current: AccountRow,
+    from: &Account,
+    changes: Option<&Patch>,
+    verify: bool,
+) -> Result<Written, Problem> {
+    expectation(call, Some(&current))?;
+    let document = patch::document(from)?;
+    let document = changes.map_or(Ok(document.clone()), |changes| patch::apply(document, changes))?;
+    let input: AccountInput = body::value(document)?;
+    let (account, secrets) = checked(tools, call, from.account.clone(), input)?;
+    change(tools, call, Some(current), account, &secrets, Terms { verify, complete: true }).await
+}
+
+/// Checks settings that are given, and splits them from their secrets.
+pub(crate) fn checked(
+    tools: &Tools,
+    call: &Call,
+    name: AccountId,
+    input: AccountInput,
+) -> Result<(Account, AccountSecrets), Problem> {
+    input.check(name, tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)
+}
+
+/// Writes an account over the current one, if `If-Match` holds. The secret is written first, then the row that names
+/// its version; what it replaces is kept before.
+pub(crate) async fn change(
+    tools: &Tools,
+    call: &Call,
+    current: Option<AccountRow>,
+    mut account: Account,
+    secrets: &AccountSecrets,
+    terms: Terms,
+) -> Result<Written, Problem> {
+    let (store, tenant, name) = (&tools.store, call.tenant(), account.account.clone());
+    if current.is_none() && name.as_str() == RESERVED {
+        let words = format!("{RESERVED:?} is the name of a route: choose another one");
+        return Err(Problem::invalid(vec![FieldError::new("{account}", "invalid_name", words)]));
+    }
     let expected = expectation(call, current.as_ref())?;
-    account.keep_secrets(&secrets, current.as_ref().map(|row| &row.account)).map_err(Problem::invalid)?;
-    if verify {
-        try_out(tools, call, &account, &secrets, current.as_ref()).await?;
+    let kept = account.keep_secrets(secrets, current.as_ref().map(|row| &row.account));
+    if terms.complete {
+        kept.map_err(Problem::invalid)?;
+    }
+    if terms.verify {
+        try_out(tools, call, &account, secrets, current.as_ref()).await?;
     }
     if let Some(current) = &current {
         account.created_at = current.account.created_at;
+        store.history.keep(tenant, current).await?;
     }
     let place = current.as_ref().and_then(|row| row.secret.as_ref());
-    let secret = tools.store.secrets.put(call.tenant(), &name, place, &secrets, &Fingerprints::of(&account)).await?;
-    let row = AccountRow { account, version: String::new(), secret };
-    let row = tools.store.accounts.put(call.tenant(), row, &expected).await?;
-    begin_afresh(tools, call.tenant(), &row, verify, call.now).await?;
+    let secret = store.secrets.put(tenant, &name, place, secrets, &Fingerprints::of(&account)).await?;
+    let row = AccountRow { account, version: String::new(), changed_by: call.principal.token.clone(), secret };
+    let row = store.accounts.put(tenant, row, &expected).await?;
+    begin_afresh(tools, tenant, current.as_ref(), &row, terms.verify, call.now).await?;
     Ok(Written { row, created: current.is_none() })
 }
 
@@ -101,7 +177,7 @@ fn expectation(call: &Call, current: Option<&AccountRow>) -> Result<Expect, Prob
             "If-Match names another version than the current one: read the account again",
         )
     };
-    match (call.header("if-match"), version) {
+    match (call.header("if-match")?, version) {
         (None, Some(version)) => Ok(Expect::Version(version)),
         (None, None) => Ok(Expect::Absent),
         (Some("*"), Some(version)) => Ok(Expect::Version(version)),
@@ -145,26 +221,46 @@ async fn try_out(
     Err(problem)
 }
 
-/// New settings: old failures count no more, and the scheduler knows.
+/// Tells the scheduler, and where servers or credentials changed, begins afresh: old failures count no more, and what
+/// waited for their end is sent now.
 async fn begin_afresh(
     tools: &Tools,
     tenant: &Tenant,
+    before: Option<&AccountRow>,
     row: &AccountRow,
     verified: bool,
     now: Timestamp,
 ) -> Result<(), Problem> {
     let name = &row.account.account;
-    tools.store.statuses.delete(tenant, name).await?;
-    if verified {
-        fortunes::record(tools, tenant, row, Fortune::SignedIn, now).await?;
-    }
     let poll = row.account.poll;
     if poll.enabled {
         tools.store.polls.put(tenant, name, poll.min_seconds, poll.max_seconds).await?;
     } else {
         tools.store.polls.remove(tenant, name).await?;
     }
+    let status = tools.store.statuses.get(tenant, name).await?;
+    if before.is_some_and(|before| signs_in_alike(before, row)) && !verified {
+        if poll.enabled && status.receive.pause.is_some() {
+            tools.store.polls.block(tenant, name, status.receive.pause).await?;
+        }
+        return Ok(());
+    }
+    tools.store.statuses.delete(tenant, name).await?;
+    if verified {
+        fortunes::record(tools, tenant, row, Fortune::SignedIn, now).await?;
+    }
+    if status.smtp.pause.is_some() {
+        let since = now.plus_seconds(-i64::from(tools.settings.expire_seconds));
+        let messages = tools.store.outbox.hasten(tenant, name, since, now).await?;
+        tracing::info!(messages, "what waited for new settings is due");
+    }
     Ok(())
+}
+
+/// Whether nothing changed that a login depends on: then a pause after refused ones goes on.
+fn signs_in_alike(before: &AccountRow, after: &AccountRow) -> bool {
+    let receiver = |row: &AccountRow| row.account.receive.as_ref().map(|receive| receive.server.clone());
+    before.secret == after.secret && before.account.smtp == after.account.smtp && receiver(before) == receiver(after)
 }
 
 fn view(tools: &Tools, tenant: &Tenant, row: AccountRow, status: &AccountStatus, now: Timestamp) -> AccountView {

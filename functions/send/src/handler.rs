@@ -18,7 +18,7 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let name = call.account()?;
     let account = sign_in::account(&tools, call.tenant(), &name).await?;
     let request: SendRequest = call.json()?;
-    let key = call.header("idempotency-key").map(IdempotencyKey::new).transpose()?;
+    let key = call.header("idempotency-key")?.map(IdempotencyKey::new).transpose()?;
     let longest = u32::try_from(tools.settings.inline_data.as_secs()).unwrap_or(LONGEST_WAIT);
     let wait = call.number("wait", longest, 0, LONGEST_WAIT)?;
     let wait = (wait > 0).then(|| Deadline::after(Duration::from_secs(u64::from(wait.min(longest)))));

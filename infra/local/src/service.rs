@@ -214,7 +214,7 @@ fn functions(settings: &Settings, template: &Template, aws: &Aws) -> Result<Vec<
     let spec = |function: &Function| {
         let mut env = environment(function);
         env.extend(endpoints.clone());
-        env.extend(settings.log.iter().map(|log| ("RUST_LOG".to_owned(), log.clone())));
+        env.extend(settings.function_log.iter().map(|level| ("AWS_LAMBDA_LOG_LEVEL".to_owned(), level.clone())));
         let concurrency = function.queues.iter().filter_map(|trigger| trigger.max_concurrency).max();
         Ok(FunctionSpec {
             name: function.name.clone(),

@@ -33,8 +33,10 @@ pub(crate) struct Settings {
     pub(crate) build: bool,
     /// `HALFPENNY_PARAMETERS`: in place of the template's defaults.
     pub(crate) parameters: BTreeMap<String, String>,
-    /// `RUST_LOG`: what the service and its functions log.
+    /// `RUST_LOG`: what the service itself logs.
     pub(crate) log: Option<String>,
+    /// `AWS_LAMBDA_LOG_LEVEL`: what its functions log, as Lambda's own setting of that name has it.
+    pub(crate) function_log: Option<String>,
     /// `CARGO`, set by `cargo run`.
     pub(crate) cargo: PathBuf,
 }
@@ -94,6 +96,7 @@ impl Settings {
             build: switch("HALFPENNY_BUILD", get("HALFPENNY_BUILD")?)?,
             parameters: get("HALFPENNY_PARAMETERS")?.map_or(Ok(BTreeMap::new()), check_parameters)?,
             log: get("RUST_LOG")?,
+            function_log: get("AWS_LAMBDA_LOG_LEVEL")?,
             cargo: get("CARGO")?.map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
             root,
         })
@@ -202,6 +205,7 @@ mod tests {
             build: true,
             parameters: BTreeMap::new(),
             log: None,
+            function_log: None,
             cargo: PathBuf::from("cargo"),
         };
         assert_eq!(read(&[]), Ok(expected));
@@ -218,6 +222,7 @@ mod tests {
             ("HALFPENNY_BUILD", "off"),
             ("HALFPENNY_PARAMETERS", "LeaseSeconds=2 TickRate=\"rate(1 second)\""),
             ("RUST_LOG", "trace"),
+            ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
             ("CARGO", "/rust/cargo"),
         ])
         .unwrap();
@@ -228,6 +233,7 @@ mod tests {
         assert_eq!(settings.parameters["LeaseSeconds"], "2");
         assert_eq!(settings.parameters["TickRate"], "rate(1 second)");
         assert_eq!(settings.log.as_deref(), Some("trace"));
+        assert_eq!(settings.function_log.as_deref(), Some("DEBUG"));
         assert_eq!(settings.cargo, PathBuf::from("/rust/cargo"));
     }
 

@@ -32,6 +32,11 @@ pub fn json<T: DeserializeOwned>(content_type: Option<&str>, body: &[u8]) -> Res
     serde_path_to_error::deserialize(&mut reader).map_err(|error| Problem::invalid(vec![field_error(&error)]))
 }
 
+/// The same for JSON that was read already.
+pub fn value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| Problem::invalid(vec![field_error(&error)]))
+}
+
 /// JSON types, `curl -d`'s default included: a newcomer's first call should not fail on a header.
 fn check_type(content_type: Option<&str>) -> Result<(), Problem> {
     let kind =
@@ -49,7 +54,7 @@ fn check_type(content_type: Option<&str>) -> Result<(), Problem> {
 fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldError {
     let words = error.inner().to_string();
     // serde_json ends its words with " at line 1 column 42", which means nothing to somebody who sent an object.
-    let detail = words.rsplit_once(" at line ").map_or(words.as_str(), |(head, _)| head).to_owned();
+    let detail = without_value(words.rsplit_once(" at line ").map_or(words.as_str(), |(head, _)| head));
     let mut pointer: String = error.path().iter().map(segment).collect();
     // Serde places an unknown field at its parent or at itself, depending on the container.
     if let Some(field) = named(&detail, "unknown field `") {
@@ -62,6 +67,19 @@ fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> FieldEr
         return FieldError::new(format!("{pointer}/{field}"), "missing", detail);
     }
     FieldError::new(pointer, "invalid_value", detail)
+}
+
+/// Serde's words without the value that they show: it may be a password that stands one level too high, or one that
+/// was given as a number, and answers are logged by whoever calls.
+fn without_value(words: &str) -> String {
+    for start in ["invalid type: ", "invalid value: ", "unknown variant "] {
+        let Some((found, expected)) = words.strip_prefix(start).and_then(|rest| rest.rsplit_once(", expected ")) else {
+            continue;
+        };
+        let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+        return format!("{}, expected {expected}", format!("{start}{kind}").trim_end());
+    }
+    words.to_owned()
 }
 
 fn segment(segment: &serde_path_to_error::Segment) -> String {
@@ -101,6 +119,30 @@ mod tests {
         assert!(security.detail.contains("`tls`, `starttls`, `none`"), "{}", security.detail);
         assert_eq!(refused(r#"{"smtp":null}"#).pointer, "/from");
         assert_eq!(refused(r#"{"from":"a@example.com","identities":["a@example.com","b"]}"#).pointer, "/identities/1");
+    }
+
+    #[test]
+    fn no_value_comes_back_least_of_all_a_password_in_the_wrong_place() {
+        let server = |auth: &str| {
+            let smtp = format!(r#"{{"host":"h","port":1,"security":"tls","auth":{auth}}}"#);
+            refused(&format!(r#"{{"from":"a@example.com","smtp":{smtp}}}"#))
+        };
+        for auth in [
+            r#""CANARY, expected \" nothing""#,
+            r#"{"type":"CANARY"}"#,
+            r#"{"type":"password","username":"u","password":["CANARY"]}"#,
+            r#"{"type":"password","username":"u","password":4711}"#,
+            r#"{"type":"password","username":{"CANARY":1},"password":"p"}"#,
+        ] {
+            let error = server(auth);
+            assert!(error.pointer.starts_with("/smtp/auth"), "{error:?}");
+            assert!(!error.detail.contains("CANARY") && !error.detail.contains("4711"), "{}", error.detail);
+        }
+        assert_eq!(
+            without_value("invalid type: integer `4711`, expected a string"),
+            "invalid type: integer, expected a string"
+        );
+        assert_eq!(without_value("missing field `from`"), "missing field `from`");
     }
 
     #[test]

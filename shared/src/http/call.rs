@@ -63,7 +63,7 @@ impl Call {
 
     /// The JSON body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        body::json(self.header("content-type"), &self.body)
+        body::json(self.header("content-type")?, &self.body)
     }
 
     /// The JSON body, or the default where there is none.
@@ -71,9 +71,10 @@ impl Call {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
     }
 
-    /// A header as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+    /// A header as text. One that is there and cannot be read is refused, never taken for absent: without its
+    /// Idempotency-Key a mail would be sent twice, without its If-Match a change would be overwritten.
+    pub fn header(&self, name: &str) -> Result<Option<&str>, Problem> {
+        text(&self.headers, name)
     }
 
     /// A query parameter read as a number within bounds.
@@ -124,6 +125,12 @@ impl Call {
             .collect();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
     }
+}
+
+/// A header as text; refused where it is there and not printable ASCII.
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
+    let refused = |_| Problem::invalid(vec![FieldError::new(name, "invalid_value", "printable ASCII characters only")]);
+    headers.get(name).map(|value| value.to_str().map_err(refused)).transpose()
 }
 
 /// A query parameter with a wrong value.

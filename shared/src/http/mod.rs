@@ -3,7 +3,7 @@
 //! - [`routes`] is the one table of native routes: the functions dispatch on it, `/openapi.json` is rendered from it.
 //! - [`doors`] is the table of the front doors' routes, [`door`] their error envelopes; [`engine`] and [`lenient`] read
 //!   what two functions get through such a door.
-//! - [`serve`] turns one request into one answer and never fails: a returned `Err` would be an opaque 502.
+//! - [`serve()`] turns one request into one answer and never fails: a returned `Err` would be an opaque 502.
 //! - [`call`] is what a handler gets, [`reply`] what it gives back, [`problem`] the whole error-to-HTTP mapping.
 //! - [`principal`] reads who calls from the authorizer's context; [`body`] holds the limits of a request.
 //!

@@ -14,8 +14,8 @@ use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::send::{Outgoing, SendRequest};
 use crate::model::views::{
-    AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput, TokenView,
-    ValidateInput,
+    AccountVersion, AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput,
+    TokenView, ValidateInput,
 };
 
 /// The document, OpenAPI 3.1.
@@ -51,10 +51,10 @@ fn operation(route: &Route) -> Value {
         }
         responses.insert(answer.status.to_string(), response);
     }
-    let general: &[u16] = if route.scope.is_some() { &[401, 403, 500, 503] } else { &[] };
+    // 405 too: a parameter may be given in a way that makes another path of it.
+    let general: &[u16] = if route.scope.is_some() { &[401, 403, 404, 405, 500, 503] } else { &[] };
     for status in general.iter().chain(route.problems) {
-        let problem = json!({"description": "A problem; `code` says which.", "content": {"application/problem+json": {"schema": reference("ProblemDocument")}}});
-        responses.entry(status.to_string()).or_insert(problem);
+        responses.entry(status.to_string()).or_insert_with(|| problem(*status));
     }
     let mut operation = json!({
         "operationId": route.operation,
@@ -64,13 +64,32 @@ fn operation(route: &Route) -> Value {
         "responses": responses,
     });
     if let Some(shape) = route.request {
-        operation["requestBody"] =
-            json!({"required": true, "content": {"application/json": {"schema": reference(shape)}}});
+        let content = |kind: &&str| ((*kind).to_owned(), json!({"schema": reference(shape)}));
+        let content: Map<String, Value> = request_types(route).iter().map(content).collect();
+        operation["requestBody"] = json!({"required": true, "content": content});
     }
     if route.scope.is_none() {
         operation["security"] = json!([]);
     }
     operation
+}
+
+/// PATCH tells its two languages apart by their media types (RFC 6902 §6, RFC 7396 §4).
+fn request_types(route: &Route) -> &'static [&'static str] {
+    match route.method {
+        "PATCH" => &["application/json", "application/merge-patch+json", "application/json-patch+json"],
+        _ => &["application/json"],
+    }
+}
+
+fn problem(status: u16) -> Value {
+    let mut content = json!({"application/problem+json": {"schema": reference("ProblemDocument")}});
+    if status == 401 {
+        // Without any Authorization header the gateway itself answers, in its own words.
+        content["application/json"] =
+            json!({"schema": {"type": "object", "properties": {"message": {"type": "string"}}}});
+    }
+    json!({"description": "A problem; `code` says which.", "content": content})
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
@@ -98,6 +117,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<AccountInput>(&mut found);
     add::<AuthInput>(&mut found);
     add::<AccountView>(&mut found);
+    add::<AccountVersion>(&mut found);
     add::<TokenInput>(&mut found);
     add::<TokenCreated>(&mut found);
     add::<TokenView>(&mut found);
@@ -114,7 +134,12 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
         found.into_iter().filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?))).collect();
-    for (page, item) in [("AccountPage", "AccountView"), ("TokenPage", "TokenView"), ("MessagePage", "Message")] {
+    schemas.insert("AccountCreate".to_owned(), account_create(&schemas));
+    schemas.insert("AccountPatch".to_owned(), account_patch());
+    let versions = ("AccountVersionPage", "AccountVersion");
+    for (page, item) in
+        [versions, ("AccountPage", "AccountView"), ("TokenPage", "TokenView"), ("MessagePage", "Message")]
+    {
         let schema = json!({
             "type": "object",
             "required": ["items", "nextCursor"],
@@ -123,6 +148,34 @@ fn schemas() -> BTreeMap<String, Value> {
         schemas.insert(page.to_owned(), schema);
     }
     schemas
+}
+
+/// An account with its name beside its settings.
+fn account_create(schemas: &BTreeMap<String, Value>) -> Value {
+    let mut schema = schemas.get("AccountInput").cloned().unwrap_or_default();
+    schema["properties"]["account"] = json!({"type": "string", "description": "Its name in paths."});
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.push("account".into());
+    }
+    schema
+}
+
+/// Either language of PATCH.
+fn account_patch() -> Value {
+    let operation = json!({
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": {"type": "string", "description": "JSON pointer into AccountInput."},
+            "from": {"type": "string"},
+            "value": {},
+        },
+    });
+    json!({"oneOf": [
+        {"type": "object", "description": "Merge patch: what it names is replaced, null removes."},
+        {"type": "array", "maxItems": crate::model::patch::OPERATIONS, "items": operation},
+    ]})
 }
 
 fn add<T: ToSchema>(found: &mut Vec<(String, RefOr<Schema>)>) {

@@ -54,9 +54,15 @@ pub struct ProblemDocument<'a> {
     errors: &'a [FieldError],
     /// Quote it when you ask about this answer.
     request_id: &'a str,
-    /// How the probe ended, where the problem comes from a mail server.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    probe: Option<&'a Probe>,
+    /// As in a probe, where the problem comes from a mail server: whether all sides that were tried work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success: Option<bool>,
+    /// As in a probe: the sending side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smtp: Option<&'a Verdict>,
+    /// As in a probe: the receiving side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receive: Option<&'a Verdict>,
     /// The resource as it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<&'a serde_json::Value>,
@@ -64,7 +70,7 @@ pub struct ProblemDocument<'a> {
 
 /// Renders a problem.
 pub fn document<'a>(problem: &'a Problem, request_id: &'a str) -> ProblemDocument<'a> {
-    let status = status(problem.code);
+    let (status, probe) = (status(problem.code), problem.probe.as_deref());
     ProblemDocument {
         kind: "about:blank",
         title: status.canonical_reason().unwrap_or("Error"),
@@ -73,7 +79,9 @@ pub fn document<'a>(problem: &'a Problem, request_id: &'a str) -> ProblemDocumen
         code: problem.code,
         errors: &problem.errors,
         request_id,
-        probe: problem.probe.as_deref(),
+        success: probe.map(|probe| probe.success),
+        smtp: probe.and_then(|probe| probe.smtp.as_ref()),
+        receive: probe.and_then(|probe| probe.receive.as_ref()),
         resource: problem.resource.as_deref(),
     }
 }

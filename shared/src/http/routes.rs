@@ -84,6 +84,8 @@ const fn header(name: &'static str, about: &'static str) -> Parameter {
 
 const LIMIT: Parameter = query("limit", "Items per page, 1 to 100. Default 50.");
 const CURSOR: Parameter = query("cursor", "nextCursor of the page before.");
+const VERIFY_FIRST: Parameter =
+    query("verify", "true: probe first and change nothing if the probe fails (the default for `default`).");
 const INLINE: Parameter = query("inline", "true: the bytes themselves, up to 4 MB, instead of a redirect.");
 
 pub(super) const fn route(
@@ -137,13 +139,58 @@ pub const ACCOUNTS_LIST: Route = Route {
     ..route("GET", "/v1/accounts", "config", "listAccounts", "List the accounts")
 };
 
+/// Create an account.
+pub const ACCOUNT_CREATE: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[VERIFY_FIRST],
+    request: Some("AccountCreate"),
+    answers: &[answer(201, "Created.", "AccountView")],
+    problems: &[400, 409, 413, 415, 422],
+    ..route("POST", "/v1/accounts", "config", "createAccount", "Create an account, its name in the body")
+};
+
+/// Change an account in parts.
+pub const ACCOUNT_PATCH: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[VERIFY_FIRST, header("If-Match", "Change only this version (ETag).")],
+    request: Some("AccountPatch"),
+    answers: &[answer(200, "Changed.", "AccountView")],
+    problems: &[400, 404, 409, 412, 413, 415, 422],
+    ..route(
+        "PATCH",
+        "/v1/accounts/{account}",
+        "config",
+        "patchAccount",
+        "Change an account by JSON Patch (RFC 6902) or JSON Merge Patch (RFC 7396)",
+    )
+};
+
+/// What an account was.
+pub const ACCOUNT_HISTORY: Route = Route {
+    answers: &[answer(200, "The last 20 versions, the current one first, without secrets.", "AccountVersionPage")],
+    problems: &[404],
+    ..route("GET", "/v1/accounts/{account}/history", "config", "listAccountVersions", "List an account's versions")
+};
+
+/// Go back to what an account was.
+pub const ACCOUNT_RESTORE: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[VERIFY_FIRST, header("If-Match", "Change only this version (ETag).")],
+    answers: &[answer(200, "Restored, as a new version.", "AccountView")],
+    problems: &[400, 404, 409, 412, 413, 415, 422],
+    ..route(
+        "POST",
+        "/v1/accounts/{account}/history/{version}/restore",
+        "config",
+        "restoreAccountVersion",
+        "Go back to an earlier version; a merge patch as the body gives the secrets that it needs again",
+    )
+};
+
 /// Create or replace an account.
 pub const ACCOUNT_PUT: Route = Route {
     scope: Some(Scope::Admin),
-    parameters: &[
-        query("verify", "true: probe first and change nothing if the probe fails (the default for `default`)."),
-        header("If-Match", "Replace only this version (ETag)."),
-    ],
+    parameters: &[VERIFY_FIRST, header("If-Match", "Replace only this version (ETag).")],
     request: Some("AccountInput"),
     answers: &[answer(200, "Replaced.", "AccountView"), answer(201, "Created.", "AccountView")],
     problems: &[400, 409, 412, 413, 415, 422],
@@ -327,9 +374,13 @@ pub const ALL: &[&Route] = &[
     &OPENAPI,
     &DOCS,
     &ACCOUNTS_LIST,
+    &ACCOUNT_CREATE,
     &ACCOUNT_PUT,
+    &ACCOUNT_PATCH,
     &ACCOUNT_GET,
     &ACCOUNT_DELETE,
+    &ACCOUNT_HISTORY,
+    &ACCOUNT_RESTORE,
     &TOKEN_CREATE,
     &TOKENS_LIST,
     &TOKEN_DELETE,

@@ -14,10 +14,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tracing::Instrument;
 
-use super::call::{Call, is_callers};
+use super::call::{Call, is_callers, text};
 use super::principal::from_context;
 use super::routes::Route;
 use super::{Door, Reply, body, door};
+use crate::events::time_left;
 use crate::mail::Deadline;
 use crate::model::{Code, Principal, Problem, Timestamp};
 
@@ -87,7 +88,7 @@ impl Router {
     async fn answer(&self, request: Request) -> Response<Body> {
         let (named, request_id) = request_id(&request);
         let span = tracing::info_span!("request", id = %request_id);
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (method, path) = (request.method().clone(), path(&request));
         async {
             let started = Timestamp::now();
             let door = self.door(&path);
@@ -117,7 +118,7 @@ impl Router {
     }
 
     async fn dispatch(&self, request: Request, request_id: &str, now: Timestamp) -> Result<Reply, Problem> {
-        let path = request.uri().path().to_owned();
+        let path = path(&request);
         let found =
             self.paths.at(&path).map_err(|_| Problem::new(Code::NotFound, format!("there is nothing at {path}")))?;
         let Some(mount) = pick(found.value, request.method()) else {
@@ -138,6 +139,12 @@ impl Router {
     }
 }
 
+/// The path as API Gateway gives it, which is decoded. lambda_http parses it once more as a URL, where `a#b` loses its
+/// tail and `/x/../y` its middle: the request would reach another resource than the one it names.
+fn path(request: &Request) -> String {
+    request.raw_http_path().to_owned()
+}
+
 /// HEAD is a GET whose body API Gateway drops (RFC 9110 §9.3.2).
 fn pick<'a>(methods: &'a Methods, method: &Method) -> Option<&'a Mount> {
     let wanted = if method == Method::HEAD { Method::GET.as_str() } else { method.as_str() };
@@ -153,7 +160,7 @@ fn caller(request: &Request, route: &Route) -> Result<Principal, Problem> {
         }
         _ => &none,
     };
-    let tenant = request.headers().get("tenant").and_then(|value| value.to_str().ok());
+    let tenant = text(request.headers(), "tenant")?;
     let principal = from_context(fields, tenant)?;
     route.door.admits(tenant)?;
     match route.scope {
@@ -174,10 +181,8 @@ fn call(
 ) -> Call {
     let query = request.query_string_parameters();
     let query = query.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let lambda = request.lambda_context_ref().map(|context| context.deadline);
+    let left = request.lambda_context_ref().and_then(|context| time_left(context, now)).unwrap_or(budget);
     let (parts, body) = request.into_parts();
-    let left = lambda
-        .map_or(budget, |deadline| Duration::from_millis(deadline.saturating_sub(u64::try_from(now.0).unwrap_or(0))));
     Call {
         principal,
         method: parts.method,

@@ -7,6 +7,7 @@ pub mod account;
 pub mod address;
 pub mod ids;
 pub mod message;
+pub mod patch;
 pub mod poll;
 pub mod principal;
 pub mod probe;

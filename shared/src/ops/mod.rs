@@ -51,7 +51,7 @@ impl Tools {
     /// Reads the environment and builds the clients; connects to nothing yet.
     pub async fn from_env() -> Result<Self, StartError> {
         let settings = Settings::from_env()?;
-        let timeouts = Timeouts { connect: settings.connect, reply: settings.reply, ..Timeouts::default() };
+        let timeouts = Timeouts { connect: settings.connect, reply: settings.reply, dot: settings.dot };
         let ca_file = settings.ca_file.as_deref();
         let network = Network::new(&settings.allow_nets, &settings.own_ports, ca_file, timeouts)?;
         let store = Store::from_settings(&settings).await;

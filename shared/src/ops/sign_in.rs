@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 
 use super::Tools;
+use super::fortunes::Pause;
 use crate::mail::connect::{Server, connect};
 use crate::mail::{self, BoxedStream, Credential, Deadline, imap, pop3, smtp};
 use crate::model::{self, AccountId, Auth, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
@@ -22,6 +23,9 @@ pub enum SignInError {
     /// No password is stored for these settings: none was given, or the settings changed since.
     #[error("no password is stored for these settings")]
     NoPassword,
+    /// The server refused the last logins, and none is made now.
+    #[error("{}", .0.words)]
+    Paused(Pause),
     /// Our own storage.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -42,14 +46,23 @@ impl SignInError {
         match self {
             Self::Mail(error) => Ok(error.verdict(duration_ms)),
             Self::NoPassword => Ok(no_password().verdict(duration_ms)),
+            Self::Paused(pause) => Ok(pause.error().verdict(duration_ms)),
             Self::Store(error) => Err(error),
         }
     }
 
     /// As a caller is told who asked for more than a verdict.
     pub fn into_problem(self, receive: bool) -> Problem {
+        let pause = if let Self::Paused(pause) = &self { Some(pause.until) } else { None };
         match self.verdict(0) {
-            Ok(verdict) => crate::http::problem::from_verdict(&verdict, receive),
+            Ok(verdict) => {
+                let problem = crate::http::problem::from_verdict(&verdict, receive);
+                let left = pause.map(|until| until.seconds() - Timestamp::now().seconds());
+                match left.and_then(|left| u64::try_from(left).ok()) {
+                    Some(left) => problem.retry_after(left),
+                    None => problem,
+                }
+            }
             Err(error) => error.into(),
         }
     }

@@ -57,6 +57,7 @@ pub async fn send(
         Ok(client) => hand_over(client, &from, &request, &source, deadline).await,
         Err(SignInError::Mail(error)) => Err(error),
         Err(SignInError::NoPassword) => Err(sign_in::no_password()),
+        Err(SignInError::Paused(pause)) => Err(pause.error()),
         Err(SignInError::Store(error)) => return Err(error.into()),
     };
     let verdict = result.unwrap_or_else(|error| error.verdict(0));
@@ -151,7 +152,13 @@ async fn hand_over(
             None => Error::new(ProbeCode::ProtocolError, Phase::Rcpt, "the server gave no verdict"),
         });
     };
-    let outcome = transaction.start().await?.finish(content).await;
+    let ready = transaction.start().await?;
+    // Behind the dot the client waits ten minutes, because to give up there is to not know. This message is nobody's,
+    // and somebody waits for the answer.
+    let Ok(outcome) = tokio::time::timeout_at(deadline.instant(), ready.finish(content)).await else {
+        let words = "the message was handed over and the server did not answer in time";
+        return Err(Error::new(ProbeCode::Timeout, Phase::Data, words));
+    };
     let verdict = settle(outcome)?;
     client.quit().await;
     Ok(verdict)

@@ -10,6 +10,9 @@
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
+//! | earlier version of an account | `T#<tenant>#A#<account>` | `H#<time>#<version>` | |
+//! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
+//! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
@@ -210,6 +213,21 @@ pub(super) fn lease(tenant: &Tenant, account: &AccountId) -> Key {
     key(mailbox(tenant, account), "LEASE")
 }
 
+/// How the sort keys of earlier versions begin.
+pub(super) const HISTORY: &str = "H#";
+
+pub(super) fn history(tenant: &Tenant, account: &AccountId, changed_at: Timestamp, version: &str) -> Key {
+    key(mailbox(tenant, account), format!("{HISTORY}{changed_at}#{version}"))
+}
+
+pub(super) fn draft(tenant: &Tenant, account: &AccountId) -> Key {
+    key(mailbox(tenant, account), "DRAFT")
+}
+
+pub(super) fn counter(tenant: &Tenant, what: &str, window: Timestamp) -> Key {
+    key(format!("T#{tenant}#N"), format!("{what}#{window}"))
+}
+
 /// All items of one message.
 pub(super) fn message_items(tenant: &Tenant, id: &MessageId) -> String {
     format!("T#{tenant}#M#{id}")
@@ -313,6 +331,9 @@ mod tests {
             preferences(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
+            history(tenant, &box_, Timestamp(0), "v"),
+            draft(tenant, &box_),
+            counter(tenant, "calls", Timestamp(0)),
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),
             recipients(tenant, &id, "attempt"),

@@ -7,9 +7,12 @@
 mod accounts;
 mod clients;
 mod compact;
+mod counters;
 mod cursor;
+mod drafts;
 mod error;
 mod files;
+mod history;
 pub mod keys;
 mod leases;
 mod ledgers;
@@ -29,9 +32,12 @@ mod tokens;
 mod tests;
 
 pub use accounts::{AccountRow, Accounts, Expect};
+pub use counters::Counters;
 pub use cursor::Page;
+pub use drafts::Drafts;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
+pub use history::{History, VERSIONS};
 pub use keys::{MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
@@ -42,7 +48,7 @@ pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};
-pub use status::{AccountStatus, StatusChange, Statuses};
+pub use status::{AccountStatus, SideStatus, StatusChange, Statuses};
 pub use tokens::{TokenRow, Tokens};
 
 use crate::settings::Settings;
@@ -52,12 +58,18 @@ use crate::settings::Settings;
 pub struct Store {
     /// Accounts: settings without secrets.
     pub accounts: Accounts,
+    /// What accounts were before.
+    pub history: History,
+    /// Accounts that are not complete yet.
+    pub drafts: Drafts,
     /// How accounts fare: counters, last times, back-off.
     pub statuses: Statuses,
     /// Which mailboxes are polled.
     pub polls: Polls,
     /// What tenants have settled for all their accounts.
     pub preferences: AllPreferences,
+    /// What is counted within a window of time.
+    pub counters: Counters,
     /// Access tokens, by hash.
     pub tokens: Tokens,
     /// Messages, both ways.
@@ -85,6 +97,9 @@ impl Store {
         let files = Files::new(clients.s3, settings.bucket.clone());
         Self {
             accounts: Accounts::new(table.clone()),
+            history: History::new(table.clone()),
+            drafts: Drafts::new(table.clone()),
+            counters: Counters::new(table.clone()),
             statuses: Statuses::new(table.clone()),
             polls: Polls::new(table.clone()),
             preferences: AllPreferences::new(table.clone()),

@@ -198,6 +198,20 @@ impl Outbox {
         Ok(if row.phase == Commit::Committing { Taken::InDoubt(row) } else { Taken::Ours(row) })
     }
 
+    /// Holds a claim longer, while nothing is handed over. False: there is nothing to hold any more, because it was
+    /// committed, finished or taken by somebody else.
+    pub async fn hold(&self, tenant: &Tenant, row: &OutgoingRow, until: Timestamp) -> Result<bool, StoreError> {
+        let values = vec![
+            (":until", number(until.0)),
+            (":attempt", text(&row.attempt)),
+            (":sending", text(state_name(SendState::Sending))),
+        ];
+        let claimed = "#attempt = :attempt AND #state = :sending AND attribute_not_exists(#phase)";
+        let done =
+            self.table.update(&keys::message(tenant, &row.id), "SET #due = :until", Some(claimed), values).await?;
+        Ok(matches!(done, Write::Done(_)))
+    }
+
     /// The last durable write before the final dot: from now on a crash leaves the message in doubt. Notes what the
     /// server said about each recipient, and holds the claim at least until then. Whoever was accepted in this very
     /// transaction must stand as queued: that is who is in doubt after a crash.
@@ -320,6 +334,36 @@ impl Outbox {
         let mut due: Vec<Due> = rows.into_iter().filter_map(due_row).filter(|row| row.due <= now).collect();
         due.sort_by_key(|row| row.due.0);
         Ok(due)
+    }
+
+    /// Makes an account's deferred messages due now, those accepted since then: what they waited for has changed.
+    /// Returns how many.
+    pub async fn hasten(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let query = Query {
+            index: Some(keys::BY_TIME),
+            condition: "#lpk = :box AND #lsk >= :since",
+            values: vec![(":box", text(keys::mailbox(tenant, account))), (":since", text(since.to_string()))],
+            ..Query::default()
+        };
+        let keys: Vec<Key> = self.table.query_all(query).await?.iter().filter_map(Key::of).collect();
+        let rows = self.table.batch_get(&keys, Some("#pk, #sk, #state, #due")).await?;
+        let deferred = |row: &&Item| text_of(row, "state") == Some(state_name(SendState::Deferred));
+        let mut count = 0;
+        for key in rows.iter().filter(deferred).filter_map(Key::of) {
+            let values = vec![(":now", number(now.0)), (":deferred", text(state_name(SendState::Deferred)))];
+            // Refused where somebody has taken it meanwhile: then it is on its way already.
+            let waiting = "#state = :deferred AND #due > :now";
+            if let Write::Done(_) = self.table.update(&key, "SET #due = :now", Some(waiting), values).await? {
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     async fn update_claimed(

@@ -163,6 +163,11 @@ impl<S: Stream> Client<S> {
 }
 
 impl<'c, S: Stream> Transaction<'c, S> {
+    /// Moves the deadline: the envelope belongs to one budget, the message to another.
+    pub fn set_deadline(&mut self, deadline: Deadline) {
+        self.client.set_deadline(deadline);
+    }
+
     /// DATA, up to 354 (RFC 5321 §4.1.1.4). It is never sent along with RCPT: a server that refused everybody might
     /// still say 354 (RFC 2920 §3.1).
     ///

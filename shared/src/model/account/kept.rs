@@ -1,9 +1,7 @@
-//! Stored settings as given ones, without their secrets: what a change that names only some fields starts from.
-//! A secret that is left out stays as long as it goes to the same place ([`Account::keep_secrets`]).
+//! Stored servers as given ones, without their secrets: what a front door starts from that names only some fields.
+//! A secret that is left out stays as long as it goes to the same place ([`super::Account::keep_secrets`]).
 
-use super::{
-    Account, AccountInput, Auth, AuthInput, OAuth2Input, Protocol, Receive, ReceiveInput, Server, ServerInput,
-};
+use super::{Auth, AuthInput, OAuth2Input, Protocol, Receive, ReceiveInput, Server, ServerInput};
 
 impl From<&Auth> for AuthInput {
     fn from(auth: &Auth) -> Self {
@@ -51,20 +49,6 @@ impl From<&Receive> for ReceiveInput {
     }
 }
 
-impl From<&Account> for AccountInput {
-    fn from(account: &Account) -> Self {
-        Self {
-            name: account.name.clone(),
-            from: account.from.clone(),
-            identities: account.identities.clone(),
-            smtp: account.smtp.as_ref().map(Into::into),
-            receive: account.receive.as_ref().map(Into::into),
-            poll: account.poll,
-            sent_copy: account.sent_copy,
-        }
-    }
-}
-
 impl ReceiveInput {
     /// The same side at another server: what is kept there, how long, and which folders stay as they are.
     #[must_use]
@@ -84,6 +68,7 @@ impl ReceiveInput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::account::AccountInput;
     use crate::model::{AccountId, Timestamp};
 
     #[test]
@@ -98,8 +83,15 @@ mod tests {
                 "auth": {"type": "password", "username": "u", "password": "p"}}}"#;
         let input: AccountInput = serde_json::from_str(given).unwrap();
         let id = AccountId::new("a").unwrap();
+        let again = input.clone();
         let (mut stored, _) = input.check(id.clone(), 0, Timestamp(0)).unwrap();
-        let (mut again, secrets) = AccountInput::from(&stored).check(id, 0, Timestamp(0)).unwrap();
+        let (mut again, secrets) = AccountInput {
+            smtp: stored.smtp.as_ref().map(Into::into),
+            receive: stored.receive.as_ref().map(Into::into),
+            ..again
+        }
+        .check(id, 0, Timestamp(0))
+        .unwrap();
         assert!(secrets.smtp.is_empty() && secrets.receive.is_empty());
         assert!(again.keep_secrets(&secrets, Some(&stored.clone())).is_ok());
         stored.updated_at = again.updated_at;

@@ -1,15 +1,18 @@
 //! One attempt at one message; several messages of an account share a connection.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use super::content;
-use super::verdicts::{in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
+use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
 use crate::mail::smtp::{Client, Content, Outcome as Data};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::send::{Recipient, RecipientState};
 use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::ops::fortunes::{self, Fortune};
+use crate::ops::fortunes::{self, Fortune, Pause};
 use crate::ops::sign_in::{self, SignInError};
-use crate::store::{AccountRow, Outcome, OutgoingRow, StoreError};
+use crate::store::{AccountRow, AccountStatus, Outcome, OutgoingRow, Side, StoreError};
 
 /// What came of an attempt.
 pub(super) enum Attempt {
@@ -25,6 +28,8 @@ pub(super) struct Courier<'a> {
     tenant: &'a Tenant,
     account: &'a AccountRow,
     client: Option<Client<BoxedStream>>,
+    /// The server has refused the credential: one refusal is enough for all messages of the account.
+    rest: Option<Pause>,
 }
 
 /// How far an attempt came before the message could be handed over.
@@ -39,7 +44,7 @@ enum Early {
 
 impl<'a> Courier<'a> {
     pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow) -> Self {
-        Self { tools, tenant, account, client: None }
+        Self { tools, tenant, account, client: None, rest: None }
     }
 
     /// Says goodbye.
@@ -55,6 +60,14 @@ impl<'a> Courier<'a> {
         row: OutgoingRow,
         begin_by: Option<Deadline>,
     ) -> Result<Attempt, StoreError> {
+        let (tools, tenant, claim) = (self.tools, self.tenant, row.clone());
+        tokio::select! {
+            done = self.carry(row, begin_by) => done,
+            never = hold(tools, tenant, &claim) => match never {},
+        }
+    }
+
+    async fn carry(&mut self, row: OutgoingRow, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
         let mut recipients = row.recipients.clone();
         let source = match content::source(&self.tools.store, self.tenant, &row).await {
             Ok(source) => source,
@@ -76,7 +89,9 @@ impl<'a> Courier<'a> {
             self.client = None;
         }
         match early {
-            Ok(Some(Early::TooLate | Early::Unmarked)) => self.write(&row, postponed(&row, Timestamp::now())).await,
+            Ok(Some(Early::TooLate | Early::Unmarked)) => {
+                self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await
+            }
             Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
@@ -88,10 +103,17 @@ impl<'a> Courier<'a> {
         if self.client.is_some() {
             return Ok(());
         }
+        if let Some(pause) = &self.rest {
+            return Err(SignInError::Paused(pause.clone()));
+        }
+        let now = Timestamp::now();
+        fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
+            .await?
+            .map_err(SignInError::Paused)?;
         let settings = &self.tools.settings;
         let deadline = Deadline::after(settings.connect + settings.reply);
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
-        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, Timestamp::now()).await?);
+        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?);
         Ok(())
     }
 
@@ -108,8 +130,9 @@ impl<'a> Courier<'a> {
             return Ok(Some(Early::Decided));
         };
         let settings = &self.tools.settings;
-        // Time to talk, and to write 50 MB over a slow line.
-        client.set_deadline(Deadline::after(settings.reply * 5));
+        // Time to talk, and to write 50 MB over a slow line. Whoever waits for the answer waits for no slow envelope.
+        let long = Deadline::after(settings.reply * 5);
+        client.set_deadline(begin_by.map_or(long, |by| by.min(long)));
         let places: Vec<usize> = (0..recipients.len()).filter(|place| is_pending(&recipients[*place])).collect();
         let addresses: Vec<String> = places.iter().map(|place| recipients[*place].address.clone()).collect();
         let failed = |recipients: &mut [Recipient], error: &mail::Error| {
@@ -117,6 +140,10 @@ impl<'a> Courier<'a> {
         };
         let envelope = match client.envelope(&row.from.address, &addresses, content.size(), content.eight_bit()).await {
             Ok(envelope) => envelope,
+            Err(error) if error.code == ProbeCode::Timeout && is_over(begin_by) => {
+                self.client = None;
+                return Ok(Some(Early::TooLate));
+            }
             Err(error) => {
                 failed(recipients, &error);
                 return Ok(Some(Early::Decided));
@@ -133,14 +160,15 @@ impl<'a> Courier<'a> {
                 Err(refusal) => refused(&mut recipients[place], refusal),
             }
         }
-        let Some(transaction) = envelope.transaction else {
+        let Some(mut transaction) = envelope.transaction else {
             return Ok(Some(Early::Decided));
         };
-        if begin_by.is_some_and(|by| by.left().is_zero()) {
+        if is_over(begin_by) {
             // Dropped before DATA: the server forgets it with the connection.
             self.client = None;
             return Ok(Some(Early::TooLate));
         }
+        transaction.set_deadline(long);
         let ready = match transaction.start().await {
             Ok(ready) => ready,
             Err(error) => {
@@ -179,17 +207,34 @@ impl<'a> Courier<'a> {
         let error = match failure {
             SignInError::Store(error) => {
                 tracing::warn!(%error, id = %row.id, "the credential cannot be read now; tried again");
-                return self.write(row, postponed(row, now)).await;
+                return self.write(row, postponed(row, &self.tools.settings, now)).await;
+            }
+            SignInError::Paused(pause) => {
+                return self.write(row, held(row, &pause, &self.tools.settings, now)).await;
             }
             SignInError::NoPassword => sign_in::no_password(),
             SignInError::Mail(error) => error,
         };
-        if error.code == ProbeCode::Timeout && begin_by.is_some_and(|by| by.left().is_zero()) {
-            return self.write(row, postponed(row, now)).await;
+        if error.code == ProbeCode::Timeout && is_over(begin_by) {
+            return self.write(row, postponed(row, &self.tools.settings, now)).await;
         }
-        fortunes::record(self.tools, self.tenant, self.account, Fortune::Failed(&error.verdict(0)), now).await?;
+        let status = self.note(Fortune::Failed(Side::Smtp, &error.verdict(0)), now).await;
         pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
-        self.conclude(row, recipients).await
+        let mut outcome = outcome(row, recipients, &self.tools.settings, now);
+        if error.is_auth_refusal() {
+            // A server locks whoever insists: fifty messages of a job must not be fifty refused logins, even where the
+            // pause could not be noted.
+            let until = status.and_then(|status| status.smtp.pause).or(outcome.due).unwrap_or(now);
+            outcome.due = outcome.due.map(|due| due.max(until));
+            self.rest = Some(Pause { until, words: error.detail });
+        }
+        self.write(row, outcome).await
+    }
+
+    /// How the account fares is for people to read: that it cannot be noted changes nothing for the message.
+    async fn note(&self, fortune: Fortune<'_>, now: Timestamp) -> Option<AccountStatus> {
+        let noted = fortunes::record(self.tools, self.tenant, self.account, fortune, now).await;
+        noted.inspect_err(|error| tracing::warn!(%error, "the account's status was not noted")).ok()
     }
 
     /// What was accepted cannot be composed any more: a file has gone, or our own storage is in trouble.
@@ -213,7 +258,7 @@ impl<'a> Courier<'a> {
         let sent = outcome.sent_at.is_some() && row.sent_at.is_none();
         let attempt = self.write(row, outcome).await?;
         if sent {
-            fortunes::record(self.tools, self.tenant, self.account, Fortune::Sent, now).await?;
+            self.note(Fortune::Sent, now).await;
         }
         Ok(attempt)
     }
@@ -223,6 +268,21 @@ impl<'a> Courier<'a> {
             Ok(row) => Ok(Attempt::Done(Box::new(row))),
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// Holds the claim for as long as the dialogue before the message takes. A server may take longer to greet and to
+/// think about recipients than a claim lasts: without this, the next worker would take the message from every one
+/// before it, and none would ever hand it over.
+async fn hold(tools: &Tools, tenant: &Tenant, claim: &OutgoingRow) -> Infallible {
+    let lease = tools.settings.lease_seconds;
+    loop {
+        tokio::time::sleep(Duration::from_secs(lease.into()) / 2).await;
+        match tools.store.outbox.hold(tenant, claim, Timestamp::now().plus_seconds(lease.into())).await {
+            Ok(true) => {}
+            Ok(false) => return std::future::pending().await,
+            Err(error) => tracing::debug!(%error, id = %claim.id, "the claim was not held longer; tried again"),
         }
     }
 }
@@ -237,10 +297,15 @@ fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
     }
 }
 
+/// The caller's time is up; a worker has none to be up.
+fn is_over(begin_by: Option<Deadline>) -> bool {
+    begin_by.is_some_and(|by| by.left().is_zero())
+}
+
 fn pending(recipients: &mut [Recipient]) -> impl Iterator<Item = &mut Recipient> {
     recipients.iter_mut().filter(|recipient| is_pending(recipient))
 }
 
-fn seconds(duration: std::time::Duration) -> i64 {
+fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -15,6 +15,17 @@ const INLINE_BYTES: usize = 4096;
 /// Most recipients of one message.
 const RECIPIENTS: usize = 100;
 
+/// Most attachments of one message.
+const ATTACHMENTS: usize = 100;
+
+/// Most bytes of all attachments together: base64 makes 48 MB of them, and they are in memory twice while the message
+/// is composed. Few servers take half of it.
+const ATTACHMENT_BYTES: u64 = 36 << 20;
+
+/// Longest name of a person, and longest part of a correlation, in bytes: they stand in the row, which has to stay
+/// small.
+const NAME_BYTES: usize = 256;
+
 /// An attachment with its bytes at hand.
 pub(in crate::ops) struct Loaded {
     pub(in crate::ops) input: AttachmentInput,
@@ -40,6 +51,7 @@ pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<
     if empty {
         errors.push(FieldError::new("/text", "missing", "give at least one of subject, text, html, attachments"));
     }
+    check_sizes(request, &mut errors);
     let from = request.from.clone().unwrap_or_else(|| account.from.clone());
     let allowed =
         std::iter::once(&account.from).chain(&account.identities).any(|identity| identity.same_mailbox(&from.address));
@@ -53,13 +65,44 @@ pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<
     if errors.is_empty() { Ok(from) } else { Err(errors) }
 }
 
+/// What goes into the row is bounded here: DynamoDB refuses an item of over 400 KB, and then it is too late to say why.
+fn check_sizes(request: &SendRequest, errors: &mut Vec<FieldError>) {
+    let mut short = |pointer: String, text: &str| {
+        if text.len() > NAME_BYTES {
+            let detail = format!("{} bytes; the limit nameBytes is {NAME_BYTES}", text.len());
+            errors.push(FieldError::new(pointer, "too_long", detail));
+        }
+    };
+    let lists = [("to", &request.to), ("cc", &request.cc), ("bcc", &request.bcc), ("replyTo", &request.reply_to)];
+    for (field, list) in lists {
+        for (index, address) in list.iter().enumerate() {
+            short(format!("/{field}/{index}/name"), address.name.as_deref().unwrap_or_default());
+        }
+    }
+    short("/from/name".to_owned(), request.from.as_ref().and_then(|from| from.name.as_deref()).unwrap_or_default());
+    if let Some(correlation) = &request.correlation {
+        short("/correlation/source".to_owned(), &correlation.source);
+        short("/correlation/id".to_owned(), &correlation.id);
+    }
+    // Composing checks every other address, but these stand in no header.
+    for (index, address) in request.bcc.iter().enumerate() {
+        if let Err(detail) = compose::addr_spec(&address.address) {
+            errors.push(FieldError::new(format!("/bcc/{index}/address"), "invalid_address", detail));
+        }
+    }
+    if request.attachments.len() > ATTACHMENTS {
+        let detail = format!("{}; the limit attachments is {ATTACHMENTS}", request.attachments.len());
+        errors.push(FieldError::new("/attachments", "too_many", detail));
+    }
+}
+
 /// Gets the bytes of all attachments: from the request, or from the tenant's files.
 pub(in crate::ops) async fn load(
     files: &Files,
     tenant: &Tenant,
     request: &SendRequest,
 ) -> Result<Vec<Loaded>, Problem> {
-    let mut loaded = Vec::new();
+    let (mut loaded, mut room) = (Vec::new(), ATTACHMENT_BYTES);
     for (index, input) in request.attachments.iter().enumerate() {
         let pointer = format!("/attachments/{index}");
         let bytes = match (&input.content, &input.file_id) {
@@ -70,7 +113,7 @@ pub(in crate::ops) async fn load(
                     format!("no base64 (RFC 4648 §4): {error}"),
                 )])
             })?,
-            (None, Some(id)) => stored(files, tenant, id, &pointer).await?,
+            (None, Some(id)) => stored(files, tenant, id, &pointer, room).await?,
             _ => {
                 return Err(Problem::invalid(vec![FieldError::new(
                     pointer,
@@ -79,12 +122,14 @@ pub(in crate::ops) async fn load(
                 )]));
             }
         };
+        room = room.saturating_sub(bytes.len() as u64);
         loaded.push(Loaded { input: input.clone(), bytes });
     }
     Ok(loaded)
 }
 
-async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str) -> Result<Bytes, Problem> {
+/// A stored file, if it fits into the room that is left: it is asked for its size first.
+async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str, room: u64) -> Result<Bytes, Problem> {
     let missing = || {
         let mut problem = Problem::new(Code::AttachmentFailed, format!("{pointer}/fileId: there is no such file"));
         problem.errors.push(FieldError::new(
@@ -97,6 +142,12 @@ async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str) -> Resu
     let is_hash = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     if !is_hash {
         return Err(missing());
+    }
+    let size = files.head_file(tenant, id).await?.ok_or_else(missing)?.size;
+    if size > room {
+        let detail =
+            format!("{size} bytes more than fit; the limit attachmentBytes is {ATTACHMENT_BYTES}, all files together");
+        return Err(Problem::invalid(vec![FieldError::new(format!("{pointer}/fileId"), "too_large", detail)]));
     }
     match files.get_file(tenant, id).await {
         Err(StoreError::Missing { .. }) => Err(missing()),
@@ -180,4 +231,47 @@ pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result
     let request = store.outbox.body(tenant, row).await?;
     let loaded = load(&store.files, tenant, &request).await?;
     Ok(render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::AccountId;
+    use crate::model::account::AccountInput;
+
+    fn wrong(json: serde_json::Value) -> Vec<String> {
+        let account = serde_json::json!({"from": "a@example.com", "smtp": {"host": "h", "port": 25, "security": "none", "auth": {"type": "none"}}});
+        let account: AccountInput = serde_json::from_value(account).unwrap();
+        let (account, _) = account.check(AccountId::new("box").unwrap(), 60, Timestamp(0)).unwrap();
+        let request: SendRequest = serde_json::from_value(json).unwrap();
+        check(&request, &account).err().into_iter().flatten().map(|error| error.pointer).collect()
+    }
+
+    #[test]
+    fn what_goes_into_the_row_ends_at_its_limit() {
+        let mail = |length: usize| {
+            let name = "n".repeat(length);
+            serde_json::json!({
+                "to": {"name": name, "address": "b@example.com"}, "text": "x", "correlation": {"source": name, "id": name},
+            })
+        };
+        assert!(wrong(mail(NAME_BYTES)).is_empty());
+        assert_eq!(wrong(mail(NAME_BYTES + 1)), ["/to/0/name", "/correlation/source", "/correlation/id"]);
+    }
+
+    #[test]
+    fn a_blind_recipient_is_checked_like_any_other() {
+        let long = format!("{}@example.com", "b".repeat(300));
+        assert_eq!(wrong(serde_json::json!({"bcc": [long], "text": "x"})), ["/bcc/0/address"]);
+    }
+
+    #[test]
+    fn attachments_are_counted() {
+        let mail = |count: usize| {
+            let file = serde_json::json!({"filename": "a", "fileId": "0".repeat(64)});
+            serde_json::json!({"to": "b@example.com", "attachments": vec![file; count]})
+        };
+        assert!(wrong(mail(ATTACHMENTS)).is_empty());
+        assert_eq!(wrong(mail(ATTACHMENTS + 1)), ["/attachments"]);
+    }
 }

@@ -4,6 +4,7 @@ use crate::mail::smtp::Reply;
 use crate::mail::{self, Refusal};
 use crate::model::send::{OnUnknown, Recipient, RecipientState, SmtpReply};
 use crate::model::{SendState, Timestamp};
+use crate::ops::fortunes::Pause;
 use crate::settings::Settings;
 use crate::store::{Outcome, OutgoingRow};
 
@@ -61,10 +62,9 @@ pub(super) fn in_doubt(recipient: &mut Recipient, words: &str, policy: OnUnknown
 
 /// The message's state and its next attempt, from its recipients'.
 pub(super) fn outcome(row: &OutgoingRow, recipients: Vec<Recipient>, settings: &Settings, now: Timestamp) -> Outcome {
-    let attempts = row.attempts + 1;
+    let attempts = row.attempts.saturating_add(1);
     let mut recipients = recipients;
-    let expired = row.created_at.plus_seconds(i64::from(settings.expire_seconds)) <= now;
-    if expired {
+    if is_expired(row, settings, now) {
         for recipient in recipients.iter_mut().filter(|recipient| is_pending(recipient)) {
             recipient.state = RecipientState::Failed;
             let last = recipient.error.take().map_or(String::new(), |words| format!("; last: {words}"));
@@ -83,8 +83,16 @@ pub(super) fn outcome(row: &OutgoingRow, recipients: Vec<Recipient>, settings: &
     }
 }
 
-/// An attempt that was not made: its turn comes again at once.
-pub(super) fn postponed(row: &OutgoingRow, now: Timestamp) -> Outcome {
+/// No attempt begins once a message is this old.
+fn is_expired(row: &OutgoingRow, settings: &Settings, now: Timestamp) -> bool {
+    row.created_at.plus_seconds(i64::from(settings.expire_seconds)) <= now
+}
+
+/// An attempt that was not made: its turn comes again at once, unless it has been coming for too long.
+pub(super) fn postponed(row: &OutgoingRow, settings: &Settings, now: Timestamp) -> Outcome {
+    if is_expired(row, settings, now) {
+        return outcome(row, row.recipients.clone(), settings, now);
+    }
     Outcome {
         state: SendState::Queued,
         due: Some(now),
@@ -93,6 +101,17 @@ pub(super) fn postponed(row: &OutgoingRow, now: Timestamp) -> Outcome {
         size: row.size,
         sent_at: row.sent_at,
     }
+}
+
+/// An attempt that was not made because the server refused the last logins: its turn comes when the pause is over.
+pub(super) fn held(row: &OutgoingRow, pause: &Pause, settings: &Settings, now: Timestamp) -> Outcome {
+    let mut recipients = row.recipients.clone();
+    for recipient in recipients.iter_mut().filter(|recipient| is_pending(recipient)) {
+        recipient.state = RecipientState::Deferred;
+        recipient.error = Some(pause.words.clone());
+    }
+    let outcome = outcome(row, recipients, settings, now);
+    Outcome { attempts: row.attempts, due: outcome.due.map(|_| pause.until), ..outcome }
 }
 
 fn summary(recipients: &[Recipient]) -> SendState {

@@ -3,8 +3,6 @@
 mod input;
 mod shown;
 
-use lambda_http::http::HeaderValue;
-use lambda_http::http::header::IF_MATCH;
 use serde::Deserialize;
 use serde_json::json;
 use shared::http::engine::in_their_words;
@@ -15,7 +13,7 @@ use shared::model::{AccountId, Code, FieldError, Problem};
 use shared::ops::{Tools, sign_in};
 use shared::store::{AccountRow, Preferences, keys};
 
-use crate::usecase::{self, DEFAULT, Written};
+use crate::usecase::{self, DEFAULT, Terms, Written};
 
 /// Accounts of one read while all of them are listed.
 const PAGE: u32 = 100;
@@ -33,7 +31,7 @@ pub(crate) async fn create(tools: Tools, call: Call) -> Result<Reply, Problem> {
         return Err(Problem::new(Code::Forbidden, "this token does not reach that account"));
     }
     let current = tools.store.accounts.get(call.tenant(), &id).await?;
-    let written = save(&tools, call, given, id.clone(), current).await?;
+    let written = save(&tools, &call, given, id.clone(), current).await?;
     Reply::ok(&json!({"account": id, "state": if written.created { "new" } else { "existing" }}))
 }
 
@@ -42,13 +40,13 @@ pub(crate) async fn update(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let id = call.account()?;
     let current = sign_in::account(&tools, call.tenant(), &id).await?;
     let given: input::Given = call.json()?;
-    save(&tools, call, given, id.clone(), Some(current)).await?;
+    save(&tools, &call, given, id.clone(), Some(current)).await?;
     Reply::ok(&json!({"account": id}))
 }
 
 async fn save(
     tools: &Tools,
-    mut call: Call,
+    call: &Call,
     given: input::Given,
     id: AccountId,
     current: Option<AccountRow>,
@@ -58,15 +56,9 @@ async fn save(
     let settings = given
         .settings(&id, before, preferences.auth_server, tools.settings.min_poll_seconds)
         .map_err(|errors| in_their_words(Problem::invalid(errors)))?;
-    // What is not named is taken from this version: another writer's change in between must not be undone.
-    if let Some(version) = current.and_then(|row| HeaderValue::from_str(&row.version).ok()) {
-        call.headers.insert(IF_MATCH, version);
-    }
-    let verify = id.as_str() == DEFAULT;
-    usecase::put(tools, &call, id, settings, verify).await.map_err(|problem| match problem.code {
-        Code::PreconditionFailed => Problem::new(Code::Conflict, "the account was changed meanwhile: try again"),
-        _ => in_their_words(problem),
-    })
+    let terms = Terms { verify: id.as_str() == DEFAULT, complete: true };
+    let (account, secrets) = usecase::checked(tools, call, id, settings).map_err(in_their_words)?;
+    usecase::change(tools, call, current, account, &secrets, terms).await.map_err(in_their_words)
 }
 
 /// `GET /v1/account/{account}`.

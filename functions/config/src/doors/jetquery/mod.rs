@@ -10,7 +10,7 @@ use shared::model::account::{AccountInput, AuthInput, ReceiveInput, ServerInput}
 use shared::model::{Account, AccountId, Address, Code, FieldError, Poll, Problem, Protocol, Security};
 use shared::ops::{Tools, sign_in};
 
-use crate::usecase::{self, DEFAULT};
+use crate::usecase::{self, DEFAULT, Terms};
 
 /// The account that sends system messages, and only sends (A1.1/2).
 const SYSTEM: &str = "system";
@@ -106,13 +106,15 @@ pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
         let words = "account: path and body name different accounts";
         return Err(Problem::new(Code::AmbiguousAccount, words));
     }
-    let before = tools.store.accounts.get(call.tenant(), &name).await?.map(|row| row.account);
+    let current = tools.store.accounts.get(call.tenant(), &name).await?;
+    let before = current.as_ref().map(|row| &row.account);
     let poll =
         Poll { min_seconds: Poll::default().min_seconds.max(tools.settings.min_poll_seconds), ..Poll::default() };
-    let settings = given.settings(&name, before.as_ref(), poll).map_err(Problem::invalid)?;
-    let verify = name.as_str() == DEFAULT;
-    let written = usecase::put(&tools, &call, name.clone(), settings, verify).await;
-    let written = written.map_err(|problem| renamed(problem, WORDS))?;
+    let settings = given.settings(&name, before, poll).map_err(Problem::invalid)?;
+    let terms = Terms { verify: name.as_str() == DEFAULT, complete: true };
+    let in_their_words = |problem| renamed(problem, WORDS);
+    let (account, secrets) = usecase::checked(&tools, &call, name.clone(), settings).map_err(in_their_words)?;
+    let written = usecase::change(&tools, &call, current, account, &secrets, terms).await.map_err(in_their_words)?;
     let shown = shown(&written.row.account);
     if written.created { Reply::created(&shown, &format!("/api/core/mail/account/{name}")) } else { Reply::ok(&shown) }
 }
@@ -129,7 +131,7 @@ fn read(call: &Call, name: &AccountId) -> Result<Given, Problem> {
         .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is no UTF-8: {error}")))?;
     json_strip_comments::strip(&mut text)
         .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is no JSON: {error}")))?;
-    let kind = call.header("content-type");
+    let kind = call.header("content-type")?;
     if name.as_str() == SYSTEM {
         let wrapped: Wrapped = shared::http::body::json(kind, text.as_bytes())?;
         if let Some(given) = wrapped.system {

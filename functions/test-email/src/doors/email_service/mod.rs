@@ -115,7 +115,7 @@ fn row(id: AccountId, stored: Option<AccountRow>, plan: &Plan, call: &Call) -> R
         sent_copy: shared::model::SentCopy::Never,
     };
     let (account, _) = input.check(id, 0, call.now).map_err(Problem::invalid)?;
-    Ok(AccountRow { account, version: String::new(), secret: None })
+    Ok(AccountRow { account, version: String::new(), changed_by: call.principal.token.clone(), secret: None })
 }
 
 /// The request is well-formed and cannot be carried out with these settings: 422, not 400 (A4.1/5).

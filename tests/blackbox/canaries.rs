@@ -1,0 +1,122 @@
+//! Passwords and bodies stay where they belong: in Secrets Manager, and in message objects. Everything else is
+//! searched, at TRACE, in every form in which they could be written.
+
+use serde_json::json;
+use tests::canary::leaks;
+use tests::peer::{Peer, Receive, Way};
+use tests::service::{Options, Service};
+use tests::until;
+
+use crate::account;
+use crate::run;
+
+const PASSWORD: &str = "CANARY-pw-9f%3Kx\"q";
+const WRONG: &str = "CANARY-wrong-4t+Zz";
+const BODY: &str = "CANARY-body-text-77Qw";
+const SUBJECT: &str = "CANARY-subject-5v2P";
+
+#[test]
+fn no_password_and_no_body_is_ever_logged_answered_or_written_elsewhere() {
+    run(async {
+        let service = Service::start(Options { log: Some("trace"), trace: true, ..Options::default() }).await;
+        let client = service.client();
+        let mut answers = String::new();
+        let mut users = Vec::new();
+        for receive in Receive::BOTH {
+            let peer = Peer::with_password(PASSWORD).await;
+            let mut settings = peer.account(receive, Way::Starttls);
+            settings["poll"] = json!({"enabled": true, "minSeconds": 1, "maxSeconds": 1});
+            let path = account(&client, receive.name(), &settings).await;
+            peer.sandbox.deliver(&peer.user, format!("Subject: pulled\r\n\r\n{BODY}\r\n")).unwrap();
+            let mail =
+                json!({"to": "bob@example.org", "subject": SUBJECT, "text": BODY, "html": format!("<p>{BODY}</p>")});
+            let mut wrong = settings.clone();
+            wrong["smtp"]["auth"]["password"] = json!(WRONG);
+            wrong["receive"]["auth"]["password"] = json!(WRONG);
+            for answer in [
+                client.get(path.clone()).await,
+                client.get("/v1/accounts").await,
+                client.post_empty(format!("{path}/verify")).await,
+                client.post("/v1/validate-credentials", &json!({"smtp": wrong["smtp"], "receive": wrong["receive"]})).await,
+                client.put(format!("{path}-2?verify=true"), &wrong).await,
+                client.put(format!("{path}-3"), &json!({"from": PASSWORD, "smtp": {"auth": {"type": "password", "password": PASSWORD, "extra": PASSWORD}}})).await,
+                client.post(format!("{path}/test-email"), &json!({"to": "bob@example.org", "subject": SUBJECT, "text": BODY})).await,
+                client.post(format!("{path}/messages"), &mail).await,
+                client.post(format!("{path}/messages?wait=0"), &mail).await,
+            ] {
+                answers.push_str(&answer.text());
+            }
+            until("the poll brings the message", async || {
+                let items = client.get(format!("{path}/messages?direction=incoming")).await.value(200)["items"].clone();
+                (items.as_array().unwrap().len() == 1).then_some(())
+            })
+            .await;
+            until("both messages are sent", async || (peer.sandbox.received().len() >= 3).then_some(())).await;
+            users.push(peer);
+        }
+        let logs = service.logs();
+        assert!(logs.lines().count() > 50, "the logs are there: {}", logs.lines().count());
+        assert!(logs.contains("DEBUG") || logs.contains("TRACE"), "and at a level worth searching");
+        let aws = service.aws().await;
+        let table = serde_json::to_string(&aws.items().await).unwrap();
+        let user = "ada@example.test";
+        for (place, text) in [("logs", &logs), ("answers", &answers), ("table", &table)] {
+            for secret in [PASSWORD, WRONG] {
+                assert_eq!(leaks(text, user, secret), Vec::<String>::new(), "{secret} in {place}");
+            }
+        }
+        for secret in [BODY, SUBJECT] {
+            assert_eq!(leaks(&logs, user, secret), Vec::<String>::new(), "{secret} in the logs");
+        }
+        let secrets = aws.secrets().await;
+        assert!(secrets.values().any(|value| value.contains("CANARY-pw")), "Secrets Manager is where it is");
+        assert!(!secrets.values().any(|value| value.contains(WRONG)), "what was only tried is not kept");
+        for key in aws.objects("").await.into_keys() {
+            let bytes = aws.object(&key).await.unwrap();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            for secret in [PASSWORD, WRONG] {
+                assert_eq!(leaks(&text, user, secret), Vec::<String>::new(), "{secret} in {key}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_that_echoes_the_password_does_not_get_it_shown() {
+    run(async {
+        let (_, client) = crate::service().await.tenant();
+        let peer = Peer::with_password(PASSWORD).await;
+        let plain =
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("\0{}\0{PASSWORD}", peer.user));
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Smtp)
+                .at(sandbox::At::Command("AUTH"))
+                .reply(format!("535 5.7.8 bad {PASSWORD} {plain}\r\n")),
+        );
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Pop3)
+                .at(sandbox::At::Command("PASS"))
+                .reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")),
+        );
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Pop3)
+                .at(sandbox::At::Command("AUTH"))
+                .reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")),
+        );
+        peer.sandbox.script(
+            sandbox::Rule::on(sandbox::Protocol::Pop3)
+                .at(sandbox::At::Sasl)
+                .reply(format!("-ERR [AUTH] bad {PASSWORD} {plain}\r\n")),
+        );
+        let body = json!({"smtp": peer.smtp(Way::Tls), "receive": peer.receive(Receive::Pop3, Way::Tls)});
+        let answer = client.post("/v1/validate-credentials", &body).await;
+        let probe = answer.value(200);
+        assert_eq!(
+            (&probe["smtp"]["code"], &probe["receive"]["code"]),
+            (&json!("auth_failed"), &json!("auth_failed")),
+            "{probe}"
+        );
+        assert!(probe["smtp"]["message"].as_str().unwrap().contains("bad"), "its other words are shown: {probe}");
+        assert_eq!(leaks(&answer.text(), &peer.user, PASSWORD), Vec::<String>::new(), "{probe}");
+    });
+}

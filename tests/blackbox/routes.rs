@@ -1,0 +1,132 @@
+//! What needs no token, and the document of all routes.
+
+use http::Method;
+use serde_json::json;
+
+use crate::{run, service};
+
+/// Every route of the service, by hand.
+const ROUTES: [(&str, &str); 21] = [
+    ("delete", "/v1/accounts/{account}"),
+    ("delete", "/v1/tokens/{id}"),
+    ("get", "/docs"),
+    ("get", "/health"),
+    ("get", "/openapi.json"),
+    ("get", "/v1/accounts"),
+    ("get", "/v1/accounts/{account}"),
+    ("get", "/v1/accounts/{account}/messages"),
+    ("get", "/v1/accounts/{account}/messages/{id}"),
+    ("get", "/v1/accounts/{account}/messages/{id}/attachments/{part}"),
+    ("get", "/v1/accounts/{account}/messages/{id}/source"),
+    ("get", "/v1/outbox/{id}"),
+    ("get", "/v1/tokens"),
+    ("post", "/v1/accounts/{account}/messages"),
+    ("post", "/v1/accounts/{account}/pull"),
+    ("post", "/v1/accounts/{account}/test-email"),
+    ("post", "/v1/accounts/{account}/verify"),
+    ("post", "/v1/pull"),
+    ("post", "/v1/tokens"),
+    ("post", "/v1/validate-credentials"),
+    ("put", "/v1/accounts/{account}"),
+];
+
+#[test]
+fn health_says_ok_without_a_token() {
+    run(async {
+        let client = service().await.client().with_token(None);
+        let answer = client.get("/health").await;
+        assert_eq!(answer.value(200), json!({"status": "ok", "version": "0.1.0"}));
+        assert_eq!(answer.header("content-type"), "application/json");
+    });
+}
+
+#[test]
+fn the_document_lists_exactly_the_routes() {
+    run(async {
+        let client = service().await.client().with_token(None);
+        let document = client.get("/openapi.json").await.value(200);
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut listed = Vec::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            listed.extend(methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())));
+        }
+        listed.sort();
+        let wanted: Vec<_> = ROUTES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+        assert_eq!(listed, wanted);
+    });
+}
+
+#[test]
+fn every_schema_that_the_document_refers_to_is_in_it() {
+    run(async {
+        let document = service().await.client().get("/openapi.json").await;
+        let value = document.value(200);
+        let text = document.text();
+        let references: Vec<_> = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(references.len() > 50, "{}", references.len());
+        for pointer in references {
+            assert!(value.pointer(pointer).is_some(), "{pointer}");
+        }
+    });
+}
+
+#[test]
+fn every_route_of_the_document_is_served() {
+    run(async {
+        let client = service().await.client().for_tenant("routes");
+        for (method, path) in ROUTES {
+            let concrete = path
+                .replace("{account}", "nobody")
+                .replace("{id}", "0123456789abcdef0123456789abcdef")
+                .replace("{part}", "1");
+            let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+            let answer = client.ask(method, concrete).send().await;
+            assert!(![405, 500, 502, 503].contains(&answer.status), "{}: {}", answer.asked, answer.text());
+            if answer.status == 404 {
+                assert!(!answer.text().contains("there is nothing at"), "{}: {}", answer.asked, answer.text());
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_no_route_is_a_problem() {
+    run(async {
+        let client = service().await.client();
+        for path in ["/", "/v2", "/v1/account", "/v1/accounts/x/nothing", "/v1/accounts/x/messages/y/z"] {
+            let problem = client.get(path).await.problem(404, "not_found");
+            assert_eq!(problem["detail"], format!("there is nothing at {path}"));
+        }
+        for (method, path) in [
+            (Method::POST, "/health"),
+            (Method::PATCH, "/v1/accounts"),
+            (Method::GET, "/v1/accounts/x/pull"),
+            (Method::DELETE, "/v1/pull"),
+            (Method::PUT, "/v1/accounts/x/messages"),
+        ] {
+            let _ = client.ask(method, path).send().await.problem(405, "method_not_allowed");
+        }
+    });
+}
+
+#[test]
+fn the_callers_request_id_is_kept_if_it_is_harmless() {
+    run(async {
+        let client = service().await.client();
+        let given = client.ask(Method::GET, "/v1/accounts/nobody").header("x-request-id", "my-own-4711").send().await;
+        assert_eq!(given.problem(404, "account_not_found")["requestId"], "my-own-4711");
+        let long = "x".repeat(200);
+        let odd = client.ask(Method::GET, "/v1/accounts/nobody").header("x-request-id", &long).send().await;
+        assert_ne!(odd.header("x-request-id"), long);
+        let _ = odd.problem(404, "account_not_found");
+    });
+}
+
+#[test]
+fn the_document_can_be_read_by_people() {
+    run(async {
+        let answer = service().await.client().with_token(None).get("/docs").await;
+        assert_eq!(answer.is(200).header("content-type"), "text/html; charset=utf-8");
+        assert!(answer.text().contains("/v1/accounts/{account}/messages"));
+    });
+}

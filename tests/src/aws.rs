@@ -1,0 +1,137 @@
+//! What lies in the service's AWS, through the real SDKs: tests look at effects, and at their absence.
+
+use std::collections::BTreeMap;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_s3::config::Credentials;
+use base64::Engine;
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+/// Clients of one service's embedded AWS.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    dynamodb: aws_sdk_dynamodb::Client,
+    s3: aws_sdk_s3::Client,
+    secrets: aws_sdk_secretsmanager::Client,
+    table: String,
+    bucket: String,
+}
+
+impl Aws {
+    /// Reads endpoints and names from the service's `env` file.
+    pub async fn new(env: &BTreeMap<String, String>) -> Self {
+        let config = |endpoint: &str| {
+            let credentials =
+                Credentials::new(&env["AWS_ACCESS_KEY_ID"], &env["AWS_SECRET_ACCESS_KEY"], None, None, "tests");
+            aws_config::defaults(BehaviorVersion::latest())
+                .credentials_provider(credentials)
+                .region(Region::new(env["AWS_REGION"].clone()))
+                .endpoint_url(&env[endpoint])
+                .http_client(aws_smithy_http_client::Builder::new().build_http())
+                .load()
+        };
+        let services: SdkConfig = config("AWS_ENDPOINT_URL_S3").await;
+        let s3 = aws_sdk_s3::config::Builder::from(&services).force_path_style(true).build();
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::new(&config("AWS_ENDPOINT_URL_DYNAMODB").await),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            secrets: aws_sdk_secretsmanager::Client::new(&services),
+            table: env["HALFPENNY_TABLE"].clone(),
+            bucket: env["HALFPENNY_BUCKET"].clone(),
+        }
+    }
+
+    /// Every item of the table, by key, as JSON.
+    pub async fn items(&self) -> BTreeMap<String, Value> {
+        let mut items = BTreeMap::new();
+        let mut start = None;
+        loop {
+            let page = self
+                .dynamodb
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .unwrap();
+            for item in page.items() {
+                let value = map(item);
+                let key = format!("{} / {}", value["pk"].as_str().unwrap(), value["sk"].as_str().unwrap());
+                items.insert(key, value);
+            }
+            start = page.last_evaluated_key().cloned();
+            if start.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// The items whose key begins so.
+    pub async fn items_of(&self, prefix: &str) -> BTreeMap<String, Value> {
+        let mut items = self.items().await;
+        items.retain(|key, _| key.starts_with(prefix));
+        items
+    }
+
+    /// Keys and sizes of every object below a prefix.
+    pub async fn objects(&self, prefix: &str) -> BTreeMap<String, i64> {
+        let mut objects = BTreeMap::new();
+        let mut pages = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for object in page.unwrap().contents() {
+                objects.insert(object.key().unwrap().to_owned(), object.size().unwrap());
+            }
+        }
+        objects
+    }
+
+    /// An object's bytes; `None` if there is none.
+    pub async fn object(&self, key: &str) -> Option<Bytes> {
+        let found = self.s3.get_object().bucket(&self.bucket).key(key).send().await;
+        match found {
+            Ok(object) => Some(object.body.collect().await.unwrap().into_bytes()),
+            Err(error) => {
+                let error = error.into_service_error();
+                assert!(error.is_no_such_key(), "{key}: {error:?}");
+                None
+            }
+        }
+    }
+
+    /// Names and current values of all secrets.
+    pub async fn secrets(&self) -> BTreeMap<String, String> {
+        let mut secrets = BTreeMap::new();
+        for listed in self.secrets.list_secrets().send().await.unwrap().secret_list() {
+            let name = listed.name().unwrap();
+            let value = self.secrets.get_secret_value().secret_id(name).send().await.unwrap();
+            secrets.insert(name.to_owned(), value.secret_string().unwrap().to_owned());
+        }
+        secrets
+    }
+
+    /// Table, objects and secrets at once: what must be equal where nothing may have happened.
+    pub async fn everything(&self) -> Value {
+        json!({"items": self.items().await, "objects": self.objects("").await, "secrets": self.secrets().await})
+    }
+}
+
+fn map(item: &std::collections::HashMap<String, AttributeValue>) -> Value {
+    let sorted: BTreeMap<_, _> = item.iter().collect();
+    Value::Object(sorted.into_iter().map(|(name, attribute)| (name.clone(), value(attribute))).collect::<Map<_, _>>())
+}
+
+fn value(attribute: &AttributeValue) -> Value {
+    match attribute {
+        AttributeValue::S(text) => json!(text),
+        AttributeValue::N(number) => number.parse().unwrap_or_else(|_| json!(number)),
+        AttributeValue::Bool(flag) => json!(flag),
+        AttributeValue::Null(_) => Value::Null,
+        AttributeValue::B(blob) => json!({"base64": base64::engine::general_purpose::STANDARD.encode(blob.as_ref())}),
+        AttributeValue::M(members) => map(members),
+        AttributeValue::L(list) => list.iter().map(value).collect(),
+        other => json!(format!("{other:?}")),
+    }
+}
