@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // Test code.
 
 mod accounts;
+mod accounts_patch;
 mod auth;
 mod canaries;
 mod crash;
 mod delivery;
 mod faults;
 mod isolation;
+mod lockout;
 mod probes;
 mod pull;
 mod reading;
