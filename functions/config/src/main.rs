@@ -1,13 +1,16 @@
 //! `config`: accounts and tokens; also what needs no token at all.
 
 mod accounts;
+mod doors;
 mod history;
 mod tokens;
 mod usecase;
 
-use shared::http::{Reply, mount, open, openapi, routes, serve};
+use shared::http::{Reply, doors as paths, mount, open, openapi, routes, serve};
 use shared::model::views::Health;
 use shared::ops::Tools;
+
+use doors::{emailengine, jetquery};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -35,6 +38,22 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::TOKEN_CREATE, with_tools!(tokens::create)),
         mount(&routes::TOKENS_LIST, with_tools!(tokens::list)),
         mount(&routes::TOKEN_DELETE, with_tools!(tokens::delete)),
+        mount(&paths::ENGINE_CREATE, with_tools!(emailengine::create)),
+        mount(&paths::ENGINE_GET, with_tools!(emailengine::get)),
+        mount(&paths::ENGINE_UPDATE, with_tools!(emailengine::update)),
+        mount(&paths::ENGINE_DELETE, with_tools!(emailengine::delete)),
+        mount(&paths::ENGINE_SETTINGS, with_tools!(emailengine::settings)),
+        mount(&paths::ENGINE_SETTLE, with_tools!(emailengine::settle)),
+        mount(&paths::PREFIXED_CREATE, with_tools!(emailengine::create)),
+        mount(&paths::PREFIXED_GET, with_tools!(emailengine::get)),
+        mount(&paths::PREFIXED_UPDATE, with_tools!(emailengine::update)),
+        mount(&paths::PREFIXED_DELETE, with_tools!(emailengine::delete)),
+        mount(&paths::PREFIXED_SETTINGS, with_tools!(emailengine::settings)),
+        mount(&paths::PREFIXED_SETTLE, with_tools!(emailengine::settle)),
+        mount(&paths::PREFIXED_LIST, with_tools!(emailengine::list)),
+        mount(&paths::JET_GET, with_tools!(jetquery::get)),
+        mount(&paths::JET_PUT, with_tools!(jetquery::put)),
+        mount(&paths::JET_DELETE, with_tools!(jetquery::delete)),
     ];
     serve(budget, mounts).await
 }

@@ -3,7 +3,7 @@
 use shared::http::{Call, Reply};
 use shared::mail::Deadline;
 use shared::model::views::ValidateInput;
-use shared::model::{AccountId, FieldError, Problem};
+use shared::model::{AccountId, FieldError, Probe, Problem};
 use shared::ops::{Tools, probe, sign_in};
 
 /// Probes the stored settings with the stored credential.
@@ -18,6 +18,11 @@ pub(crate) async fn verify(tools: Tools, call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn validate(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
     let input: ValidateInput = call.json()?;
+    Reply::ok(&given(&tools, &call, input).await?)
+}
+
+/// The same for every door.
+pub(crate) async fn given(tools: &Tools, call: &Call, input: ValidateInput) -> Result<Probe, Problem> {
     let nobody = AccountId::new("given").map_err(Problem::internal)?;
     let (account, secrets) = input.into_account().check(nobody, 0, call.now).map_err(Problem::invalid)?;
     let missing = secrets.missing(&account);
@@ -26,5 +31,5 @@ pub(crate) async fn validate(tools: Tools, call: Call) -> Result<Reply, Problem>
         return Err(Problem::invalid(missing.into_iter().map(error).collect()));
     }
     let deadline = Deadline::after(tools.settings.probe).min(call.deadline);
-    Reply::ok(&probe::given(&tools, call.tenant(), &account, &secrets, deadline, call.now).await?)
+    Ok(probe::given(tools, call.tenant(), &account, &secrets, deadline, call.now).await?)
 }

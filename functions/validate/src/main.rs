@@ -1,8 +1,9 @@
 //! `validate`: check settings: does an account work?
 
+mod doors;
 mod handler;
 
-use shared::http::{mount, routes, serve};
+use shared::http::{doors as paths, mount, routes, serve};
 use shared::ops::Tools;
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,18 +11,18 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(
-        budget,
-        vec![
-            mount(&routes::VERIFY, {
-                let tools = tools.clone();
-                move |call| handler::verify(tools.clone(), call)
-            }),
-            mount(&routes::VALIDATE, {
-                let tools = tools.clone();
-                move |call| handler::validate(tools.clone(), call)
-            }),
-        ],
-    )
-    .await
+    macro_rules! with_tools {
+        ($handler:path) => {{
+            let tools = tools.clone();
+            move |call| $handler(tools.clone(), call)
+        }};
+    }
+    let mounts = vec![
+        mount(&routes::VERIFY, with_tools!(handler::verify)),
+        mount(&routes::VALIDATE, with_tools!(handler::validate)),
+        mount(&paths::ENGINE_VERIFY, with_tools!(doors::emailengine::verify)),
+        mount(&paths::PREFIXED_VERIFY, with_tools!(doors::emailengine::verify)),
+        mount(&paths::SERVICE_VALIDATE, with_tools!(doors::email_service::validate)),
+    ];
+    serve(budget, mounts).await
 }

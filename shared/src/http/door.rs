@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::problem::status;
 use super::{Reply, Route};
-use crate::model::{Code, Problem};
+use crate::model::{Code, FieldError, Problem};
 
 /// Whose wire format a route speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,26 @@ pub(super) fn of(route: Option<&Route>) -> Door {
     route.map_or(Door::Native, |route| route.door)
 }
 
+/// The same problem with its fields named in a door's words: the first pointer of the table that a field's pointer
+/// begins with is replaced. A field that two of ours stand for is named once.
+pub fn renamed(problem: Problem, words: &[(&str, &str)]) -> Problem {
+    if problem.errors.is_empty() {
+        return problem;
+    }
+    let mut errors: Vec<FieldError> = Vec::new();
+    for mut error in problem.errors {
+        let word = words.iter().find_map(|(ours, theirs)| Some((theirs, error.pointer.strip_prefix(ours)?)));
+        if let Some((theirs, rest)) = word {
+            error.pointer = format!("{theirs}{rest}");
+        }
+        if errors.iter().all(|known| known.pointer != error.pointer) {
+            errors.push(error);
+        }
+    }
+    let Problem { detail, errors, .. } = Problem::invalid(errors);
+    Problem { code: problem.code, detail, errors, ..problem }
+}
+
 /// As EmailEngine's framework writes errors; `fields` name each wrong field as its validator does.
 fn email_engine(problem: &Problem, status: StatusCode) -> Value {
     let message = if problem.errors.is_empty() { problem.detail.as_str() } else { "Invalid input" };
@@ -72,7 +92,7 @@ fn email_engine(problem: &Problem, status: StatusCode) -> Value {
         "message": message,
     });
     if !problem.errors.is_empty() {
-        let field = |pointer: &str| pointer.trim_start_matches('/').replace('/', ".");
+        let field = |pointer: &str| pointer.trim_start_matches(['/', '?']).replace('/', ".");
         body["fields"] = problem
             .errors
             .iter()
@@ -110,7 +130,6 @@ fn email_engine_code(code: Code) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::FieldError;
 
     fn refused(door: Door, problem: &Problem) -> (u16, Value) {
         let reply = door.refusal(problem, "r");
@@ -150,6 +169,18 @@ mod tests {
         );
         let limited = Problem::new(Code::RateLimited, "slowly").retry_after(7);
         assert_eq!(refused(Door::EmailEngine, &limited).1["ttl"], 7);
+    }
+
+    #[test]
+    fn fields_are_named_in_the_words_of_the_door_and_once() {
+        let missing = |pointer| FieldError::new(pointer, "missing", "give it");
+        let problem = Problem::invalid(vec![missing("/smtp/auth/password"), missing("/receive/auth/password")]);
+        let words = [("/smtp/auth/password", "/mail_password"), ("/receive/auth/password", "/mail_password")];
+        let problem = renamed(problem, &words);
+        assert_eq!(problem.errors, [missing("/mail_password")]);
+        assert_eq!(problem.detail, "/mail_password: give it");
+        let other = renamed(Problem::new(Code::Conflict, "as it was"), &words);
+        assert_eq!(other.detail, "as it was");
     }
 
     #[test]

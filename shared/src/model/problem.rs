@@ -15,6 +15,8 @@ pub enum Code {
     MalformedJson,
     /// A front door that requires the header `Tenant` was called without it.
     MissingTenant,
+    /// Path and body of a front door's request name different accounts.
+    AmbiguousAccount,
     /// No valid token.
     Unauthorized,
     /// The token lacks a right.

@@ -8,6 +8,7 @@
 //! | account | `T#<tenant>#A` | `<account>` | |
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | preferences | `T#<tenant>#P` | `P` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
 //! | earlier version of an account | `T#<tenant>#A#<account>` | `H#<time>#<version>` | |
 //! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
@@ -195,6 +196,10 @@ pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
     key(tokens(tenant), hash)
 }
 
+pub(super) fn preferences(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "P")
+}
+
 /// Ledgers and lease of a mailbox; as an index key, its messages.
 pub(super) fn mailbox(tenant: &Tenant, account: &AccountId) -> String {
     format!("T#{tenant}#A#{account}")
@@ -323,6 +328,7 @@ mod tests {
             account(tenant, &box_),
             status(tenant, &box_),
             token(tenant, "hash"),
+            preferences(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
             history(tenant, &box_, Timestamp(0), "v"),

@@ -20,6 +20,7 @@ mod messages;
 mod outbox;
 mod outgoing;
 mod polls;
+mod preferences;
 mod queues;
 mod random;
 mod secrets;
@@ -44,6 +45,7 @@ pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
 pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
+pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SideStatus, StatusChange, Statuses};
@@ -64,6 +66,8 @@ pub struct Store {
     pub statuses: Statuses,
     /// Which mailboxes are polled.
     pub polls: Polls,
+    /// What tenants have settled for all their accounts.
+    pub preferences: AllPreferences,
     /// What is counted within a window of time.
     pub counters: Counters,
     /// Access tokens, by hash.
@@ -98,6 +102,7 @@ impl Store {
             counters: Counters::new(table.clone()),
             statuses: Statuses::new(table.clone()),
             polls: Polls::new(table.clone()),
+            preferences: AllPreferences::new(table.clone()),
             tokens: Tokens::new(table.clone()),
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),

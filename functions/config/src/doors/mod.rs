@@ -1,0 +1,4 @@
+//! Front doors to accounts: they translate, and call what the native routes call.
+
+pub(crate) mod emailengine;
+pub(crate) mod jetquery;

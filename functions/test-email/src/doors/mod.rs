@@ -1,0 +1,3 @@
+//! Front doors to the test message: they translate, and call what the native route calls.
+
+pub(crate) mod email_service;
