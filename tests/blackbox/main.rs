@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // Test code.
 
 mod accounts;
+mod accounts_patch;
 mod auth;
 mod canaries;
 mod crash;
@@ -14,6 +15,7 @@ mod door_emailengine;
 mod door_jetquery;
 mod faults;
 mod isolation;
+mod lockout;
 mod probes;
 mod pull;
 mod reading;

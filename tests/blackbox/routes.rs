@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 21] = [
+const ROUTES: [(&str, &str); 25] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -14,12 +14,16 @@ const ROUTES: [(&str, &str); 21] = [
     ("get", "/openapi.json"),
     ("get", "/v1/accounts"),
     ("get", "/v1/accounts/{account}"),
+    ("get", "/v1/accounts/{account}/history"),
     ("get", "/v1/accounts/{account}/messages"),
     ("get", "/v1/accounts/{account}/messages/{id}"),
     ("get", "/v1/accounts/{account}/messages/{id}/attachments/{part}"),
     ("get", "/v1/accounts/{account}/messages/{id}/source"),
     ("get", "/v1/outbox/{id}"),
     ("get", "/v1/tokens"),
+    ("patch", "/v1/accounts/{account}"),
+    ("post", "/v1/accounts"),
+    ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),
     ("post", "/v1/accounts/{account}/pull"),
     ("post", "/v1/accounts/{account}/test-email"),
@@ -99,7 +103,7 @@ fn what_is_no_route_is_a_problem() {
         }
         for (method, path) in [
             (Method::POST, "/health"),
-            (Method::PATCH, "/v1/accounts"),
+            (Method::PUT, "/v1/accounts"),
             (Method::GET, "/v1/accounts/x/pull"),
             (Method::DELETE, "/v1/pull"),
             (Method::PUT, "/v1/accounts/x/messages"),
