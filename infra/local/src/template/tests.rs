@@ -76,7 +76,7 @@ fn every_function_gets_the_whole_environment() {
         assert_eq!(variable("HALFPENNY_ALLOW_NETS"), Some("127.0.0.0/8,::1/128"));
         assert_eq!(variable("HALFPENNY_CA_FILE"), Some(""));
         assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
-        assert_eq!(function.environment.len(), 20);
+        assert_eq!(function.environment.len(), 22);
     }
 }
 
@@ -112,6 +112,8 @@ fn the_deployed_routes_are_these() {
             "ANY /v1/account/{account} -> config",
             "ANY /v1/accounts -> config",
             "ANY /v1/accounts/{account} -> config",
+            "ANY /v1/accounts/{account}/history -> config",
+            "ANY /v1/accounts/{account}/history/{proxy+} -> config",
             "ANY /v1/accounts/{account}/messages -> messages",
             "ANY /v1/accounts/{account}/messages/{proxy+} -> messages",
             "ANY /v1/accounts/{account}/pull -> pull",
