@@ -16,6 +16,7 @@ mod door_jetquery;
 mod faults;
 mod isolation;
 mod lockout;
+mod oauth;
 mod probes;
 mod pull;
 mod reading;

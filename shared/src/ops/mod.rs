@@ -6,10 +6,13 @@
 //! - [`test_email`]: does an account deliver?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`fortunes`]: what an account's status says after a success or a failure.
 
 pub mod fortunes;
+pub mod grants;
+pub mod keyring;
 pub mod probe;
 pub mod pull;
 pub mod schedule;

@@ -1,6 +1,7 @@
 //! The store against a real DynamoDB engine in this process, over HTTP as in production.
 
 mod config;
+mod grants;
 mod lost_answers;
 mod mailbox;
 mod messages;
