@@ -20,6 +20,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     let mounts = vec![
         mount(&routes::VERIFY, with_tools!(handler::verify)),
         mount(&routes::VALIDATE, with_tools!(handler::validate)),
+        mount(&routes::DIAGNOSE_ACCOUNT, with_tools!(handler::diagnose_stored)),
+        mount(&routes::DIAGNOSE, with_tools!(handler::diagnose_given)),
         mount(&paths::ENGINE_VERIFY, with_tools!(doors::emailengine::verify)),
         mount(&paths::PREFIXED_VERIFY, with_tools!(doors::emailengine::verify)),
         mount(&paths::SERVICE_VALIDATE, with_tools!(doors::email_service::validate)),

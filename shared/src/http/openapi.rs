@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
+use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
 use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::send::{Outgoing, SendRequest};
@@ -122,6 +123,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TokenCreated>(&mut found);
     add::<TokenView>(&mut found);
     add::<Probe>(&mut found);
+    add::<DiagnoseInput>(&mut found);
+    add::<Diagnosis>(&mut found);
     add::<ValidateInput>(&mut found);
     add::<TestEmailInput>(&mut found);
     add::<SendRequest>(&mut found);

@@ -250,7 +250,7 @@ pub const VALIDATE: Route = Route {
     scope: Some(Scope::Send),
     request: Some("ValidateInput"),
     answers: &[answer(200, "Whether it works, per side; failure is an answer too.", "Probe")],
-    problems: &[400, 413, 415, 422],
+    problems: &[400, 413, 415, 422, 429],
     ..route(
         "POST",
         "/v1/validate-credentials",
@@ -260,12 +260,35 @@ pub const VALIDATE: Route = Route {
     )
 };
 
+/// Diagnose the stored settings.
+pub const DIAGNOSE_ACCOUNT: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "How far each side came, what stopped it, and how to mend it.", "Diagnosis")],
+    problems: &[404, 422],
+    ..route(
+        "POST",
+        "/v1/accounts/{account}/diagnose",
+        "validate",
+        "diagnoseAccount",
+        "Find out why an account does not work, and how to mend it",
+    )
+};
+
+/// Diagnose given settings.
+pub const DIAGNOSE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("DiagnoseInput"),
+    answers: &[answer(200, "How far each side came, what stopped it, and how to mend it.", "Diagnosis")],
+    problems: &[400, 413, 415, 422, 429],
+    ..route("POST", "/v1/diagnose", "validate", "diagnose", "Diagnose given settings; nothing is stored")
+};
+
 /// Send a test message.
 pub const TEST_EMAIL: Route = Route {
     scope: Some(Scope::Send),
     request: Some("TestEmailInput"),
     answers: &[answer(200, "Whether it was sent; failure is an answer too.", "Probe")],
-    problems: &[400, 404, 413, 415, 422],
+    problems: &[400, 404, 413, 415, 422, 429],
     ..route("POST", "/v1/accounts/{account}/test-email", "test-email", "sendTestEmail", "Send a test message")
 };
 
@@ -386,6 +409,8 @@ pub const ALL: &[&Route] = &[
     &TOKEN_DELETE,
     &VERIFY,
     &VALIDATE,
+    &DIAGNOSE_ACCOUNT,
+    &DIAGNOSE,
     &TEST_EMAIL,
     &SEND,
     &OUTBOX_GET,

@@ -9,11 +9,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use super::error::{Error, Refusal, printable};
 use super::smtp::reply;
 use super::starttls;
 use super::tls::{self, TlsFacts};
+use super::trace::Trace;
 use super::wire::{BoxedStream, Deadline, Stream, Wire};
 use crate::model::{Phase, ProbeCode, Protocol, Security};
 use crate::net::{self, Network};
@@ -69,38 +71,83 @@ impl std::fmt::Debug for Connection {
 /// `GreetingFailed`: no greeting, or one that refuses. `TlsFailed`, `CertificateInvalid`, `StarttlsUnavailable`,
 /// `ProtocolInjection`: not secure.
 pub async fn connect(network: &Network, server: &Server<'_>, deadline: Deadline) -> Result<Connection, Error> {
+    traced(network, server, deadline, &Trace::default()).await
+}
+
+/// [`connect`], with a record of what is said from here to the end of the connection.
+///
+/// # Errors
+/// As there.
+pub async fn traced(
+    network: &Network,
+    server: &Server<'_>,
+    deadline: Deadline,
+    trace: &Trace,
+) -> Result<Connection, Error> {
     let until = deadline.or_after(network.timeouts.connect);
-    let (tcp, address) = network.connect(server.host, server.port, until.instant()).await.map_err(unconnected)?;
+    let (tcp, address) = dial(network, server, until, trace).await?;
     let (mut wire, greeting, tls) = match server.security {
         // RFC 8314 §3
         Security::Tls => {
-            let (stream, facts) = tls::handshake(network, server, tcp, until).await?;
-            let mut wire = wire(Box::new(stream) as BoxedStream, until);
+            let (stream, facts) = secure(network, server, tcp, until, trace).await?;
+            let mut wire = wire(Box::new(stream) as BoxedStream, until, trace);
             let greeting = greeting(&mut wire, server.protocol).await?;
             (wire, greeting, Some(facts))
         }
         Security::Starttls => {
             let hello = literal(&tcp);
-            let mut plain = wire(tcp, until);
+            let mut plain = wire(tcp, until, trace);
             let greeting = greeting_or_tls(&mut plain, network, server, address).await?;
             starttls::negotiate(&mut plain, server.protocol, &greeting, &hello).await?;
-            let (stream, facts) = tls::handshake(network, server, plain.into_stream(), until).await?;
-            (wire(Box::new(stream) as BoxedStream, until), greeting, Some(facts))
+            let (stream, facts) = secure(network, server, plain.into_stream(), until, trace).await?;
+            (wire(Box::new(stream) as BoxedStream, until, trace), greeting, Some(facts))
         }
         Security::None => {
-            let mut wire = wire(Box::new(tcp) as BoxedStream, until);
+            let mut wire = wire(Box::new(tcp) as BoxedStream, until, trace);
             let greeting = greeting_or_tls(&mut wire, network, server, address).await?;
             (wire, greeting, None)
         }
     };
+    trace.tell(Phase::Greeting, printable(&greeting));
     wire.phase = Phase::Capabilities;
     wire.set_deadline(deadline);
     wire.set_patience(network.timeouts.reply);
     Ok(Connection { wire, greeting, tls, address })
 }
 
-fn wire<S: Stream>(stream: S, until: Deadline) -> Wire<S> {
-    Wire::new(stream, Phase::Greeting, until, until.left())
+fn wire<S: Stream>(stream: S, until: Deadline, trace: &Trace) -> Wire<S> {
+    Wire::new(stream, Phase::Greeting, until, until.left()).traced(trace)
+}
+
+/// Name and TCP.
+async fn dial(
+    network: &Network,
+    server: &Server<'_>,
+    until: Deadline,
+    trace: &Trace,
+) -> Result<(TcpStream, SocketAddr), Error> {
+    trace.enter(Phase::Dns);
+    let addresses = network.resolve(server.host, server.port, until.instant()).await.map_err(unconnected)?;
+    let shown: Vec<_> = addresses.ips().map(|address| address.to_string()).collect();
+    trace.tell(Phase::Dns, shown.join(", "));
+    trace.enter(Phase::Connect);
+    let (tcp, address) = network.dial(&addresses, until.instant()).await.map_err(unconnected)?;
+    trace.tell(Phase::Connect, address.to_string());
+    Ok((tcp, address))
+}
+
+/// The handshake.
+async fn secure(
+    network: &Network,
+    server: &Server<'_>,
+    tcp: TcpStream,
+    until: Deadline,
+    trace: &Trace,
+) -> Result<(TlsStream<TcpStream>, TlsFacts), Error> {
+    trace.enter(Phase::Tls);
+    let (stream, facts) = tls::handshake(network, server, tcp, until).await?;
+    trace.tell(Phase::Tls, facts.to_string());
+    Ok((stream, facts))
 }
 
 fn unconnected(error: net::Error) -> Error {
@@ -135,11 +182,15 @@ async fn greeting_or_tls<S: Stream>(
         biased;
         greeting = greeting(wire, server.protocol) => greeting,
         () = turns_out_tls(network, server, address) => {
-            let words = "the server waits for a TLS handshake: use security tls on this port";
-            Err(Error::new(ProbeCode::GreetingFailed, Phase::Greeting, words))
+            Err(Error::new(ProbeCode::GreetingFailed, Phase::Greeting, TlsExpected.to_string()).because(TlsExpected))
         }
     }
 }
+
+/// The source of the error that says: this port speaks TLS from the first byte, and was asked to do without.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the server waits for a TLS handshake: use security tls on this port")]
+pub struct TlsExpected;
 
 /// Ends when the port is known to speak TLS, otherwise never.
 async fn turns_out_tls(network: &Network, server: &Server<'_>, address: SocketAddr) {

@@ -97,6 +97,13 @@ impl Error {
         self.phase <= Phase::Tls
     }
 
+    /// The stream ended or broke under a dialogue that was not over.
+    pub fn is_broken_off(&self) -> bool {
+        self.refusal.is_none()
+            && matches!(self.code, ProbeCode::ProtocolError | ProbeCode::GreetingFailed | ProbeCode::ConnectFailed)
+            && self.source.as_ref().is_some_and(|source| source.is::<std::io::Error>())
+    }
+
     /// The failed verdict of a probe.
     pub fn verdict(&self, duration_ms: u64) -> Verdict {
         Verdict {
@@ -124,9 +131,13 @@ impl Error {
 /// A server's words made safe to show and to log: control and non-ASCII bytes become `?`, at most
 /// [`SHOWN_REPLY_CHARS`] characters.
 pub fn printable(words: &[u8]) -> String {
+    printable_up_to(words, SHOWN_REPLY_CHARS)
+}
+
+fn printable_up_to(words: &[u8], most: usize) -> String {
     words
         .iter()
-        .take(SHOWN_REPLY_CHARS)
+        .take(most)
         .map(|&byte| if byte == b' ' || byte.is_ascii_graphic() { char::from(byte) } else { '?' })
         .collect::<String>()
         .trim()
@@ -135,9 +146,14 @@ pub fn printable(words: &[u8]) -> String {
 
 /// [`printable`], with every trace of the secrets taken out first: cut in the middle, one would not be found.
 pub fn shown(words: &[u8], secrets: &[SecretString]) -> String {
+    cleaned(words, secrets, SHOWN_REPLY_CHARS)
+}
+
+/// The same with a length of its own.
+pub(super) fn cleaned(words: &[u8], secrets: &[SecretString], most: usize) -> String {
     let words =
         secrets.iter().fold(String::from_utf8_lossy(words).into_owned(), |words, secret| without(&words, secret));
-    printable(words.replace(|c: char| !c.is_ascii(), "?").as_bytes())
+    printable_up_to(words.replace(|c: char| !c.is_ascii(), "?").as_bytes(), most)
 }
 
 fn without(words: &str, secret: &SecretString) -> String {

@@ -50,6 +50,12 @@ pub const SMTP_PIPELINE: usize = 100;
 /// Characters of a server's reply that are shown to callers.
 pub const SHOWN_REPLY_CHARS: usize = 200;
 
+/// Characters of a line that a transcript shows: capabilities of IMAP need some 500.
+pub const TRACE_LINE_CHARS: usize = 1_000;
+
+/// Most lines of a transcript: a dialogue up to the first folder has some 40; an endless answer must not fill memory.
+pub const TRACE_LINES: usize = 400;
+
 /// How long a server may take, by kind of wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {

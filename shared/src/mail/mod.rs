@@ -8,18 +8,21 @@ pub mod imap;
 pub mod limits;
 pub mod parse;
 pub mod pop3;
+pub mod providers;
 pub mod sanitize;
 mod sasl;
 #[cfg(test)]
 mod scripted;
 pub mod smtp;
 mod starttls;
-mod tls;
+pub mod tls;
+pub mod trace;
 pub mod wire;
 
 pub use auth::Credential;
-pub use connect::{Connection, Server, connect};
+pub use connect::{Connection, Server, connect, traced};
 pub use error::{Error, Refusal};
 pub use limits::Timeouts;
 pub use tls::TlsFacts;
+pub use trace::Trace;
 pub use wire::{BoxedStream, Deadline, Stream, Wire};

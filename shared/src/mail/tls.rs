@@ -1,16 +1,21 @@
 //! The TLS handshake of a mail connection, and what its failures mean.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
+use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::client::TlsStream;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Name;
 
 use super::connect::Server;
 use super::error::{Error, printable};
 use super::wire::Deadline;
-use crate::model::{Phase, ProbeCode, Security};
+use crate::model::{Phase, ProbeCode, Security, Timestamp};
 use crate::net::{Network, server_name};
 
 /// What a handshake agreed on.
@@ -22,6 +27,70 @@ pub struct TlsFacts {
     pub cipher: String,
     /// SHA-256 of the server's own certificate (DER), in hex.
     pub leaf_sha256: String,
+    /// What that certificate says; none where it cannot be read.
+    pub certificate: Option<Certificate>,
+}
+
+/// What a server's certificate says about itself (RFC 5280 §4.1). Nothing of it is proven where checking is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whom it is for.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// Its last moment.
+    pub not_after: Timestamp,
+    /// Host names and addresses that it is for (RFC 9525 §6.1), at most 20.
+    pub names: Vec<String>,
+    /// Certificates that the server sent, this one included.
+    pub chain: usize,
+}
+
+impl Certificate {
+    fn read(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+        let words = |name: &X509Name<'_>| printable(name.to_string().as_bytes());
+        let names = leaf.subject_alternative_name().ok().flatten();
+        let names = names.iter().flat_map(|extension| &extension.value.general_names).filter_map(host_name);
+        Some(Self {
+            subject: words(leaf.subject()),
+            issuer: words(leaf.issuer()),
+            not_after: Timestamp(leaf.validity().not_after.timestamp().saturating_mul(1_000)),
+            names: names.take(SHOWN_NAMES).collect(),
+            chain: chain.len(),
+        })
+    }
+
+    /// Signed by whom it is for: nobody else vouches for it.
+    pub fn is_self_signed(&self) -> bool {
+        self.subject == self.issuer
+    }
+}
+
+/// Large providers put hundreds of names into one certificate.
+const SHOWN_NAMES: usize = 20;
+
+fn host_name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some(printable(name.as_bytes())),
+        GeneralName::IPAddress(octets) => match <[u8; 4]>::try_from(*octets) {
+            Ok(four) => Some(IpAddr::from(four).to_string()),
+            Err(_) => <[u8; 16]>::try_from(*octets).ok().map(|sixteen| IpAddr::from(sixteen).to_string()),
+        },
+        _ => None,
+    }
+}
+
+impl std::fmt::Display for TlsFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { version, cipher, leaf_sha256, certificate } = self;
+        write!(f, "{version}, {cipher}; SHA-256 {leaf_sha256}")?;
+        let Some(Certificate { subject, issuer, not_after, names, chain }) = certificate else {
+            return Ok(());
+        };
+        let names = names.join(", ");
+        write!(f, "; for {names} ({subject}); issued by {issuer}; good until {not_after}; chain of {chain}")
+    }
 }
 
 /// Makes the connection secure. The certificate must be for `server.host` unless its checking is off.
@@ -67,7 +136,50 @@ fn facts(stream: &TlsStream<TcpStream>) -> TlsFacts {
     let leaf = session.peer_certificates().and_then(<[_]>::first);
     let leaf_sha256 =
         leaf.map(|leaf| hex::encode(ring::digest::digest(&ring::digest::SHA256, leaf))).unwrap_or_default();
-    TlsFacts { version: version.to_owned(), cipher: cipher.to_owned(), leaf_sha256 }
+    let certificate = session.peer_certificates().and_then(Certificate::read);
+    TlsFacts { version: version.to_owned(), cipher: cipher.to_owned(), leaf_sha256, certificate }
+}
+
+/// What a failed handshake comes from, for whoever has to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The server spoke in the clear (RFC 8314 §3 asks for TLS from the first byte).
+    NotTls,
+    /// No version or cipher in common: it knows no TLS 1.2 (RFC 8996).
+    TooOld,
+    /// The certificate is over.
+    Expired,
+    /// Its time has not come.
+    NotYetValid,
+    /// Nobody we know signed it.
+    UnknownIssuer,
+    /// It is for other names.
+    WrongName,
+    /// Something else is wrong with the certificate.
+    Certificate,
+    /// Something else is wrong.
+    Other,
+}
+
+/// The trouble behind an error of the phase TLS; none for an error that no handshake made.
+pub fn trouble(error: &Error) -> Option<Trouble> {
+    let source = error.source.as_deref()?.downcast_ref::<std::io::Error>()?;
+    Some(match cause(source) {
+        Some(rustls::Error::InvalidMessage(_)) => Trouble::NotTls,
+        Some(rustls::Error::PeerIncompatible(_)) => Trouble::TooOld,
+        // RFC 8446 §6.2: protocol_version; handshake_failure is what a server without a common cipher says.
+        Some(rustls::Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)) => {
+            Trouble::TooOld
+        }
+        Some(rustls::Error::InvalidCertificate(reason)) => match reason {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Trouble::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Trouble::NotYetValid,
+            CertificateError::UnknownIssuer => Trouble::UnknownIssuer,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Trouble::WrongName,
+            _ => Trouble::Certificate,
+        },
+        _ => Trouble::Other,
+    })
 }
 
 fn cause(error: &std::io::Error) -> Option<&rustls::Error> {

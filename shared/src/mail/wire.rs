@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::Error;
 use super::limits::LINE_BYTES;
+use super::trace::Trace;
 use crate::model::{Phase, ProbeCode};
 
 /// What a protocol client talks over: a TCP stream, TLS, or a test's pipe.
@@ -68,6 +69,7 @@ pub struct Wire<S> {
     buffer: BytesMut,
     deadline: Deadline,
     patience: Duration,
+    trace: Trace,
     /// Where the dialogue is: every error names it.
     pub phase: Phase,
 }
@@ -75,7 +77,13 @@ pub struct Wire<S> {
 impl<S: Stream> Wire<S> {
     /// Wraps a stream. No wait is longer than `patience`, and none outlives `deadline`.
     pub fn new(stream: S, phase: Phase, deadline: Deadline, patience: Duration) -> Self {
-        Self { stream, buffer: BytesMut::with_capacity(16 << 10), deadline, patience, phase }
+        Self { stream, buffer: BytesMut::with_capacity(16 << 10), deadline, patience, trace: Trace::default(), phase }
+    }
+
+    /// Records from now on what passes.
+    #[must_use]
+    pub fn traced(self, trace: &Trace) -> Self {
+        Self { trace: trace.clone(), ..self }
     }
 
     /// Moves the deadline, for the next stage of the same connection.
@@ -105,7 +113,10 @@ impl<S: Stream> Wire<S> {
     pub fn arrived(&mut self) -> Result<&[u8], Error> {
         if self.buffer.len() <= LINE_BYTES {
             self.buffer.reserve(16 << 10);
-            match self.stream.read_buf(&mut self.buffer).now_or_never() {
+            let known = self.buffer.len();
+            let read = self.stream.read_buf(&mut self.buffer).now_or_never();
+            self.trace.got(self.phase, &self.buffer[known..]);
+            match read {
                 Some(Ok(0)) if self.buffer.is_empty() => return Err(self.closed()),
                 Some(Err(error)) if self.buffer.is_empty() => return Err(self.broken(error)),
                 _ => {}
@@ -121,6 +132,7 @@ impl<S: Stream> Wire<S> {
 
     /// Writes all of it and flushes.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.trace.sent(self.phase, bytes);
         let until = self.deadline.or_after(self.patience).instant();
         let write = async {
             self.stream.write_all(bytes).await?;
@@ -188,7 +200,10 @@ impl<S: Stream> Wire<S> {
     async fn fill(&mut self) -> Result<(), Error> {
         let until = self.deadline.or_after(self.patience).instant();
         self.buffer.reserve(16 << 10);
-        match timeout_at(until, self.stream.read_buf(&mut self.buffer)).await {
+        let known = self.buffer.len();
+        let read = timeout_at(until, self.stream.read_buf(&mut self.buffer)).await;
+        self.trace.got(self.phase, &self.buffer[known..]);
+        match read {
             Ok(Ok(0)) => Err(self.closed()),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.broken(error)),
@@ -202,7 +217,8 @@ impl<S: Stream> Wire<S> {
     }
 
     fn closed(&self) -> Error {
-        self.error(ProbeCode::ProtocolError, "the server closed the connection")
+        let end = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        self.error(ProbeCode::ProtocolError, "the server closed the connection").because(end)
     }
 
     fn timed_out(&self) -> Error {

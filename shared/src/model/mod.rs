@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod address;
+pub mod diagnosis;
 pub mod ids;
 pub mod message;
 pub mod patch;
@@ -19,6 +20,7 @@ pub mod views;
 pub use self::time::Timestamp;
 pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Server};
 pub use address::Address;
+pub use diagnosis::{Cause, Diagnosis, Examined, Fix, Stage, StageName};
 pub use ids::{AccountId, MessageId, Tenant};
 pub use message::{Attachment, Direction, Message};
 pub use principal::Principal;

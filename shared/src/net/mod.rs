@@ -71,6 +71,17 @@ pub enum SetupError {
     Tls(#[from] rustls::Error),
 }
 
+/// Addresses that the policy has admitted: only [`Network::resolve`] makes them.
+#[derive(Debug)]
+pub(crate) struct Vetted(Vec<SocketAddr>);
+
+impl Vetted {
+    /// The addresses.
+    pub(crate) fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.0.iter().map(SocketAddr::ip)
+    }
+}
+
 /// Everything that a connection to the outside needs. Built once per process, and cheap to build: names are not
 /// resolved, and the name server's settings not read, before the first name needs it.
 #[derive(Debug)]
@@ -109,17 +120,26 @@ impl Network {
     /// # Errors
     /// See [`Error`].
     pub async fn connect(&self, host: &str, port: u16, until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
-        let addresses = timeout_at(until, self.vetted(host, port)).await.map_err(|_| Error::ResolveTimeout)??;
-        dialled(&addresses, until).await
+        self.dial(&self.resolve(host, port, until).await?, until).await
     }
 
     /// The same into the operator's allowed networks only: for what goes unencrypted.
     async fn connect_inside(&self, host: &str, port: u16, until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
-        let addresses = timeout_at(until, self.vetted(host, port)).await.map_err(|_| Error::ResolveTimeout)??;
-        if !addresses.iter().all(|address| self.egress.allows(address.ip())) {
+        let vetted = self.resolve(host, port, until).await?;
+        if !vetted.ips().all(|address| self.egress.allows(address)) {
             return Err(Error::NotAllowed);
         }
-        dialled(&addresses, until).await
+        self.dial(&vetted, until).await
+    }
+
+    /// The first half of [`Network::connect`]: addresses that the policy admits.
+    pub(crate) async fn resolve(&self, host: &str, port: u16, until: Instant) -> Result<Vetted, Error> {
+        timeout_at(until, self.vetted(host, port)).await.map_err(|_| Error::ResolveTimeout)?.map(Vetted)
+    }
+
+    /// The second half: TCP to the first of them that answers.
+    pub(crate) async fn dial(&self, vetted: &Vetted, until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
+        timeout_at(until, dial::first(&vetted.0)).await.map_err(|_| Error::ConnectTimeout)?.map_err(Error::Unreachable)
     }
 
     /// TCP to an address that [`Network::connect`] has been to: its policy has been asked.
@@ -147,10 +167,6 @@ impl Network {
         }
         Ok(addresses.into_iter().take(TRIED_ADDRESSES).map(|address| SocketAddr::new(address, port)).collect())
     }
-}
-
-async fn dialled(addresses: &[SocketAddr], until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
-    timeout_at(until, dial::first(addresses)).await.map_err(|_| Error::ConnectTimeout)?.map_err(Error::Unreachable)
 }
 
 /// The name that a certificate must carry to prove this host.

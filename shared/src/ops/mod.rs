@@ -3,15 +3,19 @@
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
 //! - [`probe`]: does an account work?
+//! - [`diagnose`]: why does it not, and how is it mended?
 //! - [`test_email`]: does an account deliver?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
+//! - [`guesses`]: how often may a given password be tried?
 //! - [`fortunes`]: what an account's status says after a success or a failure.
 
+pub mod diagnose;
 pub mod fortunes;
 pub mod grants;
+pub mod guesses;
 pub mod keyring;
 pub mod probe;
 pub mod pull;

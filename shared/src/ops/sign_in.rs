@@ -11,7 +11,7 @@ use crate::store::{AccountRow, SecretError, Side, StoreError};
 
 /// How we introduce ourselves to sending servers. A Lambda function has no name of its own; RFC 5321 §4.1.3 asks for
 /// an address literal then, and its public address is not known to it either.
-const HELLO: &str = "127.0.0.1";
+pub(super) const HELLO: &str = "127.0.0.1";
 
 /// Why nobody signed in.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,7 @@ pub async fn open_receiver(
     }
 }
 
-fn place(server: &model::Server, protocol: Protocol) -> Server<'_> {
+pub(super) fn place(server: &model::Server, protocol: Protocol) -> Server<'_> {
     Server {
         protocol,
         host: &server.host,

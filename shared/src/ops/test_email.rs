@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Tools;
+use super::guesses;
 use super::keyring::{Keyring, Source};
 use super::probe::millis;
 use super::send::content;
@@ -77,6 +78,7 @@ async fn with_given(
     now: Timestamp,
 ) -> Result<Result<Client<BoxedStream>, SignInError>, Problem> {
     let (server, secrets) = checked(account, given, now)?;
+    let guessed = secrets.password.is_some();
     let secrets = secrets.or(stored(tools, tenant, account, &server, now).await?);
     if !secrets.complete(&server.auth) {
         let words = "the settings differ from the stored ones in what the secret belongs to (host, port, security, certificate check, username): give it again";
@@ -94,7 +96,14 @@ async fn with_given(
         deadline,
         now,
     };
-    Ok(sign_in::smtp_by(&keyring).await)
+    if !guessed {
+        return Ok(sign_in::smtp_by(&keyring).await);
+    }
+    let admitted = guesses::admit_smtp(tools, tenant, &server, now).await?;
+    let opened = sign_in::smtp_by(&keyring).await;
+    let refused = matches!(&opened, Err(SignInError::Mail(error)) if error.is_auth_refusal());
+    admitted.settle([refused, false]).await?;
+    Ok(opened)
 }
 
 /// The given side by the rules of an account's; without `auth` it signs in as the stored one does.

@@ -9,6 +9,7 @@
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
+//! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
 //! | earlier version of an account | `T#<tenant>#A#<account>` | `H#<time>#<version>` | |
 //! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
@@ -216,6 +217,12 @@ pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
 
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
+}
+
+/// What is refused is counted by server and user, whatever their letter case.
+pub(super) fn guesses(tenant: &Tenant, host: &str, username: &str) -> Key {
+    let id = MessageId::derived(&["guess", &host.to_lowercase(), &username.to_lowercase()]);
+    key(format!("T#{tenant}#G"), id.as_str())
 }
 
 /// Ledgers and lease of a mailbox; as an index key, its messages.

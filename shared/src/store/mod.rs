@@ -13,6 +13,7 @@ mod drafts;
 mod error;
 mod files;
 mod grants;
+pub mod guesses;
 mod history;
 pub mod keys;
 mod leases;
@@ -40,6 +41,7 @@ pub use drafts::Drafts;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
 pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
+pub use guesses::Guesses;
 pub use history::{History, VERSIONS};
 pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
@@ -85,6 +87,8 @@ pub struct Store {
     pub outbox: Outbox,
     /// Sources, attachments and large bodies.
     pub files: Files,
+    /// Refused sign-ins with given passwords.
+    pub guesses: Guesses,
     /// Passwords and their like.
     pub secrets: Secrets,
     /// What OAuth grants have brought.
@@ -113,6 +117,7 @@ impl Store {
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
+            guesses: Guesses::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
             files,
             grants: Grants::new(table, secrets.clone()),
