@@ -94,7 +94,7 @@ fn expectation(call: &Call, current: Option<&AccountRow>) -> Result<Expect, Prob
             "If-Match names another version than the current one: read the account again",
         )
     };
-    match (call.header("if-match")?, version) {
+    match (call.header("If-Match")?, version) {
         (None, Some(version)) => Ok(Expect::Version(version)),
         (None, None) => Ok(Expect::Absent),
         (Some("*"), Some(version)) => Ok(Expect::Version(version)),

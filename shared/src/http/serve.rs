@@ -145,7 +145,7 @@ fn caller(request: &Request, route: &Route) -> Result<Principal, Problem> {
         }
         _ => &none,
     };
-    let tenant = text(request.headers(), "tenant")?;
+    let tenant = text(request.headers(), "Tenant")?;
     let principal = from_context(fields, tenant)?;
     match route.scope {
         Some(scope) if !principal.may(scope) => {
