@@ -206,6 +206,26 @@ fn a_silent_server_ends_in_a_timeout_that_names_the_phase() {
 }
 
 #[test]
+fn a_server_that_never_judges_the_login_ends_in_a_timeout_too() {
+    run(async {
+        let waits = PROTOCOLS.map(|(protocol, _)| async move {
+            let peer = Peer::start().await;
+            for command in ["AUTH", "PASS", "AUTHENTICATE", "LOGIN"] {
+                peer.sandbox.script(Rule::on(protocol).at(At::Command(command)).stall_forever());
+            }
+            let (name, body) = side(&peer, protocol, Way::Tls);
+            let verdict = validate(name, &body).await;
+            assert_eq!(
+                (&verdict["code"], &verdict["phase"], &verdict["connectionFailed"]),
+                (&json!("timeout"), &json!("auth"), &json!(false)),
+                "{protocol:?}: {verdict}"
+            );
+        });
+        futures_util::future::join_all(waits).await;
+    });
+}
+
+#[test]
 fn a_server_that_speaks_another_protocol_is_no_mail_server() {
     run(async {
         let peer = Peer::start().await;
