@@ -79,10 +79,13 @@ fn both_languages_change_what_they_name_and_nothing_else() {
         assert_eq!(changed.value(200), wanted);
         assert_ne!(changed.json()["updatedAt"], before["updatedAt"]);
         for kind in ["application/merge-patch+json", "application/json"] {
-            let changed =
-                patch(&client, kind, &json!({"name": null, "receive": {"folders": ["INBOX"]}, "poll": {"maxSeconds": 600}}))
-                    .await
-                    .value(200);
+            let changed = patch(
+                &client,
+                kind,
+                &json!({"name": null, "receive": {"folders": ["INBOX"]}, "poll": {"maxSeconds": 600}}),
+            )
+            .await
+            .value(200);
             assert_eq!((&changed["name"], &changed["receive"]["folders"]), (&Value::Null, &json!(["INBOX"])));
             assert_eq!(changed["poll"], json!({"enabled": false, "minSeconds": 60, "maxSeconds": 600}));
             assert_eq!(changed["smtp"], before["smtp"], "the password is still there");
@@ -119,10 +122,16 @@ fn a_patch_is_done_whole_or_not_at_all() {
         merge(&client, json!({"name": "New", "account": "other"})).await.names(&[("/account", "unknown_field")]);
         merge(&client, json!({"smtp": null, "receive": null})).await.names(&[("/smtp", "missing")]);
         merge(&client, json!([rename])).await.names(&[("", "invalid_value")]);
-        let _ = patch(&client, "application/json-patch+json", &json!({"op": "add"})).await.problem(422, "invalid_request");
+        let _ =
+            patch(&client, "application/json-patch+json", &json!({"op": "add"})).await.problem(422, "invalid_request");
         let _ = patch(&client, "application/xml", &json!({})).await.problem(415, "unsupported_media_type");
         assert_eq!(service.aws().await.items_of(&format!("T#{tenant}#")).await, before);
-        let _ = client.ask(Method::PATCH, "/v1/accounts/nobody").json(&json!({})).send().await.problem(404, "account_not_found");
+        let _ = client
+            .ask(Method::PATCH, "/v1/accounts/nobody")
+            .json(&json!({}))
+            .send()
+            .await
+            .problem(404, "account_not_found");
     });
 }
 
@@ -165,7 +174,8 @@ fn a_patch_can_be_tied_to_a_version_and_to_success() {
         let peer = Peer::start().await;
         account(&client, "support", &peer.account(Receive::Imap, Way::Tls)).await;
         let etag = client.get(PATH).await.header("etag").to_owned();
-        let tied = |etag: String| client.ask(Method::PATCH, PATH).header("if-match", &etag).json(&json!({"name": "New"}));
+        let tied =
+            |etag: String| client.ask(Method::PATCH, PATH).header("if-match", &etag).json(&json!({"name": "New"}));
         let _ = tied("\"1\"".to_owned()).send().await.problem(412, "precondition_failed");
         let changed = tied(etag.clone()).send().await;
         assert_ne!(changed.is(200).header("etag"), etag);
@@ -176,7 +186,8 @@ fn a_patch_can_be_tied_to_a_version_and_to_success() {
         let problem = client.ask(Method::PATCH, format!("{PATH}?verify=true")).json(&wrong).send().await;
         assert_eq!(problem.problem(422, "verification_failed")["smtp"]["code"], "auth_failed");
         assert_eq!(service.aws().await.items_of(&format!("T#{tenant}#")).await, before);
-        let right = client.ask(Method::PATCH, format!("{PATH}?verify=true")).json(&json!({"name": "Newer"})).send().await;
+        let right =
+            client.ask(Method::PATCH, format!("{PATH}?verify=true")).json(&json!({"name": "Newer"})).send().await;
         assert_eq!(right.value(200)["status"]["state"], "ok", "{}", right.text());
     });
 }
@@ -229,7 +240,10 @@ fn one_call_goes_back_and_asks_for_the_password_of_another_server() {
         let stale = client.ask(Method::POST, restore.clone()).header("if-match", &format!("\"{first}\"")).json(&again);
         let _ = stale.send().await.problem(412, "precondition_failed");
         let restored = client.post(restore.clone(), &again).await.value(200);
-        assert_eq!((&restored["smtp"]["host"], &restored["smtp"]["auth"]["hasPassword"]), (&json!("smtp.example.com"), &json!(true)));
+        assert_eq!(
+            (&restored["smtp"]["host"], &restored["smtp"]["auth"]["hasPassword"]),
+            (&json!("smtp.example.com"), &json!(true))
+        );
 
         let _ = client.post_empty(format!("{PATH}/history/0123456789abcdef/restore")).await.problem(404, "not_found");
         let _ = client.delete(PATH).await.is(204);

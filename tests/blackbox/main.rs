@@ -15,6 +15,7 @@ mod isolation;
 mod lockout;
 mod probes;
 mod pull;
+mod qlik;
 mod reading;
 mod real;
 mod routes;

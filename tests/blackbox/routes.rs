@@ -97,7 +97,7 @@ fn every_route_of_the_document_is_served() {
 fn what_is_no_route_is_a_problem() {
     run(async {
         let client = service().await.client();
-        for path in ["/", "/v2", "/v1/account", "/v1/accounts/x/nothing", "/v1/accounts/x/messages/y/z"] {
+        for path in ["/", "/v2", "/v1/acc", "/v1/accounts/x/nothing", "/v1/accounts/x/messages/y/z"] {
             let problem = client.get(path).await.problem(404, "not_found");
             assert_eq!(problem["detail"], format!("there is nothing at {path}"));
         }

@@ -7,9 +7,13 @@
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`tokens`]: who calls?
-//! - [`fortunes`]: what an account's status says after a success or a failure.
+//! - [`fortunes`]: what an account's status says after a success or a failure, and whether it may sign in now.
+//! - [`email_config`]: the account that is the tenant's email configuration, complete or not.
+//! - [`limits`]: how often a tenant may call.
 
+pub mod email_config;
 pub mod fortunes;
+pub mod limits;
 pub mod probe;
 pub mod pull;
 pub mod schedule;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Tools;
+use super::fortunes::{self, Fortune};
 use super::probe::{credential, millis};
 use super::send::content;
 use super::sign_in::{self, SignInError};
@@ -42,6 +43,7 @@ pub async fn send(
     let from = content::check(&request, &account.account).map_err(Problem::invalid)?;
     let message_id = content::message_id(&random_id(), &from);
     let source = content::render(&request, &[], &from, &message_id, now)?.bytes;
+    let stored = input.smtp.is_none();
     let client = match input.smtp {
         Some(server) => with_given(tools, tenant, account, server, deadline, now).await?,
         None if account.account.smtp.is_none() => {
@@ -62,7 +64,13 @@ pub async fn send(
     };
     let verdict = result.unwrap_or_else(|error| error.verdict(0));
     let verdict = Verdict { duration_ms: millis(started), ..verdict };
-    Ok(Probe { success: verdict.success, smtp: Some(verdict), receive: None })
+    // What the server thinks of this one message is no trait of the account.
+    let about_account = verdict.success || verdict.phase <= Phase::Auth;
+    let probe = Probe { success: verdict.success, smtp: Some(verdict), receive: None };
+    if stored && about_account {
+        fortunes::record(tools, tenant, account, Fortune::Probed(&probe), now).await?;
+    }
+    Ok(probe)
 }
 
 /// Signs in to a given server. A password that is left out is the stored one, if the settings are the stored ones.

@@ -111,7 +111,7 @@ pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let poll =
         Poll { min_seconds: Poll::default().min_seconds.max(tools.settings.min_poll_seconds), ..Poll::default() };
     let settings = given.settings(&name, before, poll).map_err(Problem::invalid)?;
-    let terms = Terms { verify: name.as_str() == DEFAULT, complete: true };
+    let terms = Terms::new(name.as_str() == DEFAULT);
     let in_their_words = |problem| renamed(problem, WORDS);
     let (account, secrets) = usecase::checked(&tools, &call, name.clone(), settings).map_err(in_their_words)?;
     let written = usecase::change(&tools, &call, current, account, &secrets, terms).await.map_err(in_their_words)?;
