@@ -14,6 +14,7 @@ mod door_email_service;
 mod door_emailengine;
 mod door_jetquery;
 mod faults;
+mod import;
 mod isolation;
 mod lockout;
 mod probes;

@@ -31,6 +31,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::ACCOUNT_CREATE, with_tools!(accounts::create)),
         mount(&routes::ACCOUNT_PUT, with_tools!(accounts::put)),
         mount(&routes::ACCOUNT_PATCH, with_tools!(accounts::patch)),
+        mount(&routes::ACCOUNTS_IMPORT, with_tools!(jetquery::import::import)),
         mount(&routes::ACCOUNT_GET, with_tools!(accounts::get)),
         mount(&routes::ACCOUNT_DELETE, with_tools!(accounts::delete)),
         mount(&routes::ACCOUNT_HISTORY, with_tools!(history::list)),

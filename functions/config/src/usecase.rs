@@ -10,7 +10,7 @@ use shared::model::{Account, AccountId, Code, FieldError, Problem, Tenant, Times
 pub(crate) use shared::ops::email_config::DEFAULT;
 use shared::ops::fortunes::{self, Fortune};
 use shared::ops::{Tools, probe, sign_in};
-use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretError, Side};
+use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretChange, SecretError, Side};
 
 /// No account may be called like the route beside it (`POST /v1/accounts/import`).
 const RESERVED: &str = "import";
@@ -139,20 +139,53 @@ pub(crate) fn checked(
     input.check(name, tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)
 }
 
-/// Writes an account over the current one, if `If-Match` holds. The secret is written first, then the row that names
-/// its version; what it replaces is kept before.
+/// A change that was checked, ready to be written.
+pub(crate) struct Prepared {
+    base: Base,
+    account: Account,
+    secrets: AccountSecrets,
+    belonging: Fingerprints,
+    expected: Expect,
+    verified: bool,
+}
+
+impl Prepared {
+    fn secret_change(&self) -> SecretChange<'_> {
+        let before = self.base.draft.as_ref().or(self.base.row.as_ref());
+        SecretChange {
+            account: &self.account.account,
+            at: before.and_then(|row| row.secret.as_ref()),
+            secrets: &self.secrets,
+            fingerprints: self.belonging.clone(),
+        }
+    }
+}
+
+/// Writes an account over the current one, if `If-Match` holds.
 pub(crate) async fn change(
     tools: &Tools,
     call: &Call,
     base: impl Into<Base>,
-    mut account: Account,
+    account: Account,
     secrets: &AccountSecrets,
     terms: Terms,
 ) -> Result<Written, Problem> {
-    let (store, tenant, name) = (&tools.store, call.tenant(), account.account.clone());
-    let base = base.into();
+    let prepared = prepare(tools, call, base.into(), account, secrets, terms).await?;
+    let mut written = write(tools, call, vec![prepared]).await?;
+    written.pop().ok_or_else(|| Problem::internal("a prepared change was not written"))
+}
+
+/// Checks a change against what is there; writes nothing.
+pub(crate) async fn prepare(
+    tools: &Tools,
+    call: &Call,
+    base: Base,
+    mut account: Account,
+    secrets: &AccountSecrets,
+    terms: Terms,
+) -> Result<Prepared, Problem> {
     let current = base.row.as_ref();
-    if current.is_none() && name.as_str() == RESERVED {
+    if current.is_none() && account.account.as_str() == RESERVED {
         let words = format!("{RESERVED:?} is the name of a route: choose another one");
         return Err(Problem::invalid(vec![FieldError::new("{account}", "invalid_name", words)]));
     }
@@ -167,19 +200,34 @@ pub(crate) async fn change(
     }
     if let Some(current) = current {
         account.created_at = current.account.created_at;
-        store.history.keep(tenant, current).await?;
     }
     let mut belonging = Fingerprints::of(&account);
     if terms.forget_smtp {
         belonging.smtp = None;
         forget(&mut account);
     }
-    let place = before.and_then(|row| row.secret.as_ref());
-    let secret = store.secrets.put(tenant, &name, place, secrets, &belonging).await?;
-    let row = AccountRow { account, version: String::new(), changed_by: call.principal.token.clone(), secret };
-    let row = store.accounts.put(tenant, row, &expected).await?;
-    begin_afresh(tools, tenant, current, &row, terms.verify, call.now).await?;
-    Ok(Written { row, created: current.is_none() })
+    Ok(Prepared { base, account, secrets: secrets.clone(), belonging, expected, verified: terms.verify })
+}
+
+/// Writes what was prepared: the secrets first, under one version for all, then the rows that name it; what a row
+/// replaces is kept before.
+pub(crate) async fn write(tools: &Tools, call: &Call, changes: Vec<Prepared>) -> Result<Vec<Written>, Problem> {
+    let (store, tenant) = (&tools.store, call.tenant());
+    let secrets: Vec<_> = changes.iter().map(Prepared::secret_change).collect();
+    let places = store.secrets.put_all(tenant, &secrets).await?;
+    let mut written = Vec::with_capacity(changes.len());
+    for (change, secret) in changes.into_iter().zip(places) {
+        let Prepared { base, account, expected, verified, .. } = change;
+        let current = base.row.as_ref();
+        if let Some(current) = current {
+            store.history.keep(tenant, current).await?;
+        }
+        let row = AccountRow { account, version: String::new(), changed_by: call.principal.token.clone(), secret };
+        let row = store.accounts.put(tenant, row, &expected).await?;
+        begin_afresh(tools, tenant, current, &row, verified, call.now).await?;
+        written.push(Written { row, created: current.is_none() });
+    }
+    Ok(written)
 }
 
 fn forget(account: &mut Account) {
