@@ -10,6 +10,7 @@
 //! | [`model`] | plain data and its validation | nothing of AWS, lettre or HTTP |
 //! | [`net`] | the only way out: resolve, filter, connect to what was filtered | |
 //! | [`mail`] | the protocols, composing, parsing, sanitising | [`net`], [`model`] |
+//! | [`oauth`] | token endpoints and token servers | [`net`], [`model`], [`mail::Error`] |
 //! | [`store`] | DynamoDB, S3, Secrets Manager, SQS | [`model`] |
 //! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::schedule`] | all of the above |
 //! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
@@ -57,6 +58,7 @@ pub mod logging;
 pub mod mail;
 pub mod model;
 pub mod net;
+pub mod oauth;
 pub mod ops;
 pub mod settings;
 pub mod store;

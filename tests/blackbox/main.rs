@@ -17,6 +17,7 @@ mod faults;
 mod import;
 mod isolation;
 mod lockout;
+mod oauth;
 mod probes;
 mod pull;
 mod qlik;

@@ -23,10 +23,11 @@ pub fn forms(username: &str, secret: &str) -> Vec<String> {
         numbers.join(", "),
         numbers.join(","),
     ];
-    // Inside longer text its base64 depends on what stands before; the first and last characters mix with neighbours.
-    for shift in 1..3 {
+    // Inside longer text its base64 depends on what stands before, and groups at its ends mix with its neighbours.
+    for shift in 0..3 {
         let encoded = STANDARD_NO_PAD.encode([&vec![b'x'; shift], bytes].concat());
-        forms.push(encoded[4..encoded.len() - 2].to_owned());
+        let first = if shift == 0 { 0 } else { 4 };
+        forms.push(encoded[first..(shift + bytes.len()) / 3 * 4].to_owned());
     }
     forms.sort();
     forms.dedup();

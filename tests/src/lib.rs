@@ -11,6 +11,7 @@
 //! | [`faults`] | the fault run: kill -9 at random moments of a pull |
 //! | [`checker`] | the invariants of a pull, judged from its end state by somebody who knows what was there |
 //! | [`canary`] | a secret and every form it could leak in |
+//! | [`oauth`] | an OAuth 2.0 token endpoint that rotates its tokens, and a token server |
 //! | [`guard`], [`dir`], [`random`] | child processes that end with the test, directories, numbers from a seed |
 //!
 //! It links neither the functions nor `shared` nor `local`: what a test knows, it was told over a wire. Expected JSON
@@ -34,6 +35,7 @@ pub mod dir;
 pub mod dovecot;
 pub mod faults;
 pub mod guard;
+pub mod oauth;
 pub mod peer;
 pub mod postfix;
 pub mod random;

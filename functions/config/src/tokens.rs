@@ -3,7 +3,7 @@
 use shared::http::{Call, Reply};
 use shared::model::principal::Scope;
 use shared::model::views::{Page, TokenCreated, TokenInput, TokenView};
-use shared::model::{Code, FieldError, Problem};
+use shared::model::{AccountId, Code, FieldError, Problem};
 use shared::ops::{Tools, tokens};
 use shared::store::TokenRow;
 
@@ -49,9 +49,7 @@ fn check(input: &TokenInput, call: &Call) -> Result<(), Problem> {
     if !lacking.is_empty() {
         return Err(Problem::new(Code::Forbidden, format!("your own token lacks the scope {}", lacking.join(", "))));
     }
-    let reaches = |accounts: &Vec<_>| accounts.iter().all(|account| call.principal.reaches(account));
-    let within = input.accounts.as_ref().map_or(call.principal.accounts.is_none(), reaches);
-    if within {
+    if within(input.accounts.as_deref(), call) {
         Ok(())
     } else {
         Err(Problem::new(Code::Forbidden, "your own token reaches fewer accounts: name some of those in accounts"))
@@ -62,18 +60,33 @@ fn check(input: &TokenInput, call: &Call) -> Result<(), Problem> {
 pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["cursor"])?;
     let page = tools.store.tokens.list(call.tenant(), PAGE, call.query.get("cursor").map(String::as_str)).await?;
-    Reply::ok(&Page { items: page.items.into_iter().map(view).collect::<Vec<_>>(), next_cursor: page.next_cursor })
+    let items: Vec<TokenView> =
+        page.items.into_iter().filter(|row| within(row.accounts.as_deref(), &call)).map(view).collect();
+    Reply::ok(&Page { items, next_cursor: page.next_cursor })
 }
 
 /// Revokes a token.
 pub(crate) async fn delete(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
-    let id = call.path.get("id").cloned().unwrap_or_default();
-    if tools.store.tokens.delete(call.tenant(), &id).await? {
-        Ok(Reply::no_content())
-    } else {
-        Err(Problem::new(Code::NotFound, "there is no such token"))
+    let missing = || Problem::new(Code::NotFound, "there is no such token");
+    let id = call.path.get("id").filter(|id| is_hash(id)).ok_or_else(missing)?;
+    let row = tools.store.tokens.get(call.tenant(), id).await?;
+    row.filter(|row| within(row.accounts.as_deref(), &call)).ok_or_else(missing)?;
+    tools.store.tokens.delete(call.tenant(), id).await?;
+    Ok(Reply::no_content())
+}
+
+/// A caller that may touch some accounts makes, sees and revokes tokens for some of these: others are none of his
+/// business.
+fn within(accounts: Option<&[AccountId]>, call: &Call) -> bool {
+    match accounts {
+        Some(accounts) => accounts.iter().all(|account| call.principal.reaches(account)),
+        None => call.principal.accounts.is_none(),
     }
+}
+
+fn is_hash(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn view(row: TokenRow) -> TokenView {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared::http::body::INLINE_ANSWER_BYTES;
+use shared::http::reply::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use shared::http::{Call, Reply};
 use shared::mail::{parse, sanitize};
 use shared::model::views::{Defect, HeaderLine, MessageDetail, Page};
@@ -75,23 +76,37 @@ pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["inline"])?;
     let inline = call.flag("inline")?.unwrap_or(false);
     let id = call.message_id()?;
+    let files = &tools.store.files;
     match find(&tools, &call).await? {
         StoredMessage::Outgoing(row) => {
-            Ok(Reply::bytes("message/rfc822", send::source(&tools.store, call.tenant(), &row).await?))
+            // Composed anew each time; it becomes an object where somebody wants its URL.
+            if inline {
+                within(row.size)?;
+            }
+            let source = send::source(&tools.store, call.tenant(), &row).await?;
+            if inline {
+                return Ok(harmless("message/rfc822", source));
+            }
+            files.put_source(call.tenant(), &id, source.into()).await?;
         }
         StoredMessage::Incoming(row) => {
             present(&row)?;
             if inline {
                 within(row.message.size)?;
-                return Ok(Reply::bytes(
-                    "message/rfc822",
-                    tools.store.files.get_raw(call.tenant(), &id).await?.to_vec(),
-                ));
+                return Ok(harmless("message/rfc822", files.get_raw(call.tenant(), &id).await?.to_vec()));
             }
-            let download = Download { filename: format!("{id}.eml"), content_type: "message/rfc822".to_owned() };
-            Ok(Reply::redirect(&tools.store.files.presign_raw(call.tenant(), &id, &download, LINK).await?))
         }
     }
+    let download = Download { filename: format!("{id}.eml"), content_type: "message/rfc822".to_owned() };
+    Ok(Reply::redirect(&files.presign_raw(call.tenant(), &id, &download, LINK).await?))
+}
+
+/// What a stranger sent, under the type that he gave it: no browser may run it or guess another one (RFC 9110 §8.3).
+fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
+    Reply::bytes(content_type, body)
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
+        .header(CONTENT_DISPOSITION, "attachment")
 }
 
 /// An attachment, decoded.
@@ -110,23 +125,34 @@ pub(crate) async fn attachment(tools: Tools, call: Call) -> Result<Reply, Proble
         within(listed.size)?;
     }
     if listed.size >= shared::ops::pull::FILE_BYTES && inline {
-        return Ok(Reply::bytes(
+        return Ok(harmless(
             &listed.content_type,
             tools.store.files.get_file(call.tenant(), &listed.file_id).await?.to_vec(),
         ));
     }
     if listed.size < shared::ops::pull::FILE_BYTES {
         // Too small to have been worth an object of its own until somebody asks for it.
-        let source = readable(&tools, &call, &stored).await?.ok_or_else(missing)?;
-        let (_, bytes) = parse::attachment(&source, part).ok_or_else(missing)?;
+        let bytes = small(&tools, &call, &stored, part).await?.ok_or_else(missing)?;
         if inline {
-            return Ok(Reply::bytes(&listed.content_type, bytes));
+            return Ok(harmless(&listed.content_type, bytes));
         }
         tools.store.files.put_file(call.tenant(), bytes.into(), &listed.content_type).await?;
     }
     Ok(Reply::redirect(
         &tools.store.files.presign_file(call.tenant(), &listed.file_id, &download(&listed), LINK).await?,
     ))
+}
+
+/// An attachment from the source: from its beginning, or from all of it where it stands behind larger ones.
+async fn small(tools: &Tools, call: &Call, stored: &StoredMessage, part: u32) -> Result<Option<Vec<u8>>, Problem> {
+    let found = |source: &[u8]| parse::attachment(source, part).map(|(_, bytes)| bytes);
+    match stored {
+        // Cut off in the middle, the beginning may hold half of what is looked for, or nothing.
+        StoredMessage::Incoming(row) if row.message.sha256.is_some() && row.message.size > READ_BYTES => {
+            Ok(found(&tools.store.files.get_raw(call.tenant(), stored.id()).await?))
+        }
+        _ => Ok(readable(tools, call, stored).await?.and_then(|source| found(&source))),
+    }
 }
 
 fn download(attachment: &Attachment) -> Download {
@@ -160,10 +186,13 @@ fn present(row: &Incoming) -> Result<(), Problem> {
     if row.message.sha256.is_some() {
         return Ok(());
     }
-    Err(Problem::new(
-        Code::NotFound,
-        "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here",
-    ))
+    let why = match row.message.state.as_str() {
+        "tooLarge" => {
+            "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here"
+        }
+        _ => "the mail server lists this message and did not give it: its source is not here",
+    };
+    Err(Problem::new(Code::NotFound, why))
 }
 
 fn within(size: u64) -> Result<(), Problem> {

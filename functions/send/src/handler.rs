@@ -18,7 +18,7 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let name = call.account()?;
     let account = sign_in::account(&tools, call.tenant(), &name).await?;
     let request: SendRequest = call.json()?;
-    let key = call.header("idempotency-key")?.map(IdempotencyKey::new).transpose()?;
+    let key = call.header("Idempotency-Key")?.map(IdempotencyKey::new).transpose()?;
     let longest = u32::try_from(tools.settings.inline_data.as_secs()).unwrap_or(LONGEST_WAIT);
     let wait = call.number("wait", longest, 0, LONGEST_WAIT)?;
     let wait = (wait > 0).then(|| Deadline::after(Duration::from_secs(u64::from(wait.min(longest)))));
@@ -40,10 +40,10 @@ fn answer(outgoing: &Outgoing, call: &Call) -> Result<Reply, Problem> {
     match outgoing.state {
         SendState::Sent | SendState::Partial => Reply::ok(outgoing),
         SendState::Failed | SendState::Canceled => {
-            let words = outgoing
-                .recipients
-                .iter()
-                .find_map(|recipient| recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text)));
+            let words = outgoing.recipients.iter().find_map(|recipient| {
+                let reply = recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text));
+                reply.or_else(|| recipient.error.clone())
+            });
             let detail = words.unwrap_or_else(|| "nobody took it".to_owned());
             let problem =
                 Problem::new(Code::RecipientRejected, format!("every recipient was refused for good: {detail}"))

@@ -23,8 +23,7 @@ pub(crate) async fn validate(tools: Tools, call: Call) -> Result<Reply, Problem>
 
 /// The same for every door.
 pub(crate) async fn given(tools: &Tools, call: &Call, input: ValidateInput) -> Result<Probe, Problem> {
-    let nobody = AccountId::new("given").map_err(Problem::internal)?;
-    let (account, secrets) = input.into_account().check(nobody, 0, call.now).map_err(Problem::invalid)?;
+    let (account, secrets) = input.into_account().check(AccountId::nobody(), 0, call.now).map_err(Problem::invalid)?;
     let missing = secrets.missing(&account);
     if !missing.is_empty() {
         let error = |pointer| FieldError::new(pointer, "missing", "give it: no stored secret is used here");

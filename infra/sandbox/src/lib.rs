@@ -13,7 +13,7 @@
 //! | `dialogue` | the one loop of all protocols: read, ask the script, take effect, answer |
 //! | `wire` | the byte stream of a session, its transcript, and every way of answering badly |
 //! | `smtp`, `pop3`, `imap` | correct protocol behaviour as plain state machines: input in, answer out |
-//! | `auth` | SASL PLAIN, and what a login is |
+//! | `auth` | SASL, and what a login is |
 //! | `store`, `folder`, `disk` | mailboxes, what SMTP accepted, and the files that survive `kill -9` |
 //! | `tls` | the authority, the good certificate and four bad ones |
 //!
@@ -189,6 +189,16 @@ impl Sandbox {
     /// Kept mail cannot be read, or the directory cannot be made.
     pub fn add_user(&self, address: &str, password: &str) -> Result<(), Error> {
         self.core.store.add_user(address, password)
+    }
+
+    /// Takes this access token for the mailbox from now on. Once there is one, XOAUTH2 and OAUTHBEARER are offered.
+    pub fn add_token(&self, address: &str, token: &str) {
+        self.core.store.add_token(address, token);
+    }
+
+    /// Takes none of the mailbox's access tokens any more.
+    pub fn drop_tokens(&self, address: &str) {
+        self.core.store.drop_tokens(address);
     }
 
     /// Puts a message into the INBOX without SMTP, byte for byte, and returns its UID.

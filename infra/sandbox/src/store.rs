@@ -84,6 +84,10 @@ struct State {
     /// The number of the last file in `received`.
     last_received: u32,
     logins: BTreeMap<String, Logins>,
+    /// Access tokens, by mailbox.
+    tokens: HashMap<String, BTreeSet<String>>,
+    /// There has been one: logins by token are offered.
+    by_token: bool,
 }
 
 /// All state of a sandbox.
@@ -137,9 +141,35 @@ impl Store {
 
     /// Judges a login and counts it; on success returns the mailbox's address.
     pub(crate) fn login(&self, user: &str, password: &str) -> Option<String> {
+        self.judge(user, |state, user| state.mailboxes.get(user).is_some_and(|mailbox| mailbox.password == password))
+    }
+
+    /// The same for a login by access token.
+    pub(crate) fn login_by_token(&self, user: &str, token: &str) -> Option<String> {
+        self.judge(user, |state, user| {
+            state.mailboxes.contains_key(user) && state.tokens.get(user).is_some_and(|tokens| tokens.contains(token))
+        })
+    }
+
+    /// Whether logins by access token are offered.
+    pub(crate) fn knows_tokens(&self) -> bool {
+        lock(&self.state).by_token
+    }
+
+    pub(crate) fn add_token(&self, address: &str, token: &str) {
+        let mut state = lock(&self.state);
+        state.by_token = true;
+        state.tokens.entry(address.to_lowercase()).or_default().insert(token.to_owned());
+    }
+
+    pub(crate) fn drop_tokens(&self, address: &str) {
+        lock(&self.state).tokens.remove(&address.to_lowercase());
+    }
+
+    fn judge(&self, user: &str, right: impl FnOnce(&State, &str) -> bool) -> Option<String> {
         let user = user.to_lowercase();
         let mut state = lock(&self.state);
-        let right = state.mailboxes.get(&user).is_some_and(|mailbox| mailbox.password == password);
+        let right = right(&state, &user);
         let logins = state.logins.entry(user.clone()).or_default();
         logins.attempted += 1;
         logins.accepted += usize::from(right);

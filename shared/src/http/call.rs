@@ -63,7 +63,7 @@ impl Call {
 
     /// The JSON body.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        body::json(self.header("content-type")?, &self.body)
+        body::json(self.header("Content-Type")?, &self.body)
     }
 
     /// The JSON body, or the default where there is none.

@@ -1,5 +1,6 @@
 //! What a handler answers.
 
+pub use lambda_http::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use lambda_http::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use lambda_http::http::{HeaderMap, StatusCode};
 use lambda_http::{Body, Response};

@@ -160,7 +160,7 @@ fn caller(request: &Request, route: &Route) -> Result<Principal, Problem> {
         }
         _ => &none,
     };
-    let tenant = text(request.headers(), "tenant")?;
+    let tenant = text(request.headers(), "Tenant")?;
     let principal = from_context(fields, tenant)?;
     route.door.admits(tenant)?;
     match route.scope {

@@ -2,6 +2,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::sasl;
+
 /// A credential, complete.
 #[derive(Clone, Debug)]
 pub enum Credential {
@@ -13,6 +15,13 @@ pub enum Credential {
         username: String,
         /// Its secret; `Debug` shows nothing.
         password: SecretString,
+    },
+    /// User name and OAuth 2.0 access token (RFC 6750).
+    Bearer {
+        /// The mailbox.
+        username: String,
+        /// The token; `Debug` shows nothing.
+        token: SecretString,
     },
 }
 
@@ -26,13 +35,20 @@ impl Credential {
         .into()
     }
 
-    /// What must never be shown: the password, in every form in which it goes over a wire (the base64 of it alone is
-    /// known to [`shown`](super::error::shown)).
+    /// What must never be shown: the secret, in every form in which it goes over a wire (the base64 of it alone is known
+    /// to [`shown`](super::error::shown)). The longest first: once a shorter one is cut out of it, it would not be found.
     pub fn secrets(&self) -> Vec<SecretString> {
-        let Self::Password { username, password } = self else { return Vec::new() };
-        // RFC 3501 §4.3: IMAP's quoted string.
-        let quoted = password.expose_secret().replace('\\', "\\\\").replace('"', "\\\"");
-        vec![Self::plain(username, password), quoted.into(), password.clone()]
+        match self {
+            Self::None => Vec::new(),
+            Self::Password { username, password } => {
+                // RFC 3501 §4.3: IMAP's quoted string.
+                let quoted = password.expose_secret().replace('\\', "\\\\").replace('"', "\\\"");
+                vec![Self::plain(username, password), quoted.into(), password.clone()]
+            }
+            Self::Bearer { username, token } => {
+                vec![sasl::xoauth2(username, token), sasl::oauthbearer(username, token), token.clone()]
+            }
+        }
     }
 }
 

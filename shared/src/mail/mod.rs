@@ -9,6 +9,7 @@ pub mod limits;
 pub mod parse;
 pub mod pop3;
 pub mod sanitize;
+mod sasl;
 #[cfg(test)]
 mod scripted;
 pub mod smtp;

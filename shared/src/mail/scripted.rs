@@ -50,6 +50,11 @@ pub(crate) fn bob(password: &str) -> Credential {
     Credential::Password { username: "bob".into(), password: password.into() }
 }
 
+/// The same mailbox by access token.
+pub(crate) fn bob_by_token(token: &str) -> Credential {
+    Credential::Bearer { username: "bob".into(), token: token.into() }
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

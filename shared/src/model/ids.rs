@@ -42,6 +42,11 @@ impl AccountId {
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidName> {
         checked(name.into(), 100, |b| b.is_ascii_alphanumeric() || b"._@+-".contains(&b)).map(Self).ok_or(Self::RULE)
     }
+
+    /// Stands for settings that are tried and belong to no account.
+    pub fn nobody() -> Self {
+        Self("given".to_owned())
+    }
 }
 
 impl MessageId {

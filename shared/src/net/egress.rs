@@ -93,7 +93,8 @@ impl Egress {
             })
     }
 
-    fn allows(&self, address: IpAddr) -> bool {
+    /// Whether the operator's list names this address.
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
         self.allow.iter().any(|network| network.contains(&address.to_canonical()))
     }
 }

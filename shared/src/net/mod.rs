@@ -6,6 +6,7 @@
 
 mod dial;
 mod egress;
+pub mod http;
 mod resolve;
 mod tls;
 
@@ -109,7 +110,16 @@ impl Network {
     /// See [`Error`].
     pub async fn connect(&self, host: &str, port: u16, until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
         let addresses = timeout_at(until, self.vetted(host, port)).await.map_err(|_| Error::ResolveTimeout)??;
-        timeout_at(until, dial::first(&addresses)).await.map_err(|_| Error::ConnectTimeout)?.map_err(Error::Unreachable)
+        dialled(&addresses, until).await
+    }
+
+    /// The same into the operator's allowed networks only: for what goes unencrypted.
+    async fn connect_inside(&self, host: &str, port: u16, until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
+        let addresses = timeout_at(until, self.vetted(host, port)).await.map_err(|_| Error::ResolveTimeout)??;
+        if !addresses.iter().all(|address| self.egress.allows(address.ip())) {
+            return Err(Error::NotAllowed);
+        }
+        dialled(&addresses, until).await
     }
 
     /// TCP to an address that [`Network::connect`] has been to: its policy has been asked.
@@ -137,6 +147,10 @@ impl Network {
         }
         Ok(addresses.into_iter().take(TRIED_ADDRESSES).map(|address| SocketAddr::new(address, port)).collect())
     }
+}
+
+async fn dialled(addresses: &[SocketAddr], until: Instant) -> Result<(TcpStream, SocketAddr), Error> {
+    timeout_at(until, dial::first(addresses)).await.map_err(|_| Error::ConnectTimeout)?.map_err(Error::Unreachable)
 }
 
 /// The name that a certificate must carry to prove this host.

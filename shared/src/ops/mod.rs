@@ -6,6 +6,7 @@
 //! - [`test_email`]: does an account deliver?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`fortunes`]: what an account's status says after a success or a failure, and whether it may sign in now.
 //! - [`email_config`]: the account that is the tenant's email configuration, complete or not.
@@ -13,6 +14,8 @@
 
 pub mod email_config;
 pub mod fortunes;
+pub mod grants;
+pub mod keyring;
 pub mod limits;
 pub mod probe;
 pub mod pull;

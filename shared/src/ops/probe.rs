@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
+use super::keyring::{Keyring, Source};
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, fortunes, fortunes::Fortune};
-use crate::mail::{self, BoxedStream, Credential, Deadline, smtp};
-use crate::model::account::{AccountSecrets, SideSecrets};
-use crate::model::{Account, Auth, Phase, Probe, ProbeCode, Receive, Server, Tenant, Timestamp, Verdict};
-use crate::net::Network;
-use crate::store::{AccountRow, StoreError};
+use crate::mail::{self, BoxedStream, Deadline, smtp};
+use crate::model::account::AccountSecrets;
+use crate::model::{Account, Phase, Probe, ProbeCode, Protocol, Receive, Tenant, Timestamp, Verdict};
+use crate::store::{AccountRow, Side, StoreError};
 
 /// Probes stored settings with the stored credential, and records how the account fares.
 pub async fn stored(
@@ -42,63 +42,44 @@ pub async fn stored(
     Ok(probe)
 }
 
-/// Probes given settings with given secrets. Nothing is stored, and no stored secret is used.
+/// Probes given settings with given secrets. No stored secret is used, and nothing is stored but what
+/// an OAuth endpoint gave: where tokens rotate, the refresh token given is worth nothing afterwards.
 pub async fn given(
     tools: &Tools,
-    _tenant: &Tenant,
+    tenant: &Tenant,
     account: &Account,
     secrets: &AccountSecrets,
     deadline: Deadline,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Result<Probe, StoreError> {
-    let network = &tools.network;
+    let name = &account.account;
     let smtp = async {
         let server = account.smtp.as_ref()?;
         let started = Instant::now();
-        let result = try_smtp(network, server, &secrets.smtp, deadline).await;
-        Some(from_mail(result, started))
+        let (protocol, source) = (Protocol::Smtp, Source::Given(&secrets.smtp));
+        let keyring =
+            Keyring { tools, tenant, account: name, side: Side::Smtp, server, protocol, source, deadline, now };
+        let result = match sign_in::smtp_by(&keyring).await {
+            Ok(client) => greet(client).await,
+            Err(error) => Err(error),
+        };
+        Some(verdict(result, started))
     };
     let receive = async {
         let settings = account.receive.as_ref()?;
         let started = Instant::now();
-        let result = try_receive(network, settings, &secrets.receive, deadline).await;
-        Some(from_mail(result, started))
+        let (server, protocol) = (&settings.server, settings.protocol);
+        let source = Source::Given(&secrets.receive);
+        let keyring =
+            Keyring { tools, tenant, account: name, side: Side::Receive, server, protocol, source, deadline, now };
+        let result = match sign_in::receiver_by(&keyring, settings).await {
+            Ok(client) => look(client, settings).await,
+            Err(error) => Err(error),
+        };
+        Some(verdict(result, started))
     };
     let (smtp, receive) = tokio::join!(smtp, receive);
-    Ok(summed(smtp, receive))
-}
-
-async fn try_smtp(
-    network: &Network,
-    server: &Server,
-    secrets: &SideSecrets,
-    deadline: Deadline,
-) -> Result<Found, mail::Error> {
-    let credential = credential(&server.auth, secrets)?;
-    let client = sign_in::open_smtp(network, server, &credential, deadline).await?;
-    Ok(met(client).await)
-}
-
-async fn try_receive(
-    network: &Network,
-    receive: &Receive,
-    secrets: &SideSecrets,
-    deadline: Deadline,
-) -> Result<Found, mail::Error> {
-    let credential = credential(&receive.server.auth, secrets)?;
-    let client = sign_in::open_receiver(network, receive, &credential, deadline).await?;
-    seen(client, receive).await
-}
-
-/// The credential that settings and given secrets make.
-pub fn credential(auth: &Auth, secrets: &SideSecrets) -> Result<Credential, mail::Error> {
-    match (auth, &secrets.password) {
-        (Auth::None, _) => Ok(Credential::None),
-        (Auth::Password { username, .. }, Some(password)) => {
-            Ok(Credential::Password { username: username.clone(), password: password.clone() })
-        }
-        (Auth::Password { .. }, None) | (Auth::OAuth2(_) | Auth::TokenServer(_), _) => Err(sign_in::no_password()),
-    }
+    Ok(summed(smtp.transpose()?, receive.transpose()?))
 }
 
 /// A success: how far it came, and in which words.
@@ -152,13 +133,6 @@ async fn seen(client: Receiver, receive: &Receive) -> Result<Found, mail::Error>
 fn verdict(result: Result<Found, SignInError>, started: Instant) -> Result<Verdict, StoreError> {
     match result {
         Ok(found) => Ok(success(found, started)),
-        Err(error) => error.verdict(millis(started)),
-    }
-}
-
-fn from_mail(result: Result<Found, mail::Error>, started: Instant) -> Verdict {
-    match result {
-        Ok(found) => success(found, started),
         Err(error) => error.verdict(millis(started)),
     }
 }

@@ -1,12 +1,11 @@
 //! A connection to an account's server, signed in with the account's credential.
 
-use secrecy::SecretString;
-
 use super::Tools;
 use super::fortunes::Pause;
+use super::keyring::{Keyring, Source};
 use crate::mail::connect::{Server, connect};
 use crate::mail::{self, BoxedStream, Credential, Deadline, imap, pop3, smtp};
-use crate::model::{self, AccountId, Auth, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
+use crate::model::{self, AccountId, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
 use crate::net::Network;
 use crate::store::{AccountRow, SecretError, Side, StoreError};
 
@@ -20,8 +19,8 @@ pub enum SignInError {
     /// The mail server, or the way to it.
     #[error(transparent)]
     Mail(#[from] mail::Error),
-    /// No password is stored for these settings: none was given, or the settings changed since.
-    #[error("no password is stored for these settings")]
+    /// No password or other secret is stored for these settings: none was given, or the settings changed since.
+    #[error("no password or other secret is stored for these settings")]
     NoPassword,
     /// The server refused the last logins, and none is made now.
     #[error("{}", .0.words)]
@@ -73,7 +72,7 @@ pub fn no_password() -> mail::Error {
     mail::Error::new(
         ProbeCode::AuthUnavailable,
         Phase::Auth,
-        "no password is stored for these settings: give it with PUT",
+        "no password or other secret is stored for these settings: give it with PUT",
     )
 }
 
@@ -131,11 +130,18 @@ pub async fn smtp(
     now: Timestamp,
 ) -> Result<smtp::Client<BoxedStream>, SignInError> {
     let server = row.account.smtp.as_ref().ok_or(SignInError::NoPassword)?;
-    let keyring = Keyring { tools, tenant, row, side: Side::Smtp, server, protocol: Protocol::Smtp, now };
-    let credential = keyring.credential().await?;
-    match open_smtp(&tools.network, server, &credential, deadline).await {
+    let (account, source) = (&row.account.account, Source::Stored(row.secret.as_ref()));
+    let protocol = Protocol::Smtp;
+    smtp_by(&Keyring { tools, tenant, account, side: Side::Smtp, server, protocol, source, deadline, now }).await
+}
+
+/// Signs in to a sending server with what a keyring holds.
+pub async fn smtp_by(keyring: &Keyring<'_>) -> Result<smtp::Client<BoxedStream>, SignInError> {
+    let Keyring { tools, server, deadline, .. } = *keyring;
+    let key = keyring.key().await?;
+    match open_smtp(&tools.network, server, &key.credential, deadline).await {
         Err(refused) if refused.is_auth_refusal() => {
-            let changed = keyring.changed(&credential, refused).await?;
+            let changed = keyring.afresh(&key, refused).await?;
             Ok(open_smtp(&tools.network, server, &changed, deadline).await?)
         }
         other => Ok(other?),
@@ -151,71 +157,23 @@ pub async fn receiver(
     now: Timestamp,
 ) -> Result<Receiver, SignInError> {
     let receive = row.account.receive.as_ref().ok_or(SignInError::NoPassword)?;
-    let keyring =
-        Keyring { tools, tenant, row, side: Side::Receive, server: &receive.server, protocol: receive.protocol, now };
-    let credential = keyring.credential().await?;
-    match open_receiver(&tools.network, receive, &credential, deadline).await {
+    let (account, source) = (&row.account.account, Source::Stored(row.secret.as_ref()));
+    let (server, protocol) = (&receive.server, receive.protocol);
+    let keyring = Keyring { tools, tenant, account, side: Side::Receive, server, protocol, source, deadline, now };
+    receiver_by(&keyring, receive).await
+}
+
+/// Signs in to a receiving server with what a keyring holds.
+pub async fn receiver_by(keyring: &Keyring<'_>, receive: &model::Receive) -> Result<Receiver, SignInError> {
+    let Keyring { tools, deadline, .. } = *keyring;
+    let key = keyring.key().await?;
+    match open_receiver(&tools.network, receive, &key.credential, deadline).await {
         Err(refused) if refused.is_auth_refusal() => {
-            let changed = keyring.changed(&credential, refused).await?;
+            let changed = keyring.afresh(&key, refused).await?;
             Ok(open_receiver(&tools.network, receive, &changed, deadline).await?)
         }
         other => Ok(other?),
     }
-}
-
-/// One side of one account, and where its secret is.
-struct Keyring<'a> {
-    tools: &'a Tools,
-    tenant: &'a Tenant,
-    row: &'a AccountRow,
-    side: Side,
-    server: &'a model::Server,
-    protocol: Protocol,
-    now: Timestamp,
-}
-
-impl Keyring<'_> {
-    /// The credential, its secret from memory where it is young enough.
-    async fn credential(&self) -> Result<Credential, SignInError> {
-        match &self.server.auth {
-            Auth::Password { username, .. } => {
-                Ok(Credential::Password { username: username.clone(), password: self.secret(false).await? })
-            }
-            Auth::None => Ok(Credential::None),
-            Auth::OAuth2(_) | Auth::TokenServer(_) => Err(SignInError::NoPassword),
-        }
-    }
-
-    /// The server refused a credential that may come from memory: read afresh, once, because somebody may have changed
-    /// the password a moment ago. The refusal stands if it is still the same.
-    async fn changed(&self, refused: &Credential, refusal: mail::Error) -> Result<Credential, SignInError> {
-        let Credential::Password { username, password } = refused else {
-            return Err(refusal.into());
-        };
-        let afresh = self.secret(true).await?;
-        if same(password, &afresh) {
-            return Err(refusal.into());
-        }
-        Ok(Credential::Password { username: username.clone(), password: afresh })
-    }
-
-    async fn secret(&self, afresh: bool) -> Result<SecretString, SignInError> {
-        let place = self.row.secret.as_ref().ok_or(SignInError::NoPassword)?;
-        let account: &AccountId = &self.row.account.account;
-        let fingerprint = self.server.fingerprint(self.protocol);
-        let secrets = &self.tools.store.secrets;
-        let found = if afresh {
-            secrets.refresh(self.tenant, account, place, self.side, &fingerprint, self.now).await
-        } else {
-            secrets.get(self.tenant, account, place, self.side, &fingerprint, self.now).await
-        };
-        found?.password.ok_or(SignInError::NoPassword)
-    }
-}
-
-fn same(one: &SecretString, other: &SecretString) -> bool {
-    use secrecy::ExposeSecret;
-    one.expose_secret() == other.expose_secret()
 }
 
 /// The account that a path names, or the problem that there is none.

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::Tools;
 use super::fortunes::{self, Fortune};
-use super::probe::{credential, millis};
+use super::keyring::{Keyring, Source};
+use super::probe::millis;
 use super::send::content;
 use super::sign_in::{self, SignInError};
 use crate::mail::smtp::{Client, Content, Outcome};
@@ -13,7 +14,8 @@ use crate::model::account::{AccountInput, AuthInput, ServerInput, SideSecrets};
 use crate::model::send::SendRequest;
 use crate::model::views::TestEmailInput;
 use crate::model::{
-    Address, FieldError, Phase, Poll, Probe, ProbeCode, Problem, Protocol, SentCopy, Server, Tenant, Timestamp, Verdict,
+    Address, Auth, FieldError, Phase, Poll, Probe, ProbeCode, Problem, Protocol, SentCopy, Server, Tenant, Timestamp,
+    Verdict,
 };
 use crate::store::keys::random_id;
 use crate::store::{AccountRow, Side};
@@ -84,25 +86,29 @@ async fn with_given(
 ) -> Result<Result<Client<BoxedStream>, SignInError>, Problem> {
     let (server, secrets) = checked(account, given, now)?;
     let secrets = secrets.or(stored(tools, tenant, account, &server, now).await?);
-    let credential = match credential(&server.auth, &secrets) {
-        Ok(credential) => credential,
-        Err(_) => {
-            let words = "host, port, security, certificate check or username differ from the stored ones: give the password again";
-            return Err(Problem::invalid(vec![FieldError::new("/smtp/auth/password", "missing", words)]));
-        }
+    if !secrets.complete(&server.auth) {
+        let words = "the settings differ from the stored ones in what the secret belongs to (host, port, security, certificate check, username): give it again";
+        let field = if matches!(server.auth, Auth::Password { .. }) { "/smtp/auth/password" } else { "/smtp/auth" };
+        return Err(Problem::invalid(vec![FieldError::new(field, "missing", words)]));
+    }
+    let keyring = Keyring {
+        tools,
+        tenant,
+        account: &account.account.account,
+        side: Side::Smtp,
+        server: &server,
+        protocol: Protocol::Smtp,
+        source: Source::Given(&secrets),
+        deadline,
+        now,
     };
-    Ok(sign_in::open_smtp(&tools.network, &server, &credential, deadline).await.map_err(SignInError::from))
+    Ok(sign_in::smtp_by(&keyring).await)
 }
 
 /// The given side by the rules of an account's; without `auth` it signs in as the stored one does.
 fn checked(account: &AccountRow, mut given: ServerInput, now: Timestamp) -> Result<(Server, SideSecrets), Problem> {
     if given.auth.is_none() {
-        let username = account.account.smtp.as_ref().and_then(|server| server.auth.username());
-        given.auth =
-            Some(username.map_or(AuthInput::None, |username| AuthInput::Password {
-                username: username.to_owned(),
-                password: None,
-            }));
+        given.auth = Some(account.account.smtp.as_ref().map_or(AuthInput::None, |server| (&server.auth).into()));
     }
     let input = AccountInput {
         name: None,

@@ -64,6 +64,13 @@ impl Files {
         Ok(())
     }
 
+    /// The same for a source whose SHA-256 nobody has counted yet.
+    pub async fn put_source(&self, tenant: &Tenant, id: &MessageId, bytes: Bytes) -> Result<(), StoreError> {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+        self.put_raw(tenant, id, bytes, &sha256).await
+    }
+
     /// A message's source, whole.
     ///
     /// # Errors
@@ -112,7 +119,8 @@ impl Files {
         content_type: &str,
     ) -> Result<(), StoreError> {
         let name = keys::file_object(tenant, &hex::encode(sha256));
-        let put = || self.put(name.clone(), bytes.clone(), sha256).content_type(content_type);
+        // A stranger's Content-Type may hold what no header can: the request could not even be built, in any run.
+        let put = || self.put(name.clone(), bytes.clone(), sha256).content_type(media_type(content_type));
         match put().if_none_match("*").send().await {
             Ok(_) => Ok(()),
             // 412: it is there already, and under this name there can be no other content.

@@ -14,6 +14,7 @@
 //! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
 //! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
+//! | tokens of one OAuth grant | `T#<tenant>#A#<account>` | `TOKEN#<grant>` | |
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
@@ -34,9 +35,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use ring::digest::{SHA256, digest};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
+use crate::model::account::OAuth2;
 use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
@@ -103,6 +107,20 @@ impl SourceId {
     /// 32 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// One chain of refresh tokens: it begins with the token that was given, and has the same id however often that is
+/// replaced. Both sides of an account that were given the same token follow the same chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GrantId(String);
+
+impl GrantId {
+    /// The chain that this token begins at this endpoint; without one, the application's own.
+    pub fn of(oauth2: &OAuth2, given: Option<&SecretString>) -> Self {
+        let given = given.map(ExposeSecret::expose_secret).unwrap_or_default();
+        let parts = ["grant", &oauth2.endpoint(), &oauth2.client_id, oauth2.grant.name(), given];
+        Self(MessageId::derived(&parts).to_string())
     }
 }
 
@@ -228,6 +246,10 @@ pub(super) fn counter(tenant: &Tenant, what: &str, window: Timestamp) -> Key {
     key(format!("T#{tenant}#N"), format!("{what}#{window}"))
 }
 
+pub(super) fn grant(grant: &GrantKey) -> Key {
+    key(mailbox(&grant.tenant, &grant.account), format!("TOKEN#{}", grant.id.0))
+}
+
 /// All items of one message.
 pub(super) fn message_items(tenant: &Tenant, id: &MessageId) -> String {
     format!("T#{tenant}#M#{id}")
@@ -334,6 +356,7 @@ mod tests {
             history(tenant, &box_, Timestamp(0), "v"),
             draft(tenant, &box_),
             counter(tenant, "calls", Timestamp(0)),
+            grant(&GrantKey { tenant: tenant.clone(), account: box_.clone(), id: GrantId("g".into()) }),
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),
             recipients(tenant, &id, "attempt"),

@@ -74,13 +74,13 @@ impl Messages {
         Self { table }
     }
 
-    /// Stores a pulled message unless it is there. Repeating it is harmless, and the repetition within one run counts
-    /// as new, so that an answer that got lost does not hide a message from its run.
+    /// Stores a pulled message unless it is there. Repeating it is harmless; a write that is repeated because its answer
+    /// got lost counts as new all the same, so that its run knows of the message.
     pub async fn insert_incoming(&self, tenant: &Tenant, row: &Incoming) -> Result<Inserted, StoreError> {
         let item = incoming_item(tenant, row)?;
         match self.table.put(item, Some("attribute_not_exists(#pk)"), Vec::new()).await? {
             Write::Done(_) => Ok(Inserted::New),
-            Write::Refused(Some(old)) if number_of(&old, "run") == Some(row.run) => Ok(Inserted::New),
+            Write::Refused(Some(old)) if is_this_write(&old, row) => Ok(Inserted::New),
             Write::Refused(_) => Ok(Inserted::AlreadyThere),
         }
     }
@@ -205,6 +205,12 @@ impl StoredMessage {
             Self::Outgoing(row) => Some(row),
         }
     }
+}
+
+/// Whether what is there was written by this very attempt: the run alone does not tell, because an interrupted run and
+/// the one behind it share their number, and what comes afresh in each of them would be new for ever.
+fn is_this_write(old: &Item, row: &Incoming) -> bool {
+    number_of(old, "run") == Some(row.run) && number_of(old, "at") == Some(row.stored_at.0)
 }
 
 /// Longest stored key in characters: it is for people, the id says it all.

@@ -12,6 +12,7 @@ mod cursor;
 mod drafts;
 mod error;
 mod files;
+mod grants;
 mod history;
 pub mod keys;
 mod leases;
@@ -23,6 +24,7 @@ mod polls;
 mod preferences;
 mod queues;
 mod random;
+mod seal;
 mod secrets;
 mod status;
 mod table;
@@ -37,8 +39,9 @@ pub use cursor::Page;
 pub use drafts::Drafts;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
+pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
 pub use history::{History, VERSIONS};
-pub use keys::{MessageKey, SourceId};
+pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
@@ -84,6 +87,8 @@ pub struct Store {
     pub files: Files,
     /// Passwords and their like.
     pub secrets: Secrets,
+    /// What OAuth grants have brought.
+    pub grants: Grants,
     /// Work for other functions.
     pub queues: Queues,
 }
@@ -95,6 +100,7 @@ impl Store {
         let clients = clients::Clients::load().await;
         let table = table::Table::new(clients.dynamodb, settings.table.clone());
         let files = Files::new(clients.s3, settings.bucket.clone());
+        let secrets = Secrets::new(clients.secrets, settings.secret_cache_seconds);
         Self {
             accounts: Accounts::new(table.clone()),
             history: History::new(table.clone()),
@@ -107,9 +113,10 @@ impl Store {
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
-            outbox: Outbox::new(table, files.clone()),
+            outbox: Outbox::new(table.clone(), files.clone()),
             files,
-            secrets: Secrets::new(clients.secrets, settings.secret_cache_seconds),
+            grants: Grants::new(table, secrets.clone()),
+            secrets,
             queues: Queues::new(clients.sqs, settings.deliver_queue.clone(), settings.pull_queue.clone()),
         }
     }

@@ -48,7 +48,7 @@ fn the_deployed_template_has_the_ten_functions() {
             ("Authorize", "authorize", 128, 10),
             ("Config", "config", 128, 30),
             ("Deliver", "deliver", 256, 900),
-            ("Messages", "messages", 128, 30),
+            ("Messages", "messages", 512, 30),
             ("Pull", "pull", 256, 30),
             ("PullWorker", "pull-worker", 256, 900),
             ("Schedule", "schedule", 128, 60),
@@ -77,7 +77,7 @@ fn every_function_gets_the_whole_environment() {
         assert_eq!(variable("HALFPENNY_CA_FILE"), Some(""));
         assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
         assert_eq!(variable("HALFPENNY_LOGIN_PAUSE_SECONDS"), Some("60,120,240,480,3600,7200,14400,28800,57600,86400"));
-        assert_eq!(function.environment.len(), 22);
+        assert_eq!(function.environment.len(), 23);
     }
 }
 

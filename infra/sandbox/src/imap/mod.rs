@@ -34,6 +34,15 @@ use crate::wire::{Answer, Next, Read, Wire};
 /// The largest literal that is taken: a message of the size that SMTP takes.
 const LITERAL: u32 = 50 * 1024 * 1024;
 
+/// A challenge of AUTHENTICATE (RFC 3501 §6.2.2).
+#[derive(Debug, Clone, Copy)]
+enum Sasl {
+    Plain,
+    Bearer,
+    /// Why a token is refused (RFC 7628 §3.2.3).
+    Refused,
+}
+
 /// The state of an IMAP session (RFC 3501 §3).
 #[derive(Debug)]
 pub(crate) struct Imap {
@@ -42,8 +51,8 @@ pub(crate) struct Imap {
     tls: bool,
     /// The address of the mailbox, once logged in.
     login: Option<String>,
-    /// The tag of an AUTHENTICATE whose response comes next.
-    in_sasl: Option<String>,
+    /// The tag of an AUTHENTICATE whose response comes next, and what that answers.
+    in_sasl: Option<(String, Sasl)>,
     selected: Option<View>,
 }
 
@@ -53,7 +62,7 @@ impl Dialogue for Imap {
     }
 
     async fn read(&mut self, wire: &mut Wire) -> io::Result<Option<Input>> {
-        if let Some(tag) = &self.in_sasl {
+        if let Some((tag, _)) = &self.in_sasl {
             let tag = tag.clone();
             return Ok(match wire.line().await? {
                 Read::Line(bytes) => Some(Input { moment: Moment::Sasl, verb: String::new(), tag, bytes }),
@@ -147,6 +156,9 @@ impl Imap {
             }
             let login = if self.core.may_log_in(self.tls) { "AUTH=PLAIN" } else { "LOGINDISABLED" };
             words.push(login.to_owned());
+            if self.core.may_log_in(self.tls) && self.core.store.knows_tokens() {
+                words.extend(auth::BEARER.map(|mechanism| format!("AUTH={mechanism}")));
+            }
         }
         self.core.script.capabilities(self.origin, self.tls, words).join(" ")
     }
@@ -172,15 +184,22 @@ impl Imap {
                 self.judge(&user, &String::from_utf8_lossy(password.declassify().as_ref()))
             }
             CommandBody::Authenticate { mechanism, initial_response } => {
-                if mechanism != AuthMechanism::Plain {
-                    return Outcome::new("NO PLAIN only").tagged(tag);
-                }
+                let by_token = matches!(mechanism, AuthMechanism::XOAuth2 | AuthMechanism::OAuthBearer);
+                let step = match mechanism {
+                    AuthMechanism::Plain => Sasl::Plain,
+                    _ if by_token && self.core.store.knows_tokens() => Sasl::Bearer,
+                    _ => return Outcome::new("NO PLAIN only").tagged(tag),
+                };
                 let Some(response) = initial_response else {
-                    self.in_sasl = Some(tag.to_owned());
+                    self.in_sasl = Some((tag.to_owned(), step));
                     return Answer::line("+ ");
                 };
                 // RFC 4959 §3
-                self.plain(auth::plain_message(&String::from_utf8_lossy(response.declassify())))
+                let response = String::from_utf8_lossy(response.declassify()).into_owned();
+                match step {
+                    Sasl::Bearer => return self.bearer(tag, auth::bearer_message(&response)),
+                    Sasl::Plain | Sasl::Refused => self.plain(auth::plain_message(&response)),
+                }
             }
             body => self.authenticated(body),
         };
@@ -198,8 +217,28 @@ impl Imap {
 
     /// RFC 3501 §6.2.2; a lone `*` cancels and is no PLAIN message either.
     fn sasl(&mut self, tag: &str, line: &[u8]) -> Answer {
-        self.in_sasl = None;
-        self.plain(auth::plain(line.trim_ascii_end())).tagged(tag)
+        let line = line.trim_ascii_end();
+        match self.in_sasl.take() {
+            Some((_, Sasl::Bearer)) => self.bearer(tag, auth::bearer(line)),
+            // RFC 5530 §3
+            Some((_, Sasl::Refused)) => {
+                Outcome::new("NO [AUTHENTICATIONFAILED] Wrong user name or access token").tagged(tag)
+            }
+            Some((_, Sasl::Plain)) | None => self.plain(auth::plain(line)).tagged(tag),
+        }
+    }
+
+    /// RFC 7628 §3.2: a refusal is explained first.
+    fn bearer(&mut self, tag: &str, credentials: Option<(String, String)>) -> Answer {
+        let Some((user, token)) = credentials else {
+            return Outcome::new("BAD Not a message with an access token").tagged(tag);
+        };
+        self.login = self.core.store.login_by_token(&user, &token);
+        if self.login.is_none() {
+            self.in_sasl = Some((tag.to_owned(), Sasl::Refused));
+            return Answer::line(format!("+ {}", auth::REFUSED_TOKEN));
+        }
+        Outcome::new(format!("OK [CAPABILITY {}] Welcome", self.capabilities())).tagged(tag)
     }
 
     fn plain(&mut self, credentials: Option<(String, String)>) -> Outcome {

@@ -14,6 +14,15 @@ use crate::script::Origin;
 use crate::server::Core;
 use crate::wire::{Answer, Next, Read, Wire};
 
+/// A challenge of AUTH (RFC 5034 §4).
+#[derive(Debug, Clone, Copy)]
+enum Sasl {
+    Plain,
+    Bearer,
+    /// Why a token is refused (RFC 7628 §3.2.3).
+    Refused,
+}
+
 /// The state of a POP3 session.
 #[derive(Debug)]
 pub(crate) struct Pop3 {
@@ -21,8 +30,8 @@ pub(crate) struct Pop3 {
     origin: Origin,
     tls: bool,
     user: Option<String>,
-    /// The next line answers the AUTH PLAIN challenge.
-    in_sasl: bool,
+    /// What the next line answers.
+    in_sasl: Option<Sasl>,
     maildrop: Option<Maildrop>,
 }
 
@@ -33,7 +42,7 @@ impl Dialogue for Pop3 {
 
     async fn read(&mut self, wire: &mut Wire) -> io::Result<Option<Input>> {
         let (moment, bytes) = match wire.line().await? {
-            Read::Line(bytes) if self.in_sasl => (Moment::Sasl, bytes),
+            Read::Line(bytes) if self.in_sasl.is_some() => (Moment::Sasl, bytes),
             Read::Line(bytes) => (Moment::Command, bytes),
             Read::TooLong => (Moment::Broken, Bytes::new()),
             Read::End => return Ok(None),
@@ -54,7 +63,7 @@ impl Dialogue for Pop3 {
     }
 
     fn passed_over(&mut self, _: &Input) {
-        self.in_sasl = false;
+        self.in_sasl = None;
     }
 
     fn secured(&mut self) {
@@ -66,7 +75,7 @@ impl Dialogue for Pop3 {
 impl Pop3 {
     pub(crate) fn new(core: Arc<Core>, origin: Origin) -> Self {
         let tls = origin.service.implicit_tls();
-        Self { core, origin, tls, user: None, in_sasl: false, maildrop: None }
+        Self { core, origin, tls, user: None, in_sasl: None, maildrop: None }
     }
 
     fn command(&mut self, input: &Input) -> Answer {
@@ -110,7 +119,8 @@ impl Pop3 {
         let mut lines: Vec<String> =
             ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"].map(Into::into).to_vec();
         if self.core.may_log_in(self.tls) {
-            lines.extend(["USER".to_owned(), "SASL PLAIN".to_owned()]);
+            let tokens = if self.core.store.knows_tokens() { " XOAUTH2 OAUTHBEARER" } else { "" };
+            lines.extend(["USER".to_owned(), format!("SASL PLAIN{tokens}")]);
         }
         if !self.tls && self.maildrop.is_none() {
             lines.push("STLS".to_owned());
@@ -137,22 +147,39 @@ impl Pop3 {
         if mechanism.is_empty() {
             return listing("+OK mechanisms", ["PLAIN".to_owned()]);
         }
-        if !mechanism.eq_ignore_ascii_case("PLAIN") {
-            return Answer::line("-ERR PLAIN only");
-        }
-        if initial.is_empty() {
-            self.in_sasl = true;
-            return Answer::line("+ ");
-        }
-        self.sasl(initial.as_bytes())
+        let mechanism = mechanism.to_uppercase();
+        let by_token = auth::BEARER.contains(&mechanism.as_str()) && self.core.store.knows_tokens();
+        let step = match mechanism.as_str() {
+            _ if by_token => Sasl::Bearer,
+            "PLAIN" => Sasl::Plain,
+            _ => return Answer::line("-ERR PLAIN only"),
+        };
+        self.in_sasl = Some(step);
+        if initial.is_empty() { Answer::line("+ ") } else { self.sasl(initial.as_bytes()) }
     }
 
     fn sasl(&mut self, response: &[u8]) -> Answer {
-        self.in_sasl = false;
-        match auth::plain(response) {
-            Some((user, password)) => self.judge(&user, &password),
-            // RFC 5034 §4: also for `*`, with which the client cancels.
-            None => Answer::line("-ERR not a PLAIN message in base64"),
+        match self.in_sasl.take() {
+            Some(Sasl::Bearer) => match auth::bearer(response) {
+                Some((user, token)) => {
+                    let address = self.core.store.login_by_token(&user, &token);
+                    match address {
+                        Some(address) => self.open(address),
+                        None => {
+                            self.in_sasl = Some(Sasl::Refused);
+                            Answer::line(format!("+ {}", auth::REFUSED_TOKEN))
+                        }
+                    }
+                }
+                None => Answer::line("-ERR not a message with an access token"),
+            },
+            // RFC 3206 §5
+            Some(Sasl::Refused) => Answer::line("-ERR [AUTH] wrong user name or access token"),
+            Some(Sasl::Plain) | None => match auth::plain(response) {
+                Some((user, password)) => self.judge(&user, &password),
+                // RFC 5034 §4: also for `*`, with which the client cancels.
+                None => Answer::line("-ERR not a PLAIN message in base64"),
+            },
         }
     }
 
@@ -161,6 +188,10 @@ impl Pop3 {
             // RFC 3206 §5
             return Answer::line("-ERR [AUTH] wrong user name or password");
         };
+        self.open(address)
+    }
+
+    fn open(&mut self, address: String) -> Answer {
         let Some(maildrop) = Maildrop::open(Arc::clone(&self.core), address) else {
             // RFC 2449 §8.1.2
             return Answer::line("-ERR [IN-USE] another session has the mailbox");

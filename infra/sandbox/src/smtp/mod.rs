@@ -32,6 +32,9 @@ enum Expect {
     Plain,
     LoginUser,
     LoginPassword(String),
+    Bearer,
+    /// A token was refused, and the client has to take note (RFC 7628 §3.2.3).
+    Refused,
     Data,
 }
 
@@ -153,7 +156,8 @@ impl Smtp {
             lines.push("STARTTLS".into());
         }
         if self.core.may_log_in(self.tls) {
-            lines.push("AUTH PLAIN LOGIN".into());
+            let tokens = if self.core.store.knows_tokens() { " XOAUTH2 OAUTHBEARER" } else { "" };
+            lines.push(format!("AUTH PLAIN LOGIN{tokens}"));
         }
         self.core.script.capabilities(self.origin, self.tls, lines)
     }
@@ -214,7 +218,14 @@ impl Smtp {
             "=" => Some(""),
             other => Some(other),
         };
-        match (mechanism.to_uppercase().as_str(), initial) {
+        let mechanism = mechanism.to_uppercase();
+        if auth::BEARER.contains(&mechanism.as_str()) && self.core.store.knows_tokens() {
+            return match initial {
+                None => self.challenge(Expect::Bearer, "334 "),
+                Some(response) => self.bearer(response.as_bytes()),
+            };
+        }
+        match (mechanism.as_str(), initial) {
             ("PLAIN", None) => self.challenge(Expect::Plain, "334 "),
             ("PLAIN", Some(response)) => self.plain(response.as_bytes()),
             ("LOGIN", None) => self.challenge(Expect::LoginUser, "334 VXNlcm5hbWU6"),
@@ -240,6 +251,9 @@ impl Smtp {
                 Some(password) => self.judge(&user, &password),
                 None => Answer::line("501 5.5.2 Not base64"),
             },
+            Expect::Bearer => self.bearer(response),
+            // RFC 7628 §3.2.3, RFC 4954 §6
+            Expect::Refused => Answer::line("535 5.7.8 Wrong user name or access token"),
             Expect::Plain | Expect::Command | Expect::Data => self.plain(response),
         }
     }
@@ -248,6 +262,17 @@ impl Smtp {
         match auth::plain(response) {
             Some((user, password)) => self.judge(&user, &password),
             None => Answer::line("501 5.5.2 Not a PLAIN message in base64"),
+        }
+    }
+
+    fn bearer(&mut self, response: &[u8]) -> Answer {
+        let Some((user, token)) = auth::bearer(response) else {
+            return Answer::line("501 5.5.2 Not a message with an access token");
+        };
+        self.login = self.core.store.login_by_token(&user, &token);
+        match self.login {
+            Some(_) => Answer::line("235 2.7.0 Welcome"),
+            None => self.challenge(Expect::Refused, &format!("334 {}", auth::REFUSED_TOKEN)),
         }
     }
 

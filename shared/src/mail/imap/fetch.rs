@@ -176,7 +176,7 @@ impl<S: Stream> Fetch<'_, S> {
         self.state = State::Failed;
         let session = &mut self.client.session;
         let fetched = match session.answer().await? {
-            Answer::Continue => return Err(session.unexpected(b"+")),
+            Answer::Continue(_) => return Err(session.unexpected(b"+")),
             Answer::Done(outcome) if outcome.is_ok() => {
                 self.state = State::Idle;
                 return Ok(None);

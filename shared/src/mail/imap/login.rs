@@ -1,5 +1,6 @@
 //! From the greeting to the authenticated state (RFC 3501 §3.2, §6.2).
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::command::Command;
@@ -8,6 +9,7 @@ use super::session::{Answer, Outcome, Session};
 use super::{Capabilities, Client};
 use crate::mail::auth::Credential;
 use crate::mail::error::{Error, Refusal};
+use crate::mail::sasl::{self, Bearer};
 use crate::mail::wire::{Stream, Wire};
 use crate::model::{Phase, ProbeCode};
 
@@ -62,19 +64,30 @@ async fn know_capabilities<S: Stream>(session: &mut Session<S>) -> Result<(), Er
 }
 
 async fn sign_in<S: Stream>(session: &mut Session<S>, credential: &Credential) -> Result<(), Error> {
-    let unavailable = |session: &Session<S>, detail| Err(session.wire.error(ProbeCode::AuthUnavailable, detail));
-    let Credential::Password { username, password } = credential else {
-        return unavailable(session, "IMAP needs a user name and a password");
-    };
+    match credential {
+        Credential::None => unavailable(session, "IMAP needs a user name and a password or token"),
+        Credential::Password { username, password } => by_password(session, username, password).await,
+        Credential::Bearer { username, token } => by_token(session, username, token).await,
+    }
+}
+
+fn unavailable<S: Stream>(session: &Session<S>, detail: &str) -> Result<(), Error> {
+    Err(session.wire.error(ProbeCode::AuthUnavailable, detail))
+}
+
+async fn by_password<S: Stream>(
+    session: &mut Session<S>,
+    username: &str,
+    password: &SecretString,
+) -> Result<(), Error> {
     // Literals could carry line ends, but no server has such passwords; NUL separates SASL PLAIN (RFC 4616 §2).
-    if [username.as_str(), password.expose_secret()].iter().any(|word| word.contains(['\r', '\n', '\0'])) {
+    if [username, password.expose_secret()].iter().any(|word| word.contains(['\r', '\n', '\0'])) {
         return unavailable(session, "a user name or password with a line end cannot be sent");
     }
-    let (plain, no_login) = (session.has("AUTH=PLAIN"), session.has("LOGINDISABLED"));
-    let at_once = session.has("SASL-IR");
-    let outcome = if plain {
-        authenticate(session, &Credential::plain(username, password), at_once).await?
-    } else if no_login {
+    let outcome = if session.has("AUTH=PLAIN") {
+        // PLAIN has one message; a second `+` is answered by `*`, which cancels (RFC 3501 §6.2.2).
+        authenticate(session, "PLAIN", &Credential::plain(username, password), "*").await?.0
+    } else if session.has("LOGINDISABLED") {
         // RFC 3501 §6.2.3: a client must not send LOGIN then.
         return unavailable(session, "the server offers neither LOGIN nor AUTHENTICATE PLAIN");
     } else {
@@ -84,28 +97,47 @@ async fn sign_in<S: Stream>(session: &mut Session<S>, credential: &Credential) -
     accepted(session, &outcome)
 }
 
-/// AUTHENTICATE PLAIN (RFC 3501 §6.2.2, RFC 4616), with the response in the command where the server takes it (RFC
-/// 4959 §3), else after its `+`.
+/// XOAUTH2 or OAUTHBEARER; an error is explained by a challenge before it is final (RFC 7628 §3.2.3).
+async fn by_token<S: Stream>(session: &mut Session<S>, username: &str, token: &SecretString) -> Result<(), Error> {
+    if !sasl::is_clean(username, token) {
+        return unavailable(session, "a user name or token with control characters cannot be sent");
+    }
+    let Some(bearer) = Bearer::choose(username, token, |mechanism| session.has(&format!("AUTH={mechanism}"))) else {
+        return unavailable(session, "the server offers neither XOAUTH2 nor OAUTHBEARER");
+    };
+    let (outcome, challenge) =
+        authenticate(session, bearer.mechanism, &bearer.response, bearer.acknowledgement).await?;
+    accepted(session, &outcome).map_err(|error| sasl::explained(error, challenge.as_deref(), session.secrets()))
+}
+
+/// AUTHENTICATE (RFC 3501 §6.2.2), with the response in the command where the server takes it (RFC 4959 §3), else after
+/// its `+`. A challenge behind that is answered by `then`, and comes back with the outcome.
 async fn authenticate<S: Stream>(
     session: &mut Session<S>,
+    mechanism: &str,
     response: &SecretString,
-    at_once: bool,
-) -> Result<Outcome, Error> {
-    let response = response.expose_secret();
-    let command = Command::new("AUTHENTICATE PLAIN");
-    let command = if at_once { command.word(response) } else { command };
-    let mut waiting =
-        [Some(format!("{response}\r\n")).filter(|_| !at_once), Some("*\r\n".to_owned())].into_iter().flatten();
+    then: &str,
+) -> Result<(Outcome, Option<Bytes>), Error> {
+    let command = Command::new(format!("AUTHENTICATE {mechanism}"));
+    let mut response = Some(response.expose_secret());
+    let command = match response.take_if(|_| session.has("SASL-IR")) {
+        Some(response) => command.word(response),
+        None => command,
+    };
     session.start(command).await?;
+    let mut challenge = None;
     loop {
         match session.answer().await? {
             Answer::Untagged(_) => {}
-            Answer::Done(outcome) => return Ok(outcome),
-            // PLAIN has one message; a second `+` is answered by `*`, which cancels (RFC 3501 §6.2.2).
-            Answer::Continue => match waiting.next() {
-                Some(line) => session.send(line.as_bytes()).await?,
-                None => return Err(session.unexpected(b"+")),
-            },
+            Answer::Done(outcome) => return Ok((outcome, challenge)),
+            Answer::Continue(_) if challenge.is_some() => return Err(session.unexpected(b"+")),
+            Answer::Continue(text) => {
+                let line = response.take().unwrap_or_else(|| {
+                    challenge = Some(text);
+                    then
+                });
+                session.send(format!("{line}\r\n").as_bytes()).await?;
+            }
         }
     }
 }

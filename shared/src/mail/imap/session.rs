@@ -33,8 +33,8 @@ pub(super) struct Session<S> {
 pub(super) enum Answer {
     /// `*` and data or status.
     Untagged(Untagged),
-    /// `+`: go on.
-    Continue,
+    /// `+`: go on; with a challenge, perhaps.
+    Continue(Bytes),
     /// Our tag: the command is done.
     Done(Outcome),
 }
@@ -81,6 +81,11 @@ impl<S: Stream> Session<S> {
         Self { wire, secrets, capabilities: Capabilities::default(), told: false, tags: 0, running: None, bye: None }
     }
 
+    /// What no words may show.
+    pub(super) fn secrets(&self) -> &[SecretString] {
+        &self.secrets
+    }
+
     pub(super) fn has(&self, capability: &str) -> bool {
         self.capabilities.has(capability)
     }
@@ -94,7 +99,7 @@ impl<S: Stream> Session<S> {
             match self.answer().await? {
                 Answer::Untagged(untagged) => each(untagged),
                 Answer::Done(outcome) => return Ok(outcome),
-                Answer::Continue => return Err(self.unexpected(b"+")),
+                Answer::Continue(_) => return Err(self.unexpected(b"+")),
             }
         }
     }
@@ -139,7 +144,7 @@ impl<S: Stream> Session<S> {
         out.clear();
         loop {
             match self.answer().await? {
-                Answer::Continue => return Ok(None),
+                Answer::Continue(_) => return Ok(None),
                 Answer::Untagged(_) => {}
                 Answer::Done(outcome) if outcome.is_ok() => return Err(self.unexpected(b"OK before its literal")),
                 Answer::Done(outcome) => return Ok(Some(outcome)),
@@ -193,7 +198,7 @@ impl<S: Stream> Session<S> {
     /// A line with a tag, or `+`. Tags are compared exactly: the status of another command is never taken as ours.
     fn tagged(&mut self, line: Bytes) -> Result<Answer, Error> {
         if line.first() == Some(&b'+') {
-            return Ok(Answer::Continue);
+            return Ok(Answer::Continue(line.slice(1..)));
         }
         let (tag, rest) = response::word(&line);
         let Some(status) = StatusLine::parse(rest).filter(|_| tag == format!("a{}", self.tags).as_bytes()) else {

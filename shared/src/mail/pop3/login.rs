@@ -7,6 +7,7 @@ use super::reply::{Reply, Session};
 use crate::mail::auth::Credential;
 use crate::mail::error::{Error, Refusal};
 use crate::mail::limits::{CAPABILITY_LINES, POP3_COMMAND_BYTES};
+use crate::mail::sasl::{self, Bearer};
 use crate::mail::wire::{Stream, Wire};
 use crate::model::{Phase, ProbeCode};
 
@@ -49,24 +50,12 @@ pub async fn login<S: Stream>(mut wire: Wire<S>, greeting: &[u8], credential: &C
     session.wire.phase = Phase::Capabilities;
     let capabilities = Capabilities::ask(&mut session).await?;
     session.wire.phase = Phase::Auth;
-    let Credential::Password { username, password } = credential else {
-        return Err(unavailable(&session, "POP3 needs a user name and a password"));
-    };
-    // A line end in an argument would be a second command (RFC 1939 §3), and NUL separates SASL PLAIN (RFC 4616 §2).
-    if [username.as_str(), password.expose_secret()].iter().any(|word| word.contains(['\r', '\n', '\0'])) {
-        return Err(unavailable(&session, "a user name or password with a line end cannot be sent"));
-    }
-    if capabilities.has_mechanism("PLAIN") {
-        plain(&mut session, &Credential::plain(username, password)).await?;
-    } else if capabilities.0.is_empty() || capabilities.has("USER") {
-        // RFC 1939 §7. The password may contain blanks: PASS has one argument.
-        for command in [format!("USER {username}"), format!("PASS {}", password.expose_secret())] {
-            let reply = session.exchange(&command).await?;
-            accepted(&session, reply)?;
+    match credential {
+        Credential::None => return Err(unavailable(&session, "POP3 needs a user name and a password or token")),
+        Credential::Password { username, password } => {
+            by_password(&mut session, &capabilities, username, password).await?;
         }
-    } else {
-        // RFC 2449 §6.2: without the USER capability the server takes no USER and PASS.
-        return Err(unavailable(&session, "the server offers neither USER nor AUTH PLAIN"));
+        Credential::Bearer { username, token } => by_token(&mut session, &capabilities, username, token).await?,
     }
     session.wire.phase = Phase::Select;
     Ok(Client { session, capabilities, asked_again: false })
@@ -81,6 +70,60 @@ fn greet<S: Stream>(session: &Session<S>, greeting: &[u8]) -> Result<(), Error> 
     }
 }
 
+async fn by_password<S: Stream>(
+    session: &mut Session<S>,
+    capabilities: &Capabilities,
+    username: &str,
+    password: &SecretString,
+) -> Result<(), Error> {
+    // A line end in an argument would be a second command (RFC 1939 §3), and NUL separates SASL PLAIN (RFC 4616 §2).
+    if [username, password.expose_secret()].iter().any(|word| word.contains(['\r', '\n', '\0'])) {
+        return Err(unavailable(session, "a user name or password with a line end cannot be sent"));
+    }
+    if capabilities.has_mechanism("PLAIN") {
+        return plain(session, &Credential::plain(username, password)).await;
+    }
+    if !capabilities.0.is_empty() && !capabilities.has("USER") {
+        // RFC 2449 §6.2: without the USER capability the server takes no USER and PASS.
+        return Err(unavailable(session, "the server offers neither USER nor AUTH PLAIN"));
+    }
+    // RFC 1939 §7. The password may contain blanks: PASS has one argument.
+    for command in [format!("USER {username}"), format!("PASS {}", password.expose_secret())] {
+        let reply = session.exchange(&command).await?;
+        accepted(session, reply)?;
+    }
+    Ok(())
+}
+
+/// XOAUTH2 or OAUTHBEARER, always in two steps: no token fits into a line of 255 bytes (RFC 2449 §4), and Microsoft
+/// takes no initial response. An error is explained by a challenge before it is final (RFC 7628 §3.2.3).
+async fn by_token<S: Stream>(
+    session: &mut Session<S>,
+    capabilities: &Capabilities,
+    username: &str,
+    token: &SecretString,
+) -> Result<(), Error> {
+    if !sasl::is_clean(username, token) {
+        return Err(unavailable(session, "a user name or token with control characters cannot be sent"));
+    }
+    let Some(bearer) = Bearer::choose(username, token, |mechanism| capabilities.has_mechanism(mechanism)) else {
+        return Err(unavailable(session, "the server offers neither XOAUTH2 nor OAUTHBEARER"));
+    };
+    match session.exchange(&format!("AUTH {}", bearer.mechanism)).await? {
+        Reply::Continue(_) => {}
+        // Nothing was refused yet but the mechanism.
+        Reply::Refused(refusal) => return Err(Error::refused(ProbeCode::AuthUnavailable, Phase::Auth, refusal)),
+        Reply::Ok(words) => return Err(session.garbled(&words)),
+    }
+    let mut reply = session.respond(bearer.response.expose_secret()).await?;
+    let mut challenge = None;
+    if let Reply::Continue(words) = reply {
+        challenge = Some(words);
+        reply = session.respond(bearer.acknowledgement).await?;
+    }
+    accepted(session, reply).map_err(|error| sasl::explained(error, challenge.as_deref(), session.secrets()))
+}
+
 /// AUTH PLAIN (RFC 5034 §4, RFC 4616): the SASL capability says that an initial response is understood (RFC 2449
 /// §6.3), but a line has at most 255 bytes; above that, and where the server asks all the same, the response follows
 /// the `+`.
@@ -93,10 +136,10 @@ async fn plain<S: Stream>(session: &mut Session<S>, response: &SecretString) -> 
         // Nothing was refused yet but the mechanism.
         return Err(Error::refused(ProbeCode::AuthUnavailable, Phase::Auth, refusal));
     }
-    if matches!(reply, Reply::Continue) {
+    if matches!(reply, Reply::Continue(_)) {
         reply = session.respond(response).await?;
     }
-    if matches!(reply, Reply::Continue) {
+    if matches!(reply, Reply::Continue(_)) {
         // PLAIN has one message (RFC 4616 §2): `*` cancels what this is (RFC 5034 §4).
         reply = session.respond("*").await?;
         if let Reply::Refused(refusal) = reply {
@@ -112,7 +155,7 @@ async fn plain<S: Stream>(session: &mut Session<S>, response: &SecretString) -> 
 fn accepted<S: Stream>(session: &Session<S>, reply: Reply) -> Result<(), Error> {
     match reply {
         Reply::Ok(_) => Ok(()),
-        Reply::Continue => Err(session.garbled(b"+")),
+        Reply::Continue(_) => Err(session.garbled(b"+")),
         Reply::Refused(refusal) => Err(Error::refused(login_code(&refusal), Phase::Auth, refusal)),
     }
 }

@@ -14,8 +14,8 @@ pub(super) enum Reply {
     Ok(Bytes),
     /// `-ERR`.
     Refused(Refusal),
-    /// `+`: the server waits for a SASL response.
-    Continue,
+    /// `+`: the server waits for a SASL response; with a challenge, perhaps.
+    Continue(Bytes),
 }
 
 /// The dialogue. It knows when it is out of step, and says nothing more then.
@@ -31,6 +31,11 @@ pub(super) struct Session<S> {
 impl<S: Stream> Session<S> {
     pub(super) fn new(wire: Wire<S>, secrets: Vec<SecretString>) -> Self {
         Self { wire, secrets, owed: 0, torn: false }
+    }
+
+    /// What no words may show.
+    pub(super) fn secrets(&self) -> &[SecretString] {
+        &self.secrets
     }
 
     /// Sends one command, whose answer is to be read by [`Session::begin`], [`Session::status`] and [`Session::end`].
@@ -65,7 +70,7 @@ impl<S: Stream> Session<S> {
         match self.exchange(command).await? {
             Reply::Ok(text) => Ok(text),
             Reply::Refused(refusal) => Err(self.refused(refusal)),
-            Reply::Continue => Err(self.garbled(b"+")),
+            Reply::Continue(_) => Err(self.garbled(b"+")),
         }
     }
 
@@ -79,7 +84,7 @@ impl<S: Stream> Session<S> {
         match self.exchange(command).await? {
             Reply::Ok(_) => {}
             Reply::Refused(refusal) => return Ok(Err(refusal)),
-            Reply::Continue => return Err(self.garbled(b"+")),
+            Reply::Continue(_) => return Err(self.garbled(b"+")),
         }
         self.torn = true;
         for _ in 0..=most {
@@ -133,7 +138,7 @@ impl<S: Stream> Session<S> {
         if let Some(text) = after(line, b"-ERR") {
             return Some(Reply::Refused(self.refusal(text)));
         }
-        after(line, b"+").map(|_| Reply::Continue)
+        after(line, b"+").map(|text| Reply::Continue(Bytes::copy_from_slice(text)))
     }
 
     /// The words behind `-ERR`; a code in brackets comes first (RFC 2449 §8).

@@ -79,7 +79,7 @@ async fn message<S: Stream>(
     let size = match session.status().await? {
         Reply::Ok(_) => content(session, max_bytes, sink).await?,
         Reply::Refused(refusal) => Err(Missing::Refused(refusal)),
-        Reply::Continue => return Err(session.garbled(b"+")),
+        Reply::Continue(_) => return Err(session.garbled(b"+")),
     };
     session.end();
     Ok(size)

@@ -6,7 +6,7 @@ use tokio::io::DuplexStream;
 use super::*;
 use crate::mail::auth::Credential;
 use crate::mail::limits::POP3_PIPELINE;
-use crate::mail::scripted::{Peer, bob, scripted};
+use crate::mail::scripted::{Peer, bob, bob_by_token, scripted};
 use crate::model::ProbeCode;
 
 const CAPA: &str = "CAPA\r\n";
@@ -337,5 +337,43 @@ async fn an_endless_capability_list_ends() {
     let (wire, peer) = scripted([(CAPA, endless.as_str())]);
     let error = login(wire, GREETING, &bob("secret")).await.unwrap_err();
     assert_eq!((error.code, error.phase), (ProbeCode::ProtocolError, Phase::Capabilities));
+    peer.done().await;
+}
+
+#[tokio::test]
+async fn an_access_token_goes_out_in_two_steps() {
+    let xoauth2 = "dXNlcj1ib2IBYXV0aD1CZWFyZXIgQ0FOQVJZLXRva2VuAQE=\r\n";
+    let oauthbearer = "bixhPWJvYiwBYXV0aD1CZWFyZXIgQ0FOQVJZLXRva2VuAQE=\r\n";
+    // {"status":"401"}
+    let explained = "+ eyJzdGF0dXMiOiI0MDEifQ==\r\n";
+    for (mechanism, message, acknowledgement) in
+        [("XOAUTH2", xoauth2, "\r\n"), ("OAUTHBEARER", oauthbearer, "AQ==\r\n")]
+    {
+        let (capa, auth) = (format!("+OK\r\nSASL PLAIN {mechanism}\r\n.\r\n"), format!("AUTH {mechanism}\r\n"));
+        let start = [(CAPA, capa.as_str()), (auth.as_str(), "+ \r\n")];
+        let (wire, peer) = scripted(start.into_iter().chain([(message, "+OK in\r\n")]));
+        drop(login(wire, GREETING, &bob_by_token("CANARY-token")).await.unwrap());
+        peer.done().await;
+
+        for (answer, code) in [
+            ("-ERR [AUTH] no CANARY-token\r\n", ProbeCode::AuthFailed),
+            ("-ERR [SYS/TEMP] later\r\n", ProbeCode::ProtocolError),
+        ] {
+            let rest = [(message, explained), (acknowledgement, answer)];
+            let (wire, peer) = scripted(start.into_iter().chain(rest));
+            let error = login(wire, GREETING, &bob_by_token("CANARY-token")).await.unwrap_err();
+            peer.done().await;
+            assert_eq!((error.code, error.phase), (code, Phase::Auth));
+            assert!(error.detail.starts_with("the server refuses the access token (status 401): "), "{error}");
+            assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+        }
+        let turns = [(CAPA, capa.as_str()), (auth.as_str(), "-ERR not now\r\n")];
+        let (wire, peer) = scripted(turns);
+        let error = login(wire, GREETING, &bob_by_token("CANARY-token")).await.unwrap_err();
+        peer.done().await;
+        assert_eq!(error.code, ProbeCode::AuthUnavailable);
+    }
+    let (wire, peer) = scripted([(CAPA, "+OK\r\nSASL PLAIN\r\n.\r\n")]);
+    assert_eq!(login(wire, GREETING, &bob_by_token("t")).await.unwrap_err().code, ProbeCode::AuthUnavailable);
     peer.done().await;
 }

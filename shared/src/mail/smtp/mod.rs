@@ -85,7 +85,7 @@ impl<S: Stream> Client<S> {
         credential: &Credential,
         timeouts: Timeouts,
     ) -> Result<Self, Error> {
-        let secrets = auth::secrets(credential);
+        let secrets = credential.secrets();
         let mut client =
             Self { wire, capabilities: Capabilities::default(), timeouts, signed_in: None, secrets, broken: false };
         client.wire.set_patience(timeouts.reply);

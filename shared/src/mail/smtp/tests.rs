@@ -425,3 +425,49 @@ async fn a_last_piece_that_breaks_off_is_unknown() {
     assert!(matches!(&outcome, Outcome::Unknown(error) if error.code == ProbeCode::Timeout), "{outcome:?}");
     drop(peer.await.unwrap());
 }
+
+#[tokio::test]
+async fn an_access_token_goes_with_the_command_or_behind_an_empty_challenge() {
+    let by = |token: &str| Credential::Bearer { username: "bob".to_owned(), token: token.to_owned().into() };
+    let offering = |mechanisms: &str| Peer::new(&format!("250-mail.test\r\n250 AUTH {mechanisms}\r\n"));
+    let xoauth2 = "dXNlcj1ib2IBYXV0aD1CZWFyZXIgQ0FOQVJZLXRva2VuAQE=";
+    let oauthbearer = "bixhPWJvYiwBYXV0aD1CZWFyZXIgQ0FOQVJZLXRva2VuAQE=";
+    for (offer, sent) in [
+        ("PLAIN OAUTHBEARER XOAUTH2", format!("AUTH XOAUTH2 {xoauth2}")),
+        ("PLAIN OAUTHBEARER", format!("AUTH OAUTHBEARER {oauthbearer}")),
+    ] {
+        let peer = offering(offer);
+        let client = Client::greeted(peer.wire(), "h.test", &by("CANARY-token"), timeouts()).await.unwrap();
+        assert_eq!(client.signed_in().unwrap().code, 235);
+        assert_eq!(peer.heard(), format!("EHLO h.test\r\n{sent}\r\n"));
+    }
+    // Tokens of a real provider have some 2,000 characters.
+    let peer = offering("XOAUTH2").with("AUTH", says("334 \r\n"));
+    Client::greeted(peer.wire(), "h.test", &by(&"t".repeat(2000)), timeouts()).await.unwrap();
+    assert_eq!(peer.heard().lines().nth(1), Some("AUTH XOAUTH2"));
+
+    let error = Client::greeted(offering("PLAIN").wire(), "h.test", &by("t"), timeouts()).await.unwrap_err();
+    assert_eq!(error.code, ProbeCode::AuthUnavailable);
+    assert!(error.detail.contains("XOAUTH2 or OAUTHBEARER is needed"), "{error}");
+}
+
+#[tokio::test]
+async fn the_challenge_that_explains_a_refused_token_is_answered_and_told() {
+    let bearer = Credential::Bearer { username: "bob".to_owned(), token: "CANARY-token".to_owned().into() };
+    for (mechanism, acknowledgement) in [("XOAUTH2", ""), ("OAUTHBEARER", "AQ==")] {
+        for (answer, expected) in [
+            ("535 5.7.3 Authentication unsuccessful CANARY-token\r\n", "AuthFailed never"),
+            ("454 4.7.0 later\r\n", "AuthUnavailable later"),
+        ] {
+            // {"status":"401"}
+            let peer = Peer::new(&format!("250-mail.test\r\n250 AUTH {mechanism}\r\n"))
+                .with("AUTH", says("334 eyJzdGF0dXMiOiI0MDEifQ==\r\n"))
+                .with("SASL1", says(answer));
+            let error = Client::greeted(peer.wire(), "h.test", &bearer, timeouts()).await.unwrap_err();
+            assert_eq!(told(&error), expected);
+            assert!(error.detail.starts_with("the server refuses the access token (status 401): "), "{error}");
+            assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+            assert_eq!(peer.heard().lines().last(), Some(acknowledgement));
+        }
+    }
+}

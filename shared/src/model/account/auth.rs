@@ -38,6 +38,7 @@ pub enum Auth {
         /// The login.
         username: String,
         /// Whether a password is stored.
+        #[serde(rename = "hasPassword")] // by name: the schema does not read `rename_all_fields`
         has_password: bool,
     },
     /// OAuth 2.0 (RFC 6749): we ask for access tokens ourselves.
@@ -92,6 +93,18 @@ impl Auth {
     /// Whether a secret is missing without which nobody can sign in.
     pub fn lacks_secret(&self) -> bool {
         self.secrets().iter().any(|(kind, required)| *required && !self.has(*kind))
+    }
+}
+
+impl From<&Auth> for AuthInput {
+    /// The same way, its secrets left out.
+    fn from(auth: &Auth) -> Self {
+        match auth {
+            Auth::Password { username, .. } => Self::Password { username: username.clone(), password: None },
+            Auth::OAuth2(oauth2) => Self::OAuth2(oauth2.into()),
+            Auth::TokenServer(server) => Self::TokenServer(server.clone()),
+            Auth::None => Self::None,
+        }
     }
 }
 

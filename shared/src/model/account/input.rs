@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-use super::{Account, AccountSecrets, Auth, AuthInput, Poll, Protocol, Receive, Security, SentCopy, Server};
+use super::{Account, AccountSecrets, Auth, AuthInput, Poll, Protocol, Receive, Security, SentCopy, Server, sizes};
 use crate::model::{AccountId, Address, FieldError, Timestamp};
 
 /// A server as given.
@@ -99,6 +99,7 @@ impl AccountInput {
             errors.push(FieldError::new("/smtp", "missing", "give smtp (to send), receive (to pull) or both"));
         }
         check_poll(&self.poll, self.receive.is_some(), min_poll_seconds, &mut errors);
+        sizes::check(&self, &mut errors);
         let smtp = self.smtp.map(|server| {
             let auth = server.auth.clone().unwrap_or_else(|| {
                 errors.push(FieldError::new(

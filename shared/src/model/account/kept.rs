@@ -1,28 +1,7 @@
 //! Stored servers as given ones, without their secrets: what a front door starts from that names only some fields.
 //! A secret that is left out stays as long as it goes to the same place ([`super::Account::keep_secrets`]).
 
-use super::{Auth, AuthInput, OAuth2Input, Protocol, Receive, ReceiveInput, Server, ServerInput};
-
-impl From<&Auth> for AuthInput {
-    fn from(auth: &Auth) -> Self {
-        match auth {
-            Auth::Password { username, .. } => Self::Password { username: username.clone(), password: None },
-            Auth::OAuth2(oauth2) => Self::OAuth2(OAuth2Input {
-                username: oauth2.username.clone(),
-                provider: oauth2.provider,
-                client_id: oauth2.client_id.clone(),
-                client_secret: None,
-                tenant_id: oauth2.tenant_id.clone(),
-                refresh_token: None,
-                scope: oauth2.scope.clone(),
-                token_url: oauth2.token_url.clone(),
-                grant: oauth2.grant,
-            }),
-            Auth::TokenServer(server) => Self::TokenServer(server.clone()),
-            Auth::None => Self::None,
-        }
-    }
-}
+use super::{Protocol, Receive, ReceiveInput, Server, ServerInput};
 
 impl From<&Server> for ServerInput {
     fn from(server: &Server) -> Self {

@@ -5,6 +5,7 @@ mod input;
 mod kept;
 mod oauth2;
 mod secrets;
+mod sizes;
 
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,22 @@ impl OAuth2 {
     }
 }
 
+impl From<&OAuth2> for OAuth2Input {
+    fn from(oauth2: &OAuth2) -> Self {
+        Self {
+            username: oauth2.username.clone(),
+            provider: oauth2.provider,
+            client_id: oauth2.client_id.clone(),
+            client_secret: None,
+            tenant_id: oauth2.tenant_id.clone(),
+            refresh_token: None,
+            scope: oauth2.scope.clone(),
+            token_url: oauth2.token_url.clone(),
+            grant: oauth2.grant,
+        }
+    }
+}
+
 impl OAuth2Input {
     pub(super) fn split(self, pointer: &str, errors: &mut Vec<FieldError>) -> (OAuth2, SideSecrets) {
         self.check(pointer, errors);

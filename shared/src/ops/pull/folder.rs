@@ -1,9 +1,9 @@
 //! One IMAP folder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::keep::{Arrival, Content, Keeper, internal_date};
-use super::{PullError, Run, TRIES, WINDOW};
+use super::{PullError, Run, SignInError, TRIES, WINDOW};
 use crate::mail::imap::{Client, Fetched, Listed, Missing, Status};
 use crate::mail::limits::FETCH_PART_BYTES;
 use crate::mail::{self, BoxedStream};
@@ -23,8 +23,10 @@ struct Folder<'a> {
     source: SourceId,
     ledger: Ledger,
     uidvalidity: u32,
-    /// Highest UID up to which everything is stored.
+    /// Highest UID that this run has gone through.
     last: u32,
+    /// What the server lists and does not give, in order: behind the first of it nothing counts as stored.
+    withheld: Vec<u32>,
     /// What an interrupted run had under way.
     suspect: Option<Window>,
 }
@@ -47,11 +49,16 @@ pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>, na
         folder.reset = reset;
     }
     let suspect = ledger.window;
-    let mut folder = Folder { name, source, ledger, uidvalidity: selected.uid_validity, last, suspect };
-    let swept = if sweep { Some(folder.sweep(run, client, safe).await?) } else { None };
+    let mut folder =
+        Folder { name, source, ledger, uidvalidity: selected.uid_validity, last, withheld: Vec::new(), suspect };
+    let swept = match sweep {
+        true => Some(folder.sweep_or_go_on(run, client, safe).await?),
+        false => None,
+    };
     folder.walk(run, client, safe).await?;
+    folder.give_up_on_withheld(run).await?;
     // Also what an interrupted run had stored counts: its rows carry the number of this run.
-    let advanced = folder.last > safe;
+    let advanced = folder.stored() > safe;
     folder.complete(run, &status, swept, advanced).await
 }
 
@@ -85,25 +92,52 @@ impl Folder<'_> {
 
     /// Goes through what lies behind `last`, window by window, and notes how far it came even when it fails.
     async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, safe: u32) -> Result<(), PullError> {
-        while !run.out_of_time() {
-            let listed = client.listing(self.last.saturating_add(1), self.width()).await?;
-            let Some((first, last)) = listed.first().zip(listed.last()) else {
-                break;
-            };
-            let tries = self.note(first.uid, last.uid);
-            self.position(safe);
-            run.save(&mut self.ledger).await?;
-            run.hold().await?;
-            let result = self.window(run, client, &listed, tries >= TRIES).await;
-            if let Err(error) = result {
-                self.leave(run, safe).await?;
-                return Err(error);
+        // Behind the highest UID there can be there is nothing, though `n:*` always names the last message.
+        while self.last < u32::MAX && !run.out_of_time() {
+            match self.step(run, client, safe).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.leave(run, safe).await?;
+                    return Err(error);
+                }
             }
         }
         if run.more {
             self.leave(run, safe).await?;
         }
         Ok(())
+    }
+
+    /// One window; false where nothing is left.
+    async fn step(
+        &mut self,
+        run: &mut Run<'_>,
+        client: &mut Client<BoxedStream>,
+        safe: u32,
+    ) -> Result<bool, PullError> {
+        let listed = client.listing(self.last + 1, self.width()).await?;
+        let Some((first, last)) = listed.first().zip(listed.last()) else {
+            return Ok(false);
+        };
+        let tries = self.note(first.uid, last.uid);
+        self.position(safe);
+        run.save(&mut self.ledger).await?;
+        run.hold().await?;
+        self.window(run, client, &listed, tries >= TRIES).await?;
+        Ok(true)
+    }
+
+    /// Highest UID up to which everything is stored.
+    fn stored(&self) -> u32 {
+        self.withheld.first().map_or(self.last, |uid| uid - 1)
+    }
+
+    /// The first message that the server does not give, and in how many runs it did not: it is asked for again.
+    fn hole(&self) -> Option<Window> {
+        let uid = *self.withheld.first()?;
+        let again = self.suspect.filter(|window| window.first == uid && window.last == uid);
+        Some(Window { first: uid, last: uid, tries: again.map_or(0, |window| window.tries) + 1 })
     }
 
     /// One message at a time through what an interrupted run had under way; else a full window.
@@ -123,7 +157,7 @@ impl Folder<'_> {
 
     /// An interrupted run that could still speak: the window is closed, so that it counts against no message.
     async fn leave(&mut self, run: &Run<'_>, safe: u32) -> Result<(), PullError> {
-        self.ledger.window = None;
+        self.ledger.window = self.hole();
         self.position(safe);
         run.save(&mut self.ledger).await
     }
@@ -132,7 +166,7 @@ impl Folder<'_> {
     /// look takes the folder for quiet.
     fn position(&mut self, safe: u32) {
         self.ledger.position =
-            Position::Imap { uidvalidity: self.uidvalidity, uidnext: 0, messages: 0, last: self.last, safe };
+            Position::Imap { uidvalidity: self.uidvalidity, uidnext: 0, messages: 0, last: self.stored(), safe };
     }
 
     async fn window(
@@ -147,23 +181,32 @@ impl Folder<'_> {
         let wanted: Vec<_> =
             listed.iter().zip(&ids).filter(|(_, id)| !known.contains_key(*id)).map(|(message, _)| message).collect();
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
-        let fetched = self.fetch(run, client, &wanted, unread, &mut keeper).await;
+        let fetched = run.holding(self.fetch(run, client, &wanted, unread, &mut keeper)).await;
         let (kept, failure) = keeper.finish().await;
         run.note(&kept);
         let stored = |uid: u32, id: &MessageId| known.contains_key(id) || kept.iter().any(|kept| kept.place == uid);
         let complete = fetched.is_ok() && failure.is_none();
+        let mut withheld = Vec::new();
+        for message in wanted.iter().filter(|message| complete && !kept.iter().any(|kept| kept.place == message.uid)) {
+            // A listed message that did not come has been expunged meanwhile (RFC 3501 §7.4.1), unless it is listed still.
+            let there = client.listing(message.uid, 1).await?;
+            withheld.extend(there.first().map(|listed| listed.uid).filter(|uid| *uid == message.uid));
+        }
+        self.withheld.extend(withheld);
         // Only contiguously: behind a message that is missing nothing counts (I10).
         for (message, id) in listed.iter().zip(&ids) {
-            // With a tagged OK, a listed message that did not come has been expunged meanwhile (RFC 3501 §7.4.1).
             if !complete && !stored(message.uid, id) {
                 break;
             }
             self.last = message.uid;
+            run.advanced = true;
         }
         fetched?;
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// Fetches messages. Where the server says no to all of them because of one, they are asked for one by one: its no
+    /// to that one must not end the run, or everything behind it would never come.
     async fn fetch(
         &self,
         run: &Run<'_>,
@@ -171,6 +214,35 @@ impl Folder<'_> {
         wanted: &[&Listed],
         unread: bool,
         keeper: &mut Keeper,
+    ) -> Result<(), mail::Error> {
+        let mut came = HashSet::new();
+        let refused = match self.fetch_all(run, client, wanted, unread, keeper, &mut came).await {
+            Err(error) if is_final_no(&error) => error,
+            other => return other,
+        };
+        for message in wanted {
+            if came.contains(&message.uid) {
+                continue;
+            }
+            match self.fetch_all(run, client, &[message], unread, keeper, &mut came).await {
+                Err(error) if is_final_no(&error) => {
+                    tracing::warn!(uid = message.uid, %error, "the server does not give a message that it lists");
+                }
+                other => other?,
+            }
+        }
+        // None of many came: that is the server's trouble and no message's.
+        if came.is_empty() && wanted.len() > 1 { Err(refused) } else { Ok(()) }
+    }
+
+    async fn fetch_all(
+        &self,
+        run: &Run<'_>,
+        client: &mut Client<BoxedStream>,
+        wanted: &[&Listed],
+        unread: bool,
+        keeper: &mut Keeper,
+        came: &mut HashSet<u32>,
     ) -> Result<(), mail::Error> {
         let most = run.receive.max_message_bytes;
         let whole: Vec<u32> = wanted
@@ -182,6 +254,7 @@ impl Folder<'_> {
             let mut fetch = client.fetch(&whole, most);
             while let Some(fetched) = fetch.next().await? {
                 let place = fetched.uid;
+                came.insert(place);
                 keeper.keep(place, self.arrival(run, fetched, unread)).await;
             }
         }
@@ -189,9 +262,27 @@ impl Folder<'_> {
             let content = large(client, message, most, unread).await?;
             if let Some(content) = content {
                 let arrival = Arrival { content, ..self.outline(run, message) };
+                came.insert(message.uid);
                 keeper.keep(message.uid, arrival).await;
             }
         }
+        Ok(())
+    }
+
+    /// What the server has not given in several runs, while it gave what lies behind, is noted as such and passed: it
+    /// stays on the server, and the folder is quiet again.
+    async fn give_up_on_withheld(&mut self, run: &mut Run<'_>) -> Result<(), PullError> {
+        let Some(hole) = self.hole().filter(|hole| hole.tries > TRIES && self.last > hole.first) else {
+            return Ok(());
+        };
+        let message = Listed { uid: hole.first, size: 0, flags: Vec::new(), internal_date: None };
+        let arrival = Arrival { content: Content::Withheld, ..self.outline(run, &message) };
+        let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
+        keeper.keep(hole.first, arrival).await;
+        let (kept, failure) = keeper.finish().await;
+        run.note(&kept);
+        failure.map_or(Ok(()), |error| Err(PullError::from(error)))?;
+        self.withheld.remove(0);
         Ok(())
     }
 
@@ -219,6 +310,23 @@ impl Folder<'_> {
             size: message.size,
             run: self.ledger.run + 1,
             content: Content::TooLarge(Vec::new()),
+        }
+    }
+
+    /// A server that will not have its mail deleted (a folder for reading only, a right that is missing) still gives
+    /// it: new mail comes before tidiness.
+    async fn sweep_or_go_on(
+        &self,
+        run: &mut Run<'_>,
+        client: &mut Client<BoxedStream>,
+        safe: u32,
+    ) -> Result<u32, PullError> {
+        match self.sweep(run, client, safe).await {
+            Err(PullError::SignIn(SignInError::Mail(error))) if is_final_no(&error) => {
+                tracing::warn!(%error, "the server does not delete; tried again behind the next arrival");
+                Ok(0)
+            }
+            other => other,
         }
     }
 
@@ -271,16 +379,21 @@ impl Folder<'_> {
             self.ledger.run += 1;
             self.ledger.last_arrival = Some(run.now);
         }
-        self.ledger.window = None;
+        self.ledger.window = self.hole();
         self.ledger.position = Position::Imap {
             uidvalidity: self.uidvalidity,
             uidnext: status.uid_next,
             messages: status.messages.saturating_sub(swept.unwrap_or(0)),
-            last: self.last,
-            safe: self.last,
+            last: self.stored(),
+            safe: self.stored(),
         };
         run.save(&mut self.ledger).await
     }
+}
+
+/// The server said no to this very command and can go on: asking again in a moment changes nothing.
+fn is_final_no(error: &mail::Error) -> bool {
+    error.refusal.as_ref().is_some_and(|refusal| !refusal.is_transient())
 }
 
 /// A message beyond one part: whole if the account takes that size, else its head.
@@ -295,6 +408,8 @@ async fn large(
         client.fetch_part(message.uid, 0, HEAD_BYTES, |piece| bytes.extend_from_slice(piece)).await?;
         return Ok(Some(Content::TooLarge(bytes)));
     }
+    // Grown by doubling it would take twice the message, beside what parsing it takes.
+    bytes.reserve_exact(usize::try_from(message.size).unwrap_or_default());
     let whole = client.fetch_large(message.uid, message.size, most, |piece| bytes.extend_from_slice(piece)).await?;
     Ok(match whole {
         Ok(_) if unread => Some(Content::Unread(bytes.into())),

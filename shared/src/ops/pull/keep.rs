@@ -27,6 +27,8 @@ pub(super) enum Content {
     Unread(Bytes),
     /// Only its beginning: it is larger than the account allows, and stays on the server.
     TooLarge(Vec<u8>),
+    /// Nothing: the server lists it and does not give it.
+    Withheld,
 }
 
 /// A message as it came from the server.
@@ -126,6 +128,7 @@ impl Content {
         match self {
             Self::Whole(bytes) | Self::Unread(bytes) => bytes.len(),
             Self::TooLarge(head) => head.len(),
+            Self::Withheld => 0,
         }
     }
 }
@@ -141,6 +144,7 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
             message.size = raw.len() as u64;
         }
         Content::TooLarge(_) => message.state = "tooLarge".to_owned(),
+        Content::Withheld => message.state = "quarantined".to_owned(),
     }
     match &arrival.content {
         Content::Whole(raw) => {
@@ -150,9 +154,11 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
         }
         Content::TooLarge(head) => describe(&mut message, parse::parse(head)),
         Content::Unread(_) => message.state = "quarantined".to_owned(),
+        Content::Withheld => {}
     }
-    // What is left on the server because of its size belongs to no completed run: so it is never deleted there.
-    let run = if matches!(arrival.content, Content::TooLarge(_)) { u64::MAX } else { arrival.run };
+    // What is left on the server belongs to no completed run: so it is never deleted there.
+    let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
+    let run = if left { u64::MAX } else { arrival.run };
     store.messages.insert_incoming(tenant, &Incoming { message, key: arrival.key, run, stored_at: now }).await
 }
 

@@ -4,19 +4,23 @@
 //! and the ordinal of that content, which costs a RETR per run (RFC 1939 §7 makes UIDL optional).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use ring::digest::{Context, SHA256, digest};
 
 use super::keep::{Arrival, Content, Keeper};
 use super::{PullError, Run, TRIES, WINDOW};
-use crate::mail::BoxedStream;
 use crate::mail::pop3::{Client, Committed, Missing, Stat};
+use crate::mail::{BoxedStream, Deadline};
 use crate::model::MessageId;
 use crate::store::keys::incoming_id;
 use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
 
 /// The only folder that POP3 has.
 const INBOX: &str = "INBOX";
+
+/// How long QUIT may take once the session's own time is up.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A message as it is listed.
 #[derive(Clone, Debug)]
@@ -186,9 +190,9 @@ impl Maildrop {
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
         let (small, large): (Vec<&Listed>, Vec<&Listed>) = window.iter().partition(|message| message.octets <= most);
         let numbers: Vec<u32> = small.iter().map(|message| message.number).collect();
-        let fetched = self.fetch(run, client, &small, &numbers, unread, &mut keeper).await;
+        let fetched = run.holding(self.fetch(run, client, &small, &numbers, unread, &mut keeper)).await;
         for message in large {
-            let key = message.key_of("too large to be read", message.number);
+            let key = self.key_of_unread(message);
             keeper.keep(message.number, self.arrival(run, message, &key, Content::TooLarge(Vec::new()))).await;
         }
         let (kept, failure) = keeper.finish().await;
@@ -233,6 +237,7 @@ impl Maildrop {
         let bytes: &[u8] = match content {
             Content::Whole(bytes) | Content::Unread(bytes) => bytes,
             Content::TooLarge(head) => head,
+            Content::Withheld => &[],
         };
         let Some(key) = listed.key() else {
             let sha256 = hex::encode(digest(&SHA256, bytes));
@@ -241,6 +246,14 @@ impl Maildrop {
             return listed.key_of(&sha256, *counted - 1);
         };
         key
+    }
+
+    /// The key of a message that is too large to come. Its number is none: it moves with every deletion before it.
+    fn key_of_unread(&mut self, listed: &Listed) -> MessageKey {
+        let name = format!("{} octets, too large to be read", listed.octets);
+        let counted = self.ordinals.entry(format!("{:?} {name}", listed.uidl)).or_default();
+        *counted += 1;
+        listed.key_of(&name, *counted - 1)
     }
 
     fn arrival(&self, run: &Run<'_>, listed: &Listed, key: &MessageKey, content: Content) -> Arrival {
@@ -265,6 +278,10 @@ impl Maildrop {
         }
         for message in &doomed {
             client.delete(message.number).await?;
+        }
+        if run.more {
+            // The server's time is up; without QUIT some keep the maildrop locked, and the rest is another run's.
+            client.set_deadline(Deadline::after(GOODBYE));
         }
         // RFC 1939 §6: only +OK to QUIT says that they are gone. Without it the next run lists and deletes again.
         match client.quit().await {

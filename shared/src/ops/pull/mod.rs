@@ -19,6 +19,7 @@ mod maildrop;
 
 pub use keep::FILE_BYTES;
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::sign_in::{self, Receiver, SignInError};
@@ -26,7 +27,7 @@ use super::{Tools, fortunes, fortunes::Fortune};
 use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
-use crate::model::{Code, MessageId, Problem, Receive, Tenant, Timestamp};
+use crate::model::{Code, MessageId, ProbeCode, Problem, Receive, Tenant, Timestamp};
 use crate::store::{AccountRow, AccountStatus, Lease, Ledger, PullJob, Side, StoreError};
 
 /// Messages between two notes in the ledger: what a crash makes the next run look at again.
@@ -88,8 +89,8 @@ struct Run<'a> {
     row: &'a AccountRow,
     receive: &'a Receive,
     now: Timestamp,
-    deadline: Deadline,
-    reserve: Duration,
+    /// When the mail server's time is up: what is left then is for writing down how far it came.
+    session: Deadline,
     lease: Option<Lease>,
     folders: Vec<PulledFolder>,
     stored: Vec<MessageId>,
@@ -97,10 +98,32 @@ struct Run<'a> {
     more: bool,
     /// Something was stored or deleted.
     changed: bool,
+    /// It came further than the run before, so that another one is worth its while.
+    advanced: bool,
 }
 
-/// Pulls one account until `deadline`; what is left then is queued for a worker (`more`).
+/// Pulls one account until `deadline`, for somebody who waits; what is left then is queued for a worker (`more`).
 pub async fn pull(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Pulled, PullError> {
+    pull_for(Asker::Caller, tools, tenant, row, deadline, now).await
+}
+
+/// For whom a run is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// Somebody who waits some seconds: a worker has more time for the rest.
+    Caller,
+    /// The queue: a rest is queued again only behind progress, or one slow message would come round for ever.
+    Queue,
+}
+
+async fn pull_for(
+    asker: Asker,
     tools: &Tools,
     tenant: &Tenant,
     row: &AccountRow,
@@ -121,23 +144,20 @@ pub async fn pull(
         row,
         receive,
         now,
-        deadline,
-        reserve,
+        session: Deadline::after(deadline.left().saturating_sub(reserve)),
         lease: None,
         folders: Vec::new(),
         stored: Vec::new(),
         more: false,
         changed: false,
+        advanced: false,
     };
     let result = run.all_folders().await;
+    let result = run.forgive_own_time(asker, result);
     run.release().await;
     run.record(&result, &before).await?;
-    match result {
-        // Our own time was up in the middle of a window: what came is stored, and the rest is another run's.
-        Err(PullError::SignIn(SignInError::Mail(_))) if run.changed && deadline.left().is_zero() => run.more = true,
-        other => other?,
-    }
-    if run.more {
+    result?;
+    if run.more && (asker == Asker::Caller || run.advanced) {
         let job = PullJob { tenant: tenant.clone(), account: row.account.account.clone(), tick: now, asked: true };
         tools.store.queues.enqueue_pull(&[job]).await?;
     }
@@ -157,12 +177,13 @@ pub async fn work(tools: &Tools, job: &PullJob, deadline: Deadline) -> Result<()
     // What the schedule asks for happens at the time of its tick (decision 28).
     let now = if job.asked { Timestamp::now() } else { job.tick };
     let Some(row) = tools.store.accounts.get(&job.tenant, &job.account).await? else {
-        return Ok(());
+        // Deleted while a PUT was under way: without this its mailbox would be asked for at every tick, for ever.
+        return tools.store.polls.remove(&job.tenant, &job.account).await;
     };
     if !job.asked && is_stale(tools, job, &row, Timestamp::now()) {
         return Ok(());
     }
-    match pull(tools, &job.tenant, &row, deadline, now).await {
+    match pull_for(Asker::Queue, tools, &job.tenant, &row, deadline, now).await {
         Ok(pulled) if pulled.new > 0 => {
             tracing::info!(new = pulled.new, more = pulled.more, ms = pulled.duration_ms, "pulled")
         }
@@ -182,10 +203,10 @@ fn is_stale(tools: &Tools, job: &PullJob, row: &AccountRow, now: Timestamp) -> b
 
 impl Run<'_> {
     async fn all_folders(&mut self) -> Result<(), PullError> {
-        let connecting = self.deadline.or_after(self.tools.settings.connect + self.tools.settings.reply);
+        let connecting = self.session.or_after(self.tools.settings.connect + self.tools.settings.reply);
         match sign_in::receiver(self.tools, self.tenant, self.row, connecting, self.now).await? {
             Receiver::Imap(mut client) => {
-                client.set_deadline(self.deadline);
+                client.set_deadline(self.session);
                 for name in &self.receive.folders {
                     if !self.more {
                         folder::pull(self, &mut client, name).await?;
@@ -196,9 +217,35 @@ impl Run<'_> {
                 Ok(())
             }
             Receiver::Pop3(mut client) => {
-                client.set_deadline(self.deadline);
+                client.set_deadline(self.session);
                 maildrop::pull(self, client).await
             }
+        }
+    }
+
+    /// Our own time was up in the middle of a window: that says nothing about the server. What came is stored, and the
+    /// rest is another run's.
+    fn forgive_own_time(&mut self, asker: Asker, result: Result<(), PullError>) -> Result<(), PullError> {
+        let worth_it = self.advanced || (asker == Asker::Caller && !self.folders.is_empty());
+        match result {
+            Err(PullError::SignIn(SignInError::Mail(error)))
+                if error.code == ProbeCode::Timeout && worth_it && self.session.left().is_zero() =>
+            {
+                self.more = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Does what may take longer than the lease lasts, and stops where somebody else has taken it.
+    async fn holding<T, E: Into<PullError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, PullError> {
+        let Some(lease) = &self.lease else {
+            return work.await.map_err(Into::into);
+        };
+        tokio::select! {
+            done = work => done.map_err(Into::into),
+            lost = beat(self.tools, lease.clone()) => Err(lost),
         }
     }
 
@@ -226,6 +273,7 @@ impl Run<'_> {
             folder.new += new;
         }
         self.changed |= new > 0;
+        self.advanced |= new > 0;
     }
 
     /// Takes the lease, once, when there is news.
@@ -252,7 +300,7 @@ impl Run<'_> {
 
     /// Whether it is time to write down how far it came.
     fn out_of_time(&mut self) -> bool {
-        self.more |= self.deadline.left() <= self.reserve;
+        self.more |= self.session.left().is_zero();
         self.more
     }
 
@@ -294,5 +342,18 @@ impl Run<'_> {
         }
         fortunes::record(self.tools, self.tenant, self.row, fortune, self.now).await?;
         Ok(())
+    }
+}
+
+/// Renews a lease until it is lost; says so then.
+async fn beat(tools: &Tools, mut lease: Lease) -> PullError {
+    let seconds = tools.settings.lease_seconds;
+    loop {
+        tokio::time::sleep(Duration::from_secs(seconds.into()) / 2).await;
+        match tools.store.leases.renew(&mut lease, Timestamp::now(), seconds).await {
+            Ok(()) => {}
+            Err(error) if error.is_conflict() => return error.into(),
+            Err(error) => tracing::debug!(%error, "the lease was not renewed; tried again"),
+        }
     }
 }

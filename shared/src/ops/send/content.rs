@@ -261,7 +261,12 @@ mod tests {
 
     #[test]
     fn a_blind_recipient_is_checked_like_any_other() {
-        let long = format!("{}@example.com", "b".repeat(300));
+        for address in ["b@exa_mple.com", "b@xn--a.com"] {
+            let to = wrong(serde_json::json!({"bcc": [address], "text": "x"}));
+            assert_eq!(to, ["/bcc/0/address"], "{address}");
+        }
+        // Each part is short enough to be read, the whole is not (RFC 5321 §4.5.3.1.3).
+        let long = format!("{}@{}.example.com", "b".repeat(60), "d".repeat(60) + &".d".repeat(80));
         assert_eq!(wrong(serde_json::json!({"bcc": [long], "text": "x"})), ["/bcc/0/address"]);
     }
 

@@ -135,3 +135,51 @@ fn pause(settings: &Settings, attempts: u32, id: &str) -> i64 {
     let percent = i64::from(u8::from_str_radix(&id[..2], 16).unwrap_or(0)) * 40 / 255 - 20;
     step + step * percent / 100
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        let value = |name: &str| match name {
+            "HALFPENNY_BACKOFF_SECONDS" => "60,300".to_owned(),
+            "HALFPENNY_EXPIRE_SECONDS" => "3600".to_owned(),
+            name if name.ends_with("_SECONDS") => "7".to_owned(),
+            "HALFPENNY_ROOT_TOKEN_SHA256" => String::new(),
+            _ => "x".to_owned(),
+        };
+        Settings::read(|name| Some(value(name))).unwrap()
+    }
+
+    fn row() -> OutgoingRow {
+        let recipient = |state: &str| serde_json::json!({"address": "b@example.com", "state": state, "attempts": 1});
+        serde_json::from_value(serde_json::json!({
+            "id": "80".repeat(16), "account": "box", "state": "sending", "fence": 1, "attempt": "mine", "due": 0,
+            "fingerprint": "f", "body": "item", "messageId": "<a@example.com>", "from": {"address": "a@example.com"},
+            "recipients": [recipient("sent"), recipient("deferred")], "attempts": 1, "size": 1,
+            "createdAt": "1970-01-01T00:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_postponed_comes_again_at_once_until_it_expires() {
+        let at = |seconds| postponed(&row(), &settings(), Timestamp(0).plus_seconds(seconds));
+        let soon = at(3599);
+        assert_eq!((soon.state, soon.due, soon.attempts), (SendState::Queued, Some(Timestamp(3_599_000)), 1));
+        let late = at(3600);
+        assert_eq!((late.state, late.due), (SendState::Partial, None));
+        assert_eq!(late.recipients[1].state, RecipientState::Failed);
+        assert_eq!(late.recipients[0], row().recipients[0], "what was sent stays sent");
+    }
+
+    #[test]
+    fn a_deferred_message_waits_by_the_steps_and_the_last_one_repeats() {
+        let due = |attempts| {
+            let mut row = row();
+            row.attempts = attempts;
+            outcome(&row, row.recipients.clone(), &settings(), Timestamp(0)).due.map(Timestamp::seconds)
+        };
+        assert_eq!([0, 1, 9].map(due), [Some(60), Some(300), Some(300)]);
+    }
+}

@@ -12,7 +12,7 @@ use aws_sdk_secretsmanager::Client;
 use serde::{Deserialize, Serialize};
 
 use self::vault::{Entry, Kept, Vault, Write};
-use super::{StoreError, random};
+use super::{StoreError, random, seal::DataKey};
 use crate::model::{
     AccountId, Tenant, Timestamp,
     account::{Account, AccountSecrets, SideSecrets},
@@ -211,6 +211,28 @@ impl Secrets {
         found(cached.as_ref(), account, side, fingerprint)
     }
 
+    /// The tenant's data key, which is made with the tenant's first secret.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where the tenant's first secret holds none.
+    pub(super) async fn data_key(&self, tenant: &Tenant, now: Timestamp) -> Result<DataKey, StoreError> {
+        let slot = self.slot(tenant, 0);
+        let mut cached = slot.lock().await;
+        for _ in 0..2 {
+            // It never changes: however old the memory is.
+            if let Some(key) = cached.as_ref().and_then(|cached| cached.vault.data_key()) {
+                return Ok(key);
+            }
+            *cached = self.read(tenant, 0, now).await?;
+            if cached.is_none() {
+                vault::create(&self.client, tenant, 0, Vault::empty(), &random::hex(16)).await?;
+            }
+        }
+        *cached = self.read(tenant, 0, now).await?;
+        let key = cached.as_ref().and_then(|cached| cached.vault.data_key());
+        key.ok_or(StoreError::Missing { what: "the tenant's data key" })
+    }
+
     /// Deletes an account's secrets, after its row: from every secret that it may have moved through.
     ///
     /// # Errors
@@ -309,6 +331,13 @@ impl Secrets {
     async fn read(&self, tenant: &Tenant, shard: u32, now: Timestamp) -> Result<Option<Cached>, StoreError> {
         let found = vault::read(&self.client, tenant, shard).await?;
         Ok(found.map(|(vault, _)| Cached { vault, read_at: now }))
+    }
+
+    /// Puts a data key into memory, as reading the tenant's secret would.
+    #[cfg(test)]
+    pub(super) fn remember_data_key(&self, tenant: &Tenant, key: [u8; 32]) {
+        let cached = Cached { vault: Vault::with_data_key(key), read_at: Timestamp(0) };
+        self.slot(tenant, 0).try_lock().unwrap().replace(cached);
     }
 
     fn slot(&self, tenant: &Tenant, shard: u32) -> Slot {

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::super::{StoreError, error::aws, keys, random};
+use super::super::{StoreError, error::aws, keys, random, seal::DataKey};
 use crate::model::{AccountId, Tenant, account::SideSecrets};
 
 /// Secrets Manager takes 65,536 bytes; the rest is room for what grows.
@@ -27,6 +27,23 @@ pub(super) struct Vault {
 }
 
 impl Vault {
+    /// The key under which what is in the table is encrypted.
+    pub(super) fn data_key(&self) -> Option<DataKey> {
+        let key = STANDARD.decode(self.data_key.as_ref()?.expose_secret()).map(Zeroizing::new).ok()?;
+        DataKey::new(&key)
+    }
+
+    /// A vault with no account.
+    pub(super) fn empty() -> Self {
+        Self { data_key: None, accounts: BTreeMap::new() }
+    }
+
+    /// A vault with this key.
+    #[cfg(test)]
+    pub(super) fn with_data_key(key: [u8; 32]) -> Self {
+        Self { data_key: Some(STANDARD.encode(key).into()), accounts: BTreeMap::new() }
+    }
+
     /// A vault with one account.
     pub(super) fn of(account: AccountId, entry: Entry) -> Self {
         Self { data_key: None, accounts: [(account, entry)].into() }

@@ -56,6 +56,12 @@ fn size(item: &serde_json::Value) -> usize {
 }
 
 #[tokio::test]
+async fn a_type_that_no_header_can_hold_does_not_keep_a_file_out() {
+    let error = Bench::files().put_file(&tenant("one"), "x".into(), "t\u{eb}xt/pla\u{ef}n").await.unwrap_err();
+    assert!(error.to_string().contains("no connection"), "the request was built and sent: {error}");
+}
+
+#[tokio::test]
 async fn stores_a_message_once_and_gives_it_back_whole() {
     let messages = Messages::new(Bench::start().await.table);
     let (one, account) = (tenant("one"), account("box"));
@@ -64,6 +70,11 @@ async fn stores_a_message_once_and_gives_it_back_whole() {
     assert_eq!(
         messages.insert_incoming(&one, &Incoming { run: 6, ..row.clone() }).await.unwrap(),
         Inserted::AlreadyThere
+    );
+    assert_eq!(
+        messages.insert_incoming(&one, &Incoming { stored_at: at(2000), ..row.clone() }).await.unwrap(),
+        Inserted::AlreadyThere,
+        "an interrupted run and the next one share their number"
     );
     assert_eq!(messages.get(&one, &row.message.id).await.unwrap(), Some(StoredMessage::Incoming(row.clone())));
     assert_eq!(messages.get(&tenant("two"), &row.message.id).await.unwrap(), None);

@@ -1,6 +1,7 @@
 //! The store against a real DynamoDB engine in this process, over HTTP as in production.
 
 mod config;
+mod grants;
 mod lost_answers;
 mod mailbox;
 mod messages;
@@ -50,14 +51,19 @@ impl Bench {
     }
 
     fn outbox(&self) -> Outbox {
-        // No test here touches S3: nothing listens on this port.
+        Outbox::new(self.table.clone(), Self::files())
+    }
+
+    /// No test here touches S3: nothing listens on this port.
+    fn files() -> Files {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::for_tests())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .endpoint_url("http://127.0.0.1:9")
             .build();
-        Outbox::new(self.table.clone(), Files::new(aws_sdk_s3::Client::from_conf(config), "bucket".into()))
+        Files::new(aws_sdk_s3::Client::from_conf(config), "bucket".into())
     }
 
     /// The next answer is lost after DynamoDB has done its work.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::mail::auth::Credential;
+use crate::mail::scripted::bob_by_token;
 use crate::model::{Phase, ProbeCode};
 
 /// What a server is told, and what it answers.
@@ -225,4 +226,60 @@ async fn logout_takes_bye_for_an_answer() {
         assert_eq!(client.logout().await.is_ok(), fine, "{answer}");
         peer.done().await;
     }
+}
+
+/// `user=bob^Aauth=Bearer CANARY-token^A^A`.
+const XOAUTH2: &str = "dXNlcj1ib2IBYXV0aD1CZWFyZXIgQ0FOQVJZLXRva2VuAQE=";
+
+#[tokio::test]
+async fn an_access_token_goes_out_by_the_mechanism_on_offer() {
+    let oauthbearer = "bixhPWJvYiwBYXV0aD1CZWFyZXIgQ0FOQVJZLXRva2VuAQE=";
+    let told = "a1 OK [CAPABILITY IMAP4rev1] in\r\n";
+    for (offer, turns) in [
+        ("SASL-IR AUTH=XOAUTH2 AUTH=PLAIN", vec![(format!("a1 AUTHENTICATE XOAUTH2 {XOAUTH2}\r\n"), told)]),
+        ("SASL-IR AUTH=OAUTHBEARER", vec![(format!("a1 AUTHENTICATE OAUTHBEARER {oauthbearer}\r\n"), told)]),
+        ("AUTH=XOAUTH2", vec![("a1 AUTHENTICATE XOAUTH2\r\n".to_owned(), "+ \r\n"), (format!("{XOAUTH2}\r\n"), told)]),
+    ] {
+        let greeting = format!("* OK [CAPABILITY IMAP4rev1 {offer}] hi");
+        let (wire, peer) = scripted(turns);
+        drop(login(wire, greeting.as_bytes(), &bob_by_token("CANARY-token")).await.unwrap());
+        peer.done().await;
+    }
+    let error = refused("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi", &bob_by_token("t"), &[("", b"")]).await;
+    assert_eq!(error.code, ProbeCode::AuthUnavailable);
+    let error = refused("* OK [CAPABILITY IMAP4rev1 AUTH=XOAUTH2] hi", &bob_by_token("t\x01"), &[("", b"")]).await;
+    assert_eq!(error.code, ProbeCode::AuthUnavailable);
+}
+
+#[tokio::test]
+async fn the_challenge_that_explains_a_refused_token_is_answered_and_told() {
+    for (offer, command, acknowledgement, last, code) in [
+        ("XOAUTH2", format!("XOAUTH2 {XOAUTH2}"), "\r\n", "NO AUTHENTICATE failed CANARY-token", ProbeCode::AuthFailed),
+        (
+            "OAUTHBEARER",
+            "OAUTHBEARER bixhPWJvYiwBYXV0aD1CZWFyZXIgQ0FOQVJZLXRva2VuAQE=".to_owned(),
+            "AQ==\r\n",
+            "NO [AUTHENTICATIONFAILED] no",
+            ProbeCode::AuthFailed,
+        ),
+        ("XOAUTH2", format!("XOAUTH2 {XOAUTH2}"), "\r\n", "NO [UNAVAILABLE] later", ProbeCode::ProtocolError),
+    ] {
+        let command = format!("a1 AUTHENTICATE {command}\r\n");
+        let last = format!("a1 {last}\r\n");
+        // {"status":"400"}
+        let turns: [(&str, &[u8]); 2] =
+            [(&command, b"+ eyJzdGF0dXMiOiI0MDAifQ==\r\n"), (acknowledgement, last.as_bytes())];
+        let greeting = format!("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH={offer}] hi");
+        let error = refused(&greeting, &bob_by_token("CANARY-token"), &turns).await;
+        assert_eq!((error.code, error.phase), (code, Phase::Auth), "{error}");
+        assert!(error.detail.starts_with("the server refuses the access token (status 400): "), "{error}");
+        assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+    }
+    // A refusal without an explanation is one all the same; endless explanations are none.
+    let greeting = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi";
+    let command = format!("a1 AUTHENTICATE XOAUTH2 {XOAUTH2}\r\n");
+    let turns: [(&str, &[u8]); 1] = [(&command, b"a1 NO AUTHENTICATE failed.\r\n")];
+    assert!(refused(greeting, &bob_by_token("CANARY-token"), &turns).await.is_auth_refusal());
+    let turns: [(&str, &[u8]); 2] = [(&command, b"+ e30=\r\n"), ("\r\n", b"+ e30=\r\n")];
+    assert_eq!(refused(greeting, &bob_by_token("CANARY-token"), &turns).await.code, ProbeCode::ProtocolError);
 }
