@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 25] = [
+const ROUTES: [(&str, &str); 26] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -23,6 +23,7 @@ const ROUTES: [(&str, &str); 25] = [
     ("get", "/v1/tokens"),
     ("patch", "/v1/accounts/{account}"),
     ("post", "/v1/accounts"),
+    ("post", "/v1/accounts/import"),
     ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),
     ("post", "/v1/accounts/{account}/pull"),

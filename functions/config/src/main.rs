@@ -10,7 +10,7 @@ use shared::http::{Reply, doors as paths, mount, open, openapi, routes, serve};
 use shared::model::views::Health;
 use shared::ops::Tools;
 
-use doors::{emailengine, jetquery};
+use doors::{emailengine, jetquery, qlik};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -31,6 +31,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::ACCOUNT_CREATE, with_tools!(accounts::create)),
         mount(&routes::ACCOUNT_PUT, with_tools!(accounts::put)),
         mount(&routes::ACCOUNT_PATCH, with_tools!(accounts::patch)),
+        mount(&routes::ACCOUNTS_IMPORT, with_tools!(jetquery::import::import)),
         mount(&routes::ACCOUNT_GET, with_tools!(accounts::get)),
         mount(&routes::ACCOUNT_DELETE, with_tools!(accounts::delete)),
         mount(&routes::ACCOUNT_HISTORY, with_tools!(history::list)),
@@ -54,6 +55,10 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&paths::JET_GET, with_tools!(jetquery::get)),
         mount(&paths::JET_PUT, with_tools!(jetquery::put)),
         mount(&paths::JET_DELETE, with_tools!(jetquery::delete)),
+        mount(&paths::QLIK_GET, with_tools!(qlik::get)),
+        mount(&paths::QLIK_PATCH, with_tools!(qlik::patch)),
+        mount(&paths::QLIK_PUT, with_tools!(qlik::put)),
+        mount(&paths::QLIK_DELETE, with_tools!(qlik::delete)),
     ];
     serve(budget, mounts).await
 }

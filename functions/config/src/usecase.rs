@@ -7,12 +7,10 @@ use shared::model::patch::{self, Patch};
 use shared::model::poll::Rhythm;
 use shared::model::views::{AccountView, Page};
 use shared::model::{Account, AccountId, Code, FieldError, Problem, Tenant, Timestamp};
+pub(crate) use shared::ops::email_config::DEFAULT;
 use shared::ops::fortunes::{self, Fortune};
 use shared::ops::{Tools, probe, sign_in};
-use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretError, Side};
-
-/// The account that is the tenant's email configuration: it is probed before it is changed, unless told otherwise.
-pub(crate) const DEFAULT: &str = "default";
+use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretChange, SecretError, Side};
 
 /// No account may be called like the route beside it (`POST /v1/accounts/import`).
 const RESERVED: &str = "import";
@@ -60,6 +58,29 @@ pub(crate) struct Terms {
     pub(crate) verify: bool,
     /// Only if no secret is missing. Otherwise a secret whose server changed is dropped, and the account is incomplete.
     pub(crate) complete: bool,
+    /// The stored secrets of the sending side are forgotten, new ones given or not.
+    pub(crate) forget_smtp: bool,
+}
+
+impl Terms {
+    /// The usual ones.
+    pub(crate) fn new(verify: bool) -> Self {
+        Self { verify, complete: true, forget_smtp: false }
+    }
+}
+
+/// What is there before a change.
+pub(crate) struct Base {
+    /// The account.
+    pub(crate) row: Option<AccountRow>,
+    /// What lies over it while it is incomplete: its secrets are those that are stored.
+    pub(crate) draft: Option<AccountRow>,
+}
+
+impl From<Option<AccountRow>> for Base {
+    fn from(row: Option<AccountRow>) -> Self {
+        Self { row, draft: None }
+    }
 }
 
 /// Creates or replaces an account, if `If-Match` holds, and if `verify` is asked for: only if it works.
@@ -72,7 +93,7 @@ pub(crate) async fn put(
 ) -> Result<Written, Problem> {
     let current = tools.store.accounts.get(call.tenant(), &name).await?;
     let (account, secrets) = checked(tools, call, name, input)?;
-    change(tools, call, current, account, &secrets, Terms { verify, complete: true }).await
+    change(tools, call, current, account, &secrets, Terms::new(verify)).await
 }
 
 /// Creates an account where there is none.
@@ -88,7 +109,7 @@ pub(crate) async fn create(
         let words = format!("there is an account {:?} already: change it with PUT or PATCH", account.account.as_str());
         return Err(Problem::new(Code::Conflict, words));
     }
-    change(tools, call, None, account, &secrets, Terms { verify, complete: true }).await
+    change(tools, call, None, account, &secrets, Terms::new(verify)).await
 }
 
 /// Changes an account in parts, from its current settings or from earlier ones.
@@ -105,7 +126,7 @@ pub(crate) async fn patch(
     let document = changes.map_or(Ok(document.clone()), |changes| patch::apply(document, changes))?;
     let input: AccountInput = body::value(document)?;
     let (account, secrets) = checked(tools, call, from.account.clone(), input)?;
-    change(tools, call, Some(current), account, &secrets, Terms { verify, complete: true }).await
+    change(tools, call, Some(current), account, &secrets, Terms::new(verify)).await
 }
 
 /// Checks settings that are given, and splits them from their secrets.
@@ -118,39 +139,101 @@ pub(crate) fn checked(
     input.check(name, tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)
 }
 
-/// Writes an account over the current one, if `If-Match` holds. The secret is written first, then the row that names
-/// its version; what it replaces is kept before.
+/// A change that was checked, ready to be written.
+pub(crate) struct Prepared {
+    base: Base,
+    account: Account,
+    secrets: AccountSecrets,
+    belonging: Fingerprints,
+    expected: Expect,
+    verified: bool,
+}
+
+impl Prepared {
+    fn secret_change(&self) -> SecretChange<'_> {
+        let before = self.base.draft.as_ref().or(self.base.row.as_ref());
+        SecretChange {
+            account: &self.account.account,
+            at: before.and_then(|row| row.secret.as_ref()),
+            secrets: &self.secrets,
+            fingerprints: self.belonging.clone(),
+        }
+    }
+}
+
+/// Writes an account over the current one, if `If-Match` holds.
 pub(crate) async fn change(
     tools: &Tools,
     call: &Call,
-    current: Option<AccountRow>,
-    mut account: Account,
+    base: impl Into<Base>,
+    account: Account,
     secrets: &AccountSecrets,
     terms: Terms,
 ) -> Result<Written, Problem> {
-    let (store, tenant, name) = (&tools.store, call.tenant(), account.account.clone());
-    if current.is_none() && name.as_str() == RESERVED {
+    let prepared = prepare(tools, call, base.into(), account, secrets, terms).await?;
+    let mut written = write(tools, call, vec![prepared]).await?;
+    written.pop().ok_or_else(|| Problem::internal("a prepared change was not written"))
+}
+
+/// Checks a change against what is there; writes nothing.
+pub(crate) async fn prepare(
+    tools: &Tools,
+    call: &Call,
+    base: Base,
+    mut account: Account,
+    secrets: &AccountSecrets,
+    terms: Terms,
+) -> Result<Prepared, Problem> {
+    let current = base.row.as_ref();
+    if current.is_none() && account.account.as_str() == RESERVED {
         let words = format!("{RESERVED:?} is the name of a route: choose another one");
         return Err(Problem::invalid(vec![FieldError::new("{account}", "invalid_name", words)]));
     }
-    let expected = expectation(call, current.as_ref())?;
-    let kept = account.keep_secrets(secrets, current.as_ref().map(|row| &row.account));
+    let expected = expectation(call, current)?;
+    let before = base.draft.as_ref().or(current);
+    let kept = account.keep_secrets(secrets, before.map(|row| &row.account));
     if terms.complete {
         kept.map_err(Problem::invalid)?;
     }
     if terms.verify {
-        try_out(tools, call, &account, secrets, current.as_ref()).await?;
+        try_out(tools, call, &account, secrets, before).await?;
     }
-    if let Some(current) = &current {
+    if let Some(current) = current {
         account.created_at = current.account.created_at;
-        store.history.keep(tenant, current).await?;
     }
-    let place = current.as_ref().and_then(|row| row.secret.as_ref());
-    let secret = store.secrets.put(tenant, &name, place, secrets, &Fingerprints::of(&account)).await?;
-    let row = AccountRow { account, version: String::new(), changed_by: call.principal.token.clone(), secret };
-    let row = store.accounts.put(tenant, row, &expected).await?;
-    begin_afresh(tools, tenant, current.as_ref(), &row, terms.verify, call.now).await?;
-    Ok(Written { row, created: current.is_none() })
+    let mut belonging = Fingerprints::of(&account);
+    if terms.forget_smtp {
+        belonging.smtp = None;
+        forget(&mut account);
+    }
+    Ok(Prepared { base, account, secrets: secrets.clone(), belonging, expected, verified: terms.verify })
+}
+
+/// Writes what was prepared: the secrets first, under one version for all, then the rows that name it; what a row
+/// replaces is kept before.
+pub(crate) async fn write(tools: &Tools, call: &Call, changes: Vec<Prepared>) -> Result<Vec<Written>, Problem> {
+    let (store, tenant) = (&tools.store, call.tenant());
+    let secrets: Vec<_> = changes.iter().map(Prepared::secret_change).collect();
+    let places = store.secrets.put_all(tenant, &secrets).await?;
+    let mut written = Vec::with_capacity(changes.len());
+    for (change, secret) in changes.into_iter().zip(places) {
+        let Prepared { base, account, expected, verified, .. } = change;
+        let current = base.row.as_ref();
+        if let Some(current) = current {
+            store.history.keep(tenant, current).await?;
+        }
+        let row = AccountRow { account, version: String::new(), changed_by: call.principal.token.clone(), secret };
+        let row = store.accounts.put(tenant, row, &expected).await?;
+        begin_afresh(tools, tenant, current, &row, verified, call.now).await?;
+        written.push(Written { row, created: current.is_none() });
+    }
+    Ok(written)
+}
+
+fn forget(account: &mut Account) {
+    if let Some(server) = &mut account.smtp {
+        server.auth.secrets().iter().for_each(|(kind, _)| server.auth.set_has(*kind, false));
+    }
 }
 
 /// Removes an account and everything that keeps it going, if `If-Match` holds; the row goes last, so that a DELETE
@@ -170,7 +253,7 @@ pub(crate) async fn delete(tools: &Tools, call: &Call, name: &AccountId) -> Resu
 }
 
 /// If-Match is optional (RFC 9110 §13.1.1). Without it a change still loses against one that came in between.
-fn expectation(call: &Call, current: Option<&AccountRow>) -> Result<Expect, Problem> {
+pub(crate) fn expectation(call: &Call, current: Option<&AccountRow>) -> Result<Expect, Problem> {
     let version = current.map(|row| row.version.clone());
     let stale = || {
         Problem::new(

@@ -20,6 +20,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let mounts = vec![
         mount(&routes::TEST_EMAIL, with_tools!(handler::test_email)),
         mount(&paths::SERVICE_TEST_EMAIL, with_tools!(doors::email_service::test_email)),
+        mount(&paths::QLIK_TEST_EMAIL, with_tools!(doors::qlik::send)),
     ];
     serve(budget, mounts).await
 }

@@ -25,6 +25,8 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&paths::ENGINE_VERIFY, with_tools!(doors::emailengine::verify)),
         mount(&paths::PREFIXED_VERIFY, with_tools!(doors::emailengine::verify)),
         mount(&paths::SERVICE_VALIDATE, with_tools!(doors::email_service::validate)),
+        mount(&paths::QLIK_VALIDATE, with_tools!(doors::qlik::validate)),
+        mount(&paths::QLIK_VERIFY, with_tools!(doors::qlik::verify)),
     ];
     serve(budget, mounts).await
 }

@@ -6,6 +6,7 @@
 //! | EmailEngine | `{statusCode, error, message, code?, fields?, ttl?}` | wrong fields are 400 |
 //! | Email Service 1.0 | `{message}` | wrong fields are 400; the header `Tenant` is required |
 //! | jetQuery | `{message, code}`: its seed names none (decision 26) | |
+//! | Qlik | `{errors: [{code, title}]}` | whatever is wrong with a request or fails its validation is 400 |
 
 use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ pub enum Door {
     EmailService,
     /// jetQuery Emails.
     JetQuery,
+    /// Qlik's transports/email-config.
+    Qlik,
 }
 
 impl Door {
@@ -37,6 +40,7 @@ impl Door {
             Self::EmailEngine => email_engine(problem, status),
             Self::EmailService => json!({"message": problem.detail}),
             Self::JetQuery => json!({"message": problem.detail, "code": problem.code}),
+            Self::Qlik => qlik(problem),
         };
         Reply::refused(status, &body, problem.retry_after)
     }
@@ -53,6 +57,10 @@ impl Door {
     fn status(self, code: Code) -> StatusCode {
         match (self, code) {
             (Self::EmailEngine | Self::EmailService, Code::InvalidRequest) => StatusCode::BAD_REQUEST,
+            // A5.3/25, A5.3/27.
+            (Self::Qlik, Code::InvalidRequest | Code::VerificationFailed | Code::UnsupportedMediaType) => {
+                StatusCode::BAD_REQUEST
+            }
             _ => status(code),
         }
     }
@@ -81,6 +89,23 @@ pub fn renamed(problem: Problem, words: &[(&str, &str)]) -> Problem {
     }
     let Problem { detail, errors, .. } = Problem::invalid(errors);
     Problem { code: problem.code, detail, errors, ..problem }
+}
+
+/// A5.1/2: each error a code and a title, and at least one.
+fn qlik(problem: &Problem) -> Value {
+    let one = |code: Value, title: &str| json!({"code": code, "title": title});
+    let failed = problem.probe.iter().flat_map(|probe| [&probe.smtp, &probe.receive]).flatten();
+    let mut errors: Vec<Value> = failed
+        .filter(|verdict| !verdict.success)
+        .map(|verdict| one(json!(verdict.code), &verdict.message))
+        .chain(problem.errors.iter().map(|error| {
+            one(json!(error.code), &format!("{}: {}", error.pointer.trim_start_matches('/'), error.detail))
+        }))
+        .collect();
+    if errors.is_empty() {
+        errors.push(one(json!(problem.code), &problem.detail));
+    }
+    json!({"errors": errors})
 }
 
 /// As EmailEngine's framework writes errors; `fields` name each wrong field as its validator does.
@@ -156,6 +181,15 @@ mod tests {
         assert_eq!(
             refused(Door::JetQuery, &field),
             (422, json!({"message": "/imap/auth/pass: give the password", "code": "invalid_request"}))
+        );
+        assert_eq!(
+            refused(Door::Qlik, &field),
+            (400, json!({"errors": [{"code": "missing", "title": "imap/auth/pass: give the password"}]}))
+        );
+        let forbidden = Problem::new(Code::Forbidden, "Must be a tenant admin");
+        assert_eq!(
+            refused(Door::Qlik, &forbidden),
+            (403, json!({"errors": [{"code": "forbidden", "title": "Must be a tenant admin"}]}))
         );
         assert_eq!(refused(Door::Native, &field).1["requestId"], "r");
 

@@ -92,6 +92,46 @@ pub const JET_PUT: Route = jet_query("PUT", "jetPut", Scope::Admin);
 /// Remove a team's account.
 pub const JET_DELETE: Route = jet_query("DELETE", "jetDelete", Scope::Admin);
 
+const fn qlik(
+    method: &'static str,
+    path: &'static str,
+    function: &'static str,
+    operation: &'static str,
+    scope: Scope,
+) -> Route {
+    Route {
+        door: Door::Qlik,
+        scope: Some(scope),
+        ..route(method, path, function, operation, "A route of Qlik's transports/email-config")
+    }
+}
+
+/// Where Qlik's door stands.
+const QLIK: &str = "/api/v1/transports/email-config";
+
+/// The tenant's email configuration.
+pub const QLIK_GET: Route = qlik("GET", QLIK, "config", "qlikGet", Scope::Admin);
+/// Change it field by field.
+pub const QLIK_PATCH: Route = qlik("PATCH", QLIK, "config", "qlikPatch", Scope::Admin);
+/// Create or replace it.
+pub const QLIK_PUT: Route = qlik("PUT", QLIK, "config", "qlikPut", Scope::Admin);
+/// Remove it.
+pub const QLIK_DELETE: Route = qlik("DELETE", QLIK, "config", "qlikDelete", Scope::Admin);
+/// Send a test message.
+pub const QLIK_TEST_EMAIL: Route = qlik(
+    "POST",
+    "/api/v1/transports/email-config/actions/send-test-email",
+    "test-email",
+    "qlikSendTestEmail",
+    Scope::Admin,
+);
+/// Say whether it is valid. The seed names no 403 here (A5.1/3).
+pub const QLIK_VALIDATE: Route =
+    qlik("POST", "/api/v1/transports/email-config/actions/validate", "validate", "qlikValidate", Scope::Read);
+/// Try to connect. The seed names no 403 here either.
+pub const QLIK_VERIFY: Route =
+    qlik("POST", "/api/v1/transports/email-config/actions/verify-connection", "validate", "qlikVerify", Scope::Send);
+
 /// All routes of front doors.
 pub const ALL: &[&Route] = &[
     &ENGINE_CREATE,
@@ -114,6 +154,13 @@ pub const ALL: &[&Route] = &[
     &JET_GET,
     &JET_PUT,
     &JET_DELETE,
+    &QLIK_GET,
+    &QLIK_PATCH,
+    &QLIK_PUT,
+    &QLIK_DELETE,
+    &QLIK_TEST_EMAIL,
+    &QLIK_VALIDATE,
+    &QLIK_VERIFY,
 ];
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod lenient;
 pub mod openapi;
 pub mod principal;
 pub mod problem;
+pub mod qlik;
 pub mod reply;
 pub mod routes;
 pub mod serve;

@@ -15,8 +15,8 @@ use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::send::{Outgoing, SendRequest};
 use crate::model::views::{
-    AccountVersion, AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput,
-    TokenView, ValidateInput,
+    AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
+    TokenInput, TokenView, ValidateInput,
 };
 
 /// The document, OpenAPI 3.1.
@@ -119,6 +119,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<AuthInput>(&mut found);
     add::<AccountView>(&mut found);
     add::<AccountVersion>(&mut found);
+    add::<Imported>(&mut found);
     add::<TokenInput>(&mut found);
     add::<TokenCreated>(&mut found);
     add::<TokenView>(&mut found);
@@ -138,6 +139,8 @@ fn schemas() -> BTreeMap<String, Value> {
     let mut schemas: BTreeMap<String, Value> =
         found.into_iter().filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?))).collect();
     schemas.insert("AccountCreate".to_owned(), account_create(&schemas));
+    let words = "An account in jetQuery's field names, a list of them, or app.settings.json; comments are tolerated.";
+    schemas.insert("JetQueryConfiguration".to_owned(), json!({"type": ["object", "array"], "description": words}));
     schemas.insert("AccountPatch".to_owned(), account_patch());
     let versions = ("AccountVersionPage", "AccountVersion");
     for (page, item) in

@@ -149,6 +149,15 @@ pub const ACCOUNT_CREATE: Route = Route {
     ..route("POST", "/v1/accounts", "config", "createAccount", "Create an account, its name in the body")
 };
 
+/// Take over jetQuery's configuration.
+pub const ACCOUNTS_IMPORT: Route = Route {
+    scope: Some(Scope::Admin),
+    request: Some("JetQueryConfiguration"),
+    answers: &[answer(200, "All were created or replaced.", "Imported")],
+    problems: &[400, 409, 413, 415, 422],
+    ..route("POST", "/v1/accounts/import", "config", "importAccounts", "Import accounts from jetQuery's JSON files")
+};
+
 /// Change an account in parts.
 pub const ACCOUNT_PATCH: Route = Route {
     scope: Some(Scope::Admin),
@@ -400,6 +409,7 @@ pub const ALL: &[&Route] = &[
     &ACCOUNT_CREATE,
     &ACCOUNT_PUT,
     &ACCOUNT_PATCH,
+    &ACCOUNTS_IMPORT,
     &ACCOUNT_GET,
     &ACCOUNT_DELETE,
     &ACCOUNT_HISTORY,

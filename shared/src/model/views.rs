@@ -122,6 +122,24 @@ pub struct AccountVersion {
     pub settings: Account,
 }
 
+/// What an import has written.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Imported {
+    /// Each account.
+    pub accounts: Vec<ImportedAccount>,
+}
+
+/// An account that was imported.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ImportedAccount {
+    /// Its name.
+    pub account: AccountId,
+    /// Whether there was none before.
+    pub created: bool,
+    /// Whether its password is missing still.
+    pub incomplete: bool,
+}
+
 /// Settings to probe; either side or both. Nothing is stored.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -219,7 +219,8 @@ pub fn view(row: &AccountRow, status: &AccountStatus, poll: Option<Rhythm>, now:
     }
 }
 
-fn lacks_secret(row: &AccountRow) -> bool {
+/// Whether a secret is missing without which a side cannot sign in.
+pub fn lacks_secret(row: &AccountRow) -> bool {
     let sides = [row.account.smtp.as_ref(), row.account.receive.as_ref().map(|receive| &receive.server)];
     sides.into_iter().flatten().any(|server| server.auth.lacks_secret())
 }

@@ -37,10 +37,4 @@ impl Drafts {
         self.table.put(item, None, Vec::new()).await?;
         Ok(())
     }
-
-    /// Removes a draft.
-    pub async fn delete(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
-        self.table.delete(&keys::draft(tenant, account), None, Vec::new()).await?;
-        Ok(())
-    }
 }

@@ -52,7 +52,7 @@ pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, O
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
-pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};
+pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SideStatus, StatusChange, Statuses};
 pub use tokens::{TokenRow, Tokens};
 

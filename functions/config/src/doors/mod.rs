@@ -2,3 +2,4 @@
 
 pub(crate) mod emailengine;
 pub(crate) mod jetquery;
+pub(crate) mod qlik;

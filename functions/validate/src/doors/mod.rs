@@ -2,3 +2,4 @@
 
 pub(crate) mod email_service;
 pub(crate) mod emailengine;
+pub(crate) mod qlik;

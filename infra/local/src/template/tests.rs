@@ -76,6 +76,7 @@ fn every_function_gets_the_whole_environment() {
         assert_eq!(variable("HALFPENNY_ALLOW_NETS"), Some("127.0.0.0/8,::1/128"));
         assert_eq!(variable("HALFPENNY_CA_FILE"), Some(""));
         assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
+        assert_eq!(variable("HALFPENNY_LOGIN_PAUSE_SECONDS"), Some("60,120,240,480,3600,7200,14400,28800,57600,86400"));
         assert_eq!(function.environment.len(), 23);
     }
 }
@@ -99,6 +100,10 @@ fn the_deployed_routes_are_these() {
         [
             "ANY $default -> config",
             "ANY /api/core/mail/account/{account} -> config",
+            "ANY /api/v1/transports/email-config -> config",
+            "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
+            "ANY /api/v1/transports/email-config/actions/validate -> validate",
+            "ANY /api/v1/transports/email-config/actions/verify-connection -> validate",
             "ANY /docs -> config open",
             "ANY /emailengine/v1/account -> config",
             "ANY /emailengine/v1/account/{account} -> config",

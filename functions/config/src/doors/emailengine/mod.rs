@@ -56,7 +56,7 @@ async fn save(
     let settings = given
         .settings(&id, before, preferences.auth_server, tools.settings.min_poll_seconds)
         .map_err(|errors| in_their_words(Problem::invalid(errors)))?;
-    let terms = Terms { verify: id.as_str() == DEFAULT, complete: true };
+    let terms = Terms::new(id.as_str() == DEFAULT);
     let (account, secrets) = usecase::checked(tools, call, id, settings).map_err(in_their_words)?;
     usecase::change(tools, call, current, account, &secrets, terms).await.map_err(in_their_words)
 }

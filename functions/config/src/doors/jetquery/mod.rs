@@ -2,6 +2,8 @@
 //! account in the team's settings and names no route; this one speaks its field names. `mail_imap_server` and
 //! `mail_imap_port` are ours.
 
+pub(crate) mod import;
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use shared::http::door::renamed;
@@ -108,10 +110,8 @@ pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
     }
     let current = tools.store.accounts.get(call.tenant(), &name).await?;
     let before = current.as_ref().map(|row| &row.account);
-    let poll =
-        Poll { min_seconds: Poll::default().min_seconds.max(tools.settings.min_poll_seconds), ..Poll::default() };
-    let settings = given.settings(&name, before, poll).map_err(Problem::invalid)?;
-    let terms = Terms { verify: name.as_str() == DEFAULT, complete: true };
+    let settings = given.settings(&name, before, usual_poll(&tools)).map_err(Problem::invalid)?;
+    let terms = Terms::new(name.as_str() == DEFAULT);
     let in_their_words = |problem| renamed(problem, WORDS);
     let (account, secrets) = usecase::checked(&tools, &call, name.clone(), settings).map_err(in_their_words)?;
     let written = usecase::change(&tools, &call, current, account, &secrets, terms).await.map_err(in_their_words)?;
@@ -127,10 +127,7 @@ pub(crate) async fn delete(tools: Tools, call: Call) -> Result<Reply, Problem> {
 
 /// Their files hold comments and trailing commas (A1.7/58), and the system account inside `"system"`.
 fn read(call: &Call, name: &AccountId) -> Result<Given, Problem> {
-    let mut text = String::from_utf8(call.body.to_vec())
-        .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is no UTF-8: {error}")))?;
-    json_strip_comments::strip(&mut text)
-        .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is no JSON: {error}")))?;
+    let text = plain(call)?;
     let kind = call.header("content-type")?;
     if name.as_str() == SYSTEM {
         let wrapped: Wrapped = shared::http::body::json(kind, text.as_bytes())?;
@@ -139,6 +136,20 @@ fn read(call: &Call, name: &AccountId) -> Result<Given, Problem> {
         }
     }
     shared::http::body::json(kind, text.as_bytes())
+}
+
+/// The body without comments and trailing commas.
+fn plain(call: &Call) -> Result<String, Problem> {
+    let mut text = String::from_utf8(call.body.to_vec())
+        .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is no UTF-8: {error}")))?;
+    json_strip_comments::strip(&mut text)
+        .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is no JSON: {error}")))?;
+    Ok(text)
+}
+
+/// When a mailbox that is new to us is pulled.
+fn usual_poll(tools: &Tools) -> Poll {
+    Poll { min_seconds: Poll::default().min_seconds.max(tools.settings.min_poll_seconds), ..Poll::default() }
 }
 
 /// How a connection is secured where one pair of flags serves two protocols (decision 21). Flags that are both false say
