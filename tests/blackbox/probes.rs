@@ -26,7 +26,10 @@ async fn validate(side: &str, body: &Value) -> Value {
     let probe = client.post("/v1/validate-credentials", body).await.value(200);
     assert_eq!(probe["success"], probe[side]["success"], "{probe}");
     assert_eq!(probe.as_object().unwrap().len(), 2, "only what was asked for: {probe}");
-    assert!(service().await.aws().await.items_of(&format!("T#{tenant}#")).await.is_empty(), "nothing is stored");
+    let mut stored = service().await.aws().await.items_of(&format!("T#{tenant}#")).await;
+    // How often a server refused is counted, by a hash of server and user; of the settings nothing is kept.
+    stored.retain(|key, _| !key.starts_with(&format!("T#{tenant}#G")));
+    assert!(stored.is_empty(), "nothing is stored");
     probe[side].clone()
 }
 

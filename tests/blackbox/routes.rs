@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 26] = [
+const ROUTES: [(&str, &str); 28] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -24,11 +24,13 @@ const ROUTES: [(&str, &str); 26] = [
     ("patch", "/v1/accounts/{account}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
+    ("post", "/v1/accounts/{account}/diagnose"),
     ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),
     ("post", "/v1/accounts/{account}/pull"),
     ("post", "/v1/accounts/{account}/test-email"),
     ("post", "/v1/accounts/{account}/verify"),
+    ("post", "/v1/diagnose"),
     ("post", "/v1/pull"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
