@@ -6,19 +6,21 @@
 #   tests/mutants.sh [random-id ...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=$PWD
-export CARGO_TARGET_DIR=$root/target CARGO_INCREMENTAL=0
+root=$PWD scratch=$PWD/target/mutants
 [ $# -gt 0 ] || set -- $(cd tests/mutants && ls ./*.patch | sed 's/^\.\///; s/\.patch$//')
 
-# The copies share target/ and leave their binaries in it: put the real ones back.
-trap 'cd "$root" && touch infra/local/src/main.rs functions/*/src/main.rs && cargo build --workspace --bins --locked' EXIT
+# A target directory of their own, begun with a copy of what is compiled already: in a shared one cargo would take a
+# mutant for the real thing, because both have the same name.
+mkdir -p "$scratch/target"
+if [ -d target/debug ] && [ ! -d "$scratch/target/debug" ]; then cp -a --reflink=auto target/debug "$scratch/target/"; fi
+export CARGO_TARGET_DIR=$scratch/target CARGO_INCREMENTAL=0
 
 unseen=0
 for name in "$@"; do
     patch=$root/tests/mutants/$name.patch
-    copy=$root/target/mutants/$name
+    copy=$scratch/source
     rm -rf "$copy" && mkdir -p "$copy"
-    git archive HEAD | tar -x -C "$copy"
+    git archive HEAD | tar -x -m -C "$copy"
     (cd "$copy" && patch -p1 -s <"$patch" && cargo build --workspace --bins --locked)
     read -ra arguments <<<"$(sed -n 's/^arguments: //p' "$patch")"
     expected=$(sed -n 's/^expect: //p' "$patch")

@@ -33,6 +33,8 @@ pub struct Settings {
     pub lease_seconds: u32,
     /// Waits between delivery attempts; the last one repeats (`HALFPENNY_BACKOFF_SECONDS`).
     pub backoff_seconds: Vec<u32>,
+    /// Pauses after refused logins in a row; the last one repeats (`HALFPENNY_LOGIN_PAUSE_SECONDS`).
+    pub login_pause_seconds: Vec<u32>,
     /// A deferred message fails for good when it is this old (`HALFPENNY_EXPIRE_SECONDS`).
     pub expire_seconds: u32,
     /// Longest life of a secret in memory (`HALFPENNY_SECRET_CACHE_SECONDS`).
@@ -95,6 +97,7 @@ impl Settings {
             ca_file: source.optional("HALFPENNY_CA_FILE").map(PathBuf::from),
             lease_seconds: seconds("HALFPENNY_LEASE_SECONDS")?,
             backoff_seconds: source.backoff("HALFPENNY_BACKOFF_SECONDS")?,
+            login_pause_seconds: source.backoff("HALFPENNY_LOGIN_PAUSE_SECONDS")?,
             expire_seconds: seconds("HALFPENNY_EXPIRE_SECONDS")?,
             secret_cache_seconds: seconds("HALFPENNY_SECRET_CACHE_SECONDS")?,
             tick_seconds: seconds("HALFPENNY_TICK_SECONDS")?,

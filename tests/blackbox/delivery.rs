@@ -180,6 +180,18 @@ fn a_lost_reply_is_unknown_and_never_sent_again() {
 }
 
 #[test]
+fn a_server_that_is_silent_behind_the_dot_leaves_the_message_unknown() {
+    run(async {
+        let (_, client, peer, path) = sender().await;
+        peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).times(1).stall_forever());
+        // DotSeconds is 5 here.
+        let unknown = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await.value(202);
+        assert_eq!(unknown["state"], "unknown", "{unknown}");
+        assert_eq!(peer.sandbox.received().len(), 1);
+    });
+}
+
+#[test]
 fn on_unknown_says_what_a_lost_reply_means() {
     run(async {
         let (_, client, peer, path) = sender().await;

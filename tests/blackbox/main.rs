@@ -5,16 +5,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // Test code.
 
 mod accounts;
+mod accounts_patch;
 mod auth;
 mod canaries;
 mod crash;
 mod delivery;
 mod diagnose;
+mod door_email_service;
+mod door_emailengine;
+mod door_jetquery;
 mod faults;
+mod import;
 mod isolation;
+mod lockout;
 mod oauth;
 mod probes;
 mod pull;
+mod qlik;
 mod reading;
 mod real;
 mod routes;

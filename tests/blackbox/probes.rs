@@ -27,9 +27,9 @@ async fn validate(side: &str, body: &Value) -> Value {
     assert_eq!(probe["success"], probe[side]["success"], "{probe}");
     assert_eq!(probe.as_object().unwrap().len(), 2, "only what was asked for: {probe}");
     let mut stored = service().await.aws().await.items_of(&format!("T#{tenant}#")).await;
-    // Refused sign-ins are counted, so that nobody guesses passwords.
+    // How often a server refused is counted, by a hash of server and user; of the settings nothing is kept.
     stored.retain(|key, _| !key.starts_with(&format!("T#{tenant}#G")));
-    assert!(stored.is_empty(), "nothing is stored: {stored:?}");
+    assert!(stored.is_empty(), "nothing is stored");
     probe[side].clone()
 }
 
@@ -204,6 +204,26 @@ fn a_silent_server_ends_in_a_timeout_that_names_the_phase() {
                 });
             }
         }
+        futures_util::future::join_all(waits).await;
+    });
+}
+
+#[test]
+fn a_server_that_never_judges_the_login_ends_in_a_timeout_too() {
+    run(async {
+        let waits = PROTOCOLS.map(|(protocol, _)| async move {
+            let peer = Peer::start().await;
+            for command in ["AUTH", "PASS", "AUTHENTICATE", "LOGIN"] {
+                peer.sandbox.script(Rule::on(protocol).at(At::Command(command)).stall_forever());
+            }
+            let (name, body) = side(&peer, protocol, Way::Tls);
+            let verdict = validate(name, &body).await;
+            assert_eq!(
+                (&verdict["code"], &verdict["phase"], &verdict["connectionFailed"]),
+                (&json!("timeout"), &json!("auth"), &json!(false)),
+                "{protocol:?}: {verdict}"
+            );
+        });
         futures_util::future::join_all(waits).await;
     });
 }

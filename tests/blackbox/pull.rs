@@ -292,6 +292,28 @@ fn a_mailbox_that_cannot_be_used_is_a_problem_with_the_probes_fields() {
 }
 
 #[test]
+fn a_server_that_falls_silent_in_the_middle_of_a_message_is_a_timeout() {
+    run(async {
+        for (receive, protocol, command) in
+            [(Receive::Pop3, Protocol::Pop3, "RETR"), (Receive::Imap, Protocol::Imap, "UID FETCH")]
+        {
+            let (_, client) = service().await.tenant();
+            let peer = Peer::start().await;
+            fill(&peer, &[corpus::plain(1)]).await;
+            let path = account(&client, "mail", &peer.account(receive, Way::Tls)).await;
+            peer.sandbox.script(Rule::on(protocol).at(At::Command(command)).times(1).stall_forever());
+            let problem = client.post_empty(format!("{path}/pull")).await.problem(504, "mail_server_timeout");
+            assert_eq!(
+                (&problem["receive"]["code"], &problem["receive"]["phase"]),
+                (&json!("timeout"), &json!("list")),
+                "{receive:?}: {problem}"
+            );
+            assert_eq!(pull_all(&client, &path).await, 1, "{receive:?}");
+        }
+    });
+}
+
+#[test]
 fn a_cut_in_the_middle_of_a_message_stores_no_half_and_the_next_pull_the_whole() {
     run(async {
         for (receive, protocol, command) in

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 25] = [
+const ROUTES: [(&str, &str); 30] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -14,6 +14,7 @@ const ROUTES: [(&str, &str); 25] = [
     ("get", "/openapi.json"),
     ("get", "/v1/accounts"),
     ("get", "/v1/accounts/{account}"),
+    ("get", "/v1/accounts/{account}/history"),
     ("get", "/v1/accounts/{account}/messages"),
     ("get", "/v1/accounts/{account}/messages/{id}"),
     ("get", "/v1/accounts/{account}/messages/{id}/attachments/{part}"),
@@ -22,7 +23,11 @@ const ROUTES: [(&str, &str); 25] = [
     ("get", "/v1/outbox/{id}"),
     ("get", "/v1/risks"),
     ("get", "/v1/tokens"),
+    ("patch", "/v1/accounts/{account}"),
+    ("post", "/v1/accounts"),
+    ("post", "/v1/accounts/import"),
     ("post", "/v1/accounts/{account}/diagnose"),
+    ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),
     ("post", "/v1/accounts/{account}/pull"),
     ("post", "/v1/accounts/{account}/test-email"),
@@ -97,13 +102,13 @@ fn every_route_of_the_document_is_served() {
 fn what_is_no_route_is_a_problem() {
     run(async {
         let client = service().await.client();
-        for path in ["/", "/v2", "/v1/account", "/v1/accounts/x/nothing", "/v1/accounts/x/messages/y/z"] {
+        for path in ["/", "/v2", "/v1/acc", "/v1/accounts/x/nothing", "/v1/accounts/x/messages/y/z"] {
             let problem = client.get(path).await.problem(404, "not_found");
             assert_eq!(problem["detail"], format!("there is nothing at {path}"));
         }
         for (method, path) in [
             (Method::POST, "/health"),
-            (Method::PATCH, "/v1/accounts"),
+            (Method::PUT, "/v1/accounts"),
             (Method::GET, "/v1/accounts/x/pull"),
             (Method::DELETE, "/v1/pull"),
             (Method::PUT, "/v1/accounts/x/messages"),

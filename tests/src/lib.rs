@@ -14,6 +14,11 @@
 //! | [`oauth`] | an OAuth 2.0 token endpoint that rotates its tokens, and a token server |
 //! | [`guard`], [`dir`], [`random`] | child processes that end with the test, directories, numbers from a seed |
 //!
+//! Everything: `./tests/run`. Some of it: `cargo build --workspace --bins && cargo test --workspace --test blackbox NAME`.
+//! Too slow for every change: `target/debug/kills imap 10000 200` ([`faults`], also `pop3`, also against Dovecot), and
+//! `tests/mutants.sh`, which proves that the fault run sees a wrong order of steps. `HALFPENNY_SEED` repeats a run; what
+//! the last run wrote and logged stays under the system's temporary directory, in `hp-*`.
+//!
 //! It links neither the functions nor `shared` nor `local`: what a test knows, it was told over a wire. Expected JSON
 //! is written by hand. Waiting is for a condition, with a deadline, and never for a time.
 

@@ -1,183 +1,91 @@
 //! `/v1/accounts`.
 
-use shared::http::{Call, Reply};
-use shared::mail::Deadline;
-use shared::model::account::{AccountInput, AccountSecrets};
-use shared::model::poll::Rhythm;
-use shared::model::views::{AccountView, Page};
-use shared::model::{Account, AccountId, Code, Problem, Tenant, Timestamp};
-use shared::ops::fortunes::{self, Fortune};
-use shared::ops::{Tools, probe, sign_in};
-use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretError, Side};
+use serde_json::Value;
+use shared::http::{Call, Reply, body};
+use shared::model::account::AccountInput;
+use shared::model::patch::Patch;
+use shared::model::{AccountId, FieldError, Problem};
+use shared::ops::{Tools, sign_in};
 
-/// The account that is the tenant's email configuration: it is probed before it is changed, unless told otherwise.
-const DEFAULT: &str = "default";
+use crate::usecase::{self, DEFAULT, Written};
 
 /// A page of accounts.
 pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["limit", "cursor"])?;
     let limit = call.number("limit", 50, 1, 100)?;
-    let page = tools.store.accounts.list(call.tenant(), limit, call.query.get("cursor").map(String::as_str)).await?;
-    let rows: Vec<AccountRow> =
-        page.items.into_iter().filter(|row| call.principal.reaches(&row.account.account)).collect();
-    let names: Vec<AccountId> = rows.iter().map(|row| row.account.account.clone()).collect();
-    let mut statuses = tools.store.statuses.of(call.tenant(), &names).await?;
-    let items: Vec<AccountView> = rows
-        .into_iter()
-        .map(|row| {
-            let status = statuses.remove(&row.account.account).unwrap_or_default();
-            view(&tools, call.tenant(), row, &status, call.now)
-        })
-        .collect();
-    Reply::ok(&Page { items, next_cursor: page.next_cursor })
+    let cursor = call.query.get("cursor").map(String::as_str);
+    Reply::ok(&usecase::list(&tools, &call, limit, cursor).await?)
 }
 
 /// One account.
 pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
     let row = sign_in::account(&tools, call.tenant(), &call.account()?).await?;
-    shown(&tools, &call, row, Reply::ok).await
+    let version = row.version.clone();
+    Ok(Reply::ok(&usecase::show(&tools, &call, row).await?)?.etag(&version))
 }
 
-/// Creates or replaces an account. The secret is written first, then the row that names its version.
+/// Creates an account whose name stands in the body.
+pub(crate) async fn create(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&["verify"])?;
+    let mut settings: Value = call.json()?;
+    let name = named(&mut settings, &call)?;
+    let verify = verify(&call, &name)?;
+    let input: AccountInput = body::value(settings)?;
+    answer(&tools, &call, usecase::create(&tools, &call, name, input, verify).await?).await
+}
+
+/// Creates or replaces an account.
 pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["verify"])?;
     let name = call.new_account()?;
-    let verify = call.flag("verify")?.unwrap_or(name.as_str() == DEFAULT);
+    let verify = verify(&call, &name)?;
     let input: AccountInput = call.json()?;
-    let (mut account, secrets) =
-        input.check(name.clone(), tools.settings.min_poll_seconds, call.now).map_err(Problem::invalid)?;
-    let current = tools.store.accounts.get(call.tenant(), &name).await?;
-    let expected = expectation(&call, current.as_ref())?;
-    account.keep_secrets(&secrets, current.as_ref().map(|row| &row.account)).map_err(Problem::invalid)?;
-    if verify {
-        try_out(&tools, &call, &account, &secrets, current.as_ref()).await?;
-    }
-    if let Some(current) = &current {
-        account.created_at = current.account.created_at;
-    }
-    let place = current.as_ref().and_then(|row| row.secret.as_ref());
-    let secret = tools.store.secrets.put(call.tenant(), &name, place, &secrets, &Fingerprints::of(&account)).await?;
-    let row = AccountRow { account, version: String::new(), secret };
-    let row = tools.store.accounts.put(call.tenant(), row, &expected).await?;
-    begin_afresh(&tools, call.tenant(), &row, verify, call.now).await?;
-    match current {
-        Some(_) => shown(&tools, &call, row, Reply::ok).await,
-        None => shown(&tools, &call, row, |view| Reply::created(view, &format!("/v1/accounts/{name}"))).await,
-    }
+    answer(&tools, &call, usecase::put(&tools, &call, name, input, verify).await?).await
 }
 
-/// Removes an account and everything that keeps it going; the row goes last, so that a DELETE that was cut off can be
-/// repeated. Stored mail stays until it is deleted itself.
+/// Changes an account in parts.
+pub(crate) async fn patch(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    call.only(&["verify"])?;
+    let name = call.account()?;
+    let verify = verify(&call, &name)?;
+    let current = sign_in::account(&tools, call.tenant(), &name).await?;
+    let operations = call.header("content-type")?.is_some_and(|kind| kind.starts_with("application/json-patch+json"));
+    let changes = if operations { Patch::Operations(call.json()?) } else { Patch::Merge(call.json()?) };
+    let from = current.account.clone();
+    let written = usecase::patch(&tools, &call, current, &from, Some(&changes), verify).await?;
+    answer(&tools, &call, written).await
+}
+
+/// Removes an account.
 pub(crate) async fn delete(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
-    let name = call.account()?;
-    let row = sign_in::account(&tools, call.tenant(), &name).await?;
-    expectation(&call, Some(&row))?;
-    tools.store.polls.remove(call.tenant(), &name).await?;
-    if let Some(secret) = &row.secret {
-        tools.store.secrets.delete(call.tenant(), &name, secret).await?;
-    }
-    tools.store.ledgers.delete(call.tenant(), &name).await?;
-    tools.store.statuses.delete(call.tenant(), &name).await?;
-    // Whatever came in between: without its secret the row would be an account that only looks as if it worked.
-    tools.store.accounts.delete(call.tenant(), &name, &Expect::Any).await?;
+    usecase::delete(&tools, &call, &call.account()?).await?;
     Ok(Reply::no_content())
 }
 
-/// If-Match is optional (RFC 9110 §13.1.1). Without it a change still loses against one that came in between.
-fn expectation(call: &Call, current: Option<&AccountRow>) -> Result<Expect, Problem> {
-    let version = current.map(|row| row.version.clone());
-    let stale = || {
-        Problem::new(
-            Code::PreconditionFailed,
-            "If-Match names another version than the current one: read the account again",
-        )
+/// Whether the settings have to work: as the caller says, and for the tenant's email configuration by default.
+pub(crate) fn verify(call: &Call, name: &AccountId) -> Result<bool, Problem> {
+    Ok(call.flag("verify")?.unwrap_or(name.as_str() == DEFAULT))
+}
+
+/// The account after a change, with its new version.
+pub(crate) async fn answer(tools: &Tools, call: &Call, written: Written) -> Result<Reply, Problem> {
+    let (version, name) = (written.row.version.clone(), written.row.account.account.clone());
+    let view = usecase::show(tools, call, written.row).await?;
+    let reply = if written.created { Reply::created(&view, &format!("/v1/accounts/{name}")) } else { Reply::ok(&view) };
+    Ok(reply?.etag(&version))
+}
+
+/// Takes the name out of the body.
+fn named(settings: &mut Value, call: &Call) -> Result<AccountId, Problem> {
+    let wrong = |code: &str, words: &str| Problem::invalid(vec![FieldError::new("/account", code, words.to_owned())]);
+    let name = settings.as_object_mut().and_then(|fields| fields.remove("account"));
+    let Some(name) = name else {
+        return Err(wrong("missing", "give the account a name"));
     };
-    match (call.header("If-Match")?, version) {
-        (None, Some(version)) => Ok(Expect::Version(version)),
-        (None, None) => Ok(Expect::Absent),
-        (Some("*"), Some(version)) => Ok(Expect::Version(version)),
-        (Some(wanted), Some(version)) if wanted.trim_matches('"') == version => Ok(Expect::Version(version)),
-        (Some(_), _) => Err(stale()),
-    }
-}
-
-/// Probes before anything is changed.
-async fn try_out(
-    tools: &Tools,
-    call: &Call,
-    account: &Account,
-    secrets: &AccountSecrets,
-    current: Option<&AccountRow>,
-) -> Result<(), Problem> {
-    let mut secrets = secrets.clone();
-    let now = Fingerprints::of(account);
-    if let Some((row, place)) = current.and_then(|row| Some((row, row.secret.as_ref()?))) {
-        let sides = [(&mut secrets.smtp, Side::Smtp, now.smtp), (&mut secrets.receive, Side::Receive, now.receive)];
-        for (given, side, fingerprint) in sides {
-            let Some(fingerprint) = fingerprint else { continue };
-            let store = &tools.store.secrets;
-            match store.get(call.tenant(), &row.account.account, place, side, &fingerprint, call.now).await {
-                Ok(stored) => *given = std::mem::take(given).or(stored),
-                Err(SecretError::Store(error)) => return Err(error.into()),
-                Err(SecretError::NotFound | SecretError::FingerprintMismatch) => {}
-            }
-        }
-    }
-    let deadline = Deadline::after(tools.settings.probe).min(call.deadline);
-    let probe = probe::given(tools, call.tenant(), account, &secrets, deadline, call.now).await?;
-    if probe.success {
-        return Ok(());
-    }
-    let mut problem = Problem::new(
-        Code::VerificationFailed,
-        "the settings do not work and nothing was changed; smtp and receive say why",
-    );
-    problem.probe = Some(Box::new(probe));
-    Err(problem)
-}
-
-/// New settings: old failures count no more, and the scheduler knows.
-async fn begin_afresh(
-    tools: &Tools,
-    tenant: &Tenant,
-    row: &AccountRow,
-    verified: bool,
-    now: Timestamp,
-) -> Result<(), Problem> {
-    let name = &row.account.account;
-    tools.store.statuses.delete(tenant, name).await?;
-    if verified {
-        fortunes::record(tools, tenant, row, Fortune::SignedIn, now).await?;
-    }
-    let poll = row.account.poll;
-    if poll.enabled {
-        tools.store.polls.put(tenant, name, poll.min_seconds, poll.max_seconds).await?;
-    } else {
-        tools.store.polls.remove(tenant, name).await?;
-    }
-    Ok(())
-}
-
-async fn shown(
-    tools: &Tools,
-    call: &Call,
-    row: AccountRow,
-    reply: impl FnOnce(&AccountView) -> Result<Reply, Problem>,
-) -> Result<Reply, Problem> {
-    let status = tools.store.statuses.get(call.tenant(), &row.account.account).await?;
-    let version = row.version.clone();
-    Ok(reply(&view(tools, call.tenant(), row, &status, call.now))?.etag(&version))
-}
-
-fn view(tools: &Tools, tenant: &Tenant, row: AccountRow, status: &AccountStatus, now: Timestamp) -> AccountView {
-    let poll = row.account.poll.enabled.then(|| Rhythm {
-        poll: row.account.poll,
-        tick_seconds: tools.settings.tick_seconds,
-        last_arrival: status.last_pull_at,
-        hash: shared::ops::schedule::slot(tenant, &row.account.account),
-    });
-    let status = fortunes::view(&row, status, poll, now);
-    AccountView::new(row.account, status)
+    let name = name.as_str().ok_or_else(|| wrong("invalid_value", "expected a text"))?;
+    let name = AccountId::new(name).map_err(|rule| wrong("invalid_name", &rule.to_string()))?;
+    // As by PUT: an account that the caller may not touch does not exist for it.
+    if call.principal.reaches(&name) { Ok(name) } else { Err(wrong("invalid_name", "your token does not reach it")) }
 }

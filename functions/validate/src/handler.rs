@@ -6,7 +6,7 @@ use shared::mail::Deadline;
 use shared::model::account::AccountSecrets;
 use shared::model::diagnosis::DiagnoseInput;
 use shared::model::views::{Page, ValidateInput};
-use shared::model::{Account, AccountId, Address, FieldError, Problem};
+use shared::model::{Account, AccountId, Address, FieldError, Probe, Problem};
 use shared::ops::{Tools, autoconfig, diagnose, guesses, probe, risks, sign_in};
 
 /// Probes the stored settings with the stored credential.
@@ -20,12 +20,18 @@ pub(crate) async fn verify(tools: Tools, call: Call) -> Result<Reply, Problem> {
 /// Probes given settings; nothing is stored and no stored secret is used.
 pub(crate) async fn validate(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
-    let (account, secrets) = checked(call.json()?, &call)?;
-    let admitted = guesses::admit(&tools, call.tenant(), &account, None, call.now).await?;
-    let deadline = deadline(&tools, &call);
-    let probe = probe::given(&tools, call.tenant(), &account, &secrets, deadline, call.now).await?;
+    let input = call.json()?;
+    Reply::ok(&given(&tools, &call, input).await?)
+}
+
+/// The same for every door.
+pub(crate) async fn given(tools: &Tools, call: &Call, input: ValidateInput) -> Result<Probe, Problem> {
+    let (account, secrets) = checked(input, call)?;
+    let admitted = guesses::admit(tools, call.tenant(), &account, None, call.now).await?;
+    let deadline = deadline(tools, call);
+    let probe = probe::given(tools, call.tenant(), &account, &secrets, deadline, call.now).await?;
     admitted.probed(&probe).await?;
-    Reply::ok(&probe)
+    Ok(probe)
 }
 
 /// Diagnoses the stored settings with the stored credential.

@@ -1,8 +1,9 @@
 //! `validate`: check settings: does an account work?
 
+mod doors;
 mod handler;
 
-use shared::http::{mount, routes, serve};
+use shared::http::{doors as paths, mount, routes, serve};
 use shared::ops::Tools;
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,34 +11,24 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(
-        budget,
-        vec![
-            mount(&routes::VERIFY, {
-                let tools = tools.clone();
-                move |call| handler::verify(tools.clone(), call)
-            }),
-            mount(&routes::VALIDATE, {
-                let tools = tools.clone();
-                move |call| handler::validate(tools.clone(), call)
-            }),
-            mount(&routes::DIAGNOSE_ACCOUNT, {
-                let tools = tools.clone();
-                move |call| handler::diagnose_stored(tools.clone(), call)
-            }),
-            mount(&routes::AUTOCONFIG, {
-                let tools = tools.clone();
-                move |call| handler::autoconfig(tools.clone(), call)
-            }),
-            mount(&routes::RISKS, {
-                let tools = tools.clone();
-                move |call| handler::risks(tools.clone(), call)
-            }),
-            mount(&routes::DIAGNOSE, {
-                let tools = tools.clone();
-                move |call| handler::diagnose_given(tools.clone(), call)
-            }),
-        ],
-    )
-    .await
+    macro_rules! with_tools {
+        ($handler:path) => {{
+            let tools = tools.clone();
+            move |call| $handler(tools.clone(), call)
+        }};
+    }
+    let mounts = vec![
+        mount(&routes::VERIFY, with_tools!(handler::verify)),
+        mount(&routes::VALIDATE, with_tools!(handler::validate)),
+        mount(&routes::DIAGNOSE_ACCOUNT, with_tools!(handler::diagnose_stored)),
+        mount(&routes::DIAGNOSE, with_tools!(handler::diagnose_given)),
+        mount(&routes::AUTOCONFIG, with_tools!(handler::autoconfig)),
+        mount(&routes::RISKS, with_tools!(handler::risks)),
+        mount(&paths::ENGINE_VERIFY, with_tools!(doors::emailengine::verify)),
+        mount(&paths::PREFIXED_VERIFY, with_tools!(doors::emailengine::verify)),
+        mount(&paths::SERVICE_VALIDATE, with_tools!(doors::email_service::validate)),
+        mount(&paths::QLIK_VALIDATE, with_tools!(doors::qlik::validate)),
+        mount(&paths::QLIK_VERIFY, with_tools!(doors::qlik::verify)),
+    ];
+    serve(budget, mounts).await
 }

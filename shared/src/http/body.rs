@@ -32,6 +32,11 @@ pub fn json<T: DeserializeOwned>(content_type: Option<&str>, body: &[u8]) -> Res
     serde_path_to_error::deserialize(&mut reader).map_err(|error| Problem::invalid(vec![field_error(&error)]))
 }
 
+/// The same for JSON that was read already.
+pub fn value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| Problem::invalid(vec![field_error(&error)]))
+}
+
 /// JSON types, `curl -d`'s default included: a newcomer's first call should not fail on a header.
 fn check_type(content_type: Option<&str>) -> Result<(), Problem> {
     let kind =

@@ -1,6 +1,8 @@
 //! HTTP as API Gateway brings it: the only place that names a `StatusCode`.
 //!
 //! - [`routes`] is the one table of native routes: the functions dispatch on it, `/openapi.json` is rendered from it.
+//! - [`doors`] is the table of the front doors' routes, [`door`] their error envelopes; [`engine`] and [`lenient`] read
+//!   what two functions get through such a door.
 //! - [`serve()`] turns one request into one answer and never fails: a returned `Err` would be an opaque 502.
 //! - [`call`] is what a handler gets, [`reply`] what it gives back, [`problem`] the whole error-to-HTTP mapping.
 //! - [`principal`] reads who calls from the authorizer's context; [`body`] holds the limits of a request.
@@ -13,13 +15,20 @@
 
 pub mod body;
 pub mod call;
+pub mod door;
+pub mod doors;
+pub mod engine;
+pub mod lenient;
 pub mod openapi;
 pub mod principal;
 pub mod problem;
+pub mod qlik;
 pub mod reply;
 pub mod routes;
 pub mod serve;
 
 pub use call::Call;
+pub use door::Door;
 pub use reply::Reply;
+pub use routes::Route;
 pub use serve::{Mount, mount, open, serve};

@@ -17,8 +17,8 @@ use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{Outgoing, SendRequest};
 use crate::model::views::{
-    AccountView, Health, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated, TokenInput, TokenView,
-    ValidateInput,
+    AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
+    TokenInput, TokenView, ValidateInput,
 };
 
 /// The document, OpenAPI 3.1.
@@ -67,13 +67,22 @@ fn operation(route: &Route) -> Value {
         "responses": responses,
     });
     if let Some(shape) = route.request {
-        operation["requestBody"] =
-            json!({"required": true, "content": {"application/json": {"schema": reference(shape)}}});
+        let content = |kind: &&str| ((*kind).to_owned(), json!({"schema": reference(shape)}));
+        let content: Map<String, Value> = request_types(route).iter().map(content).collect();
+        operation["requestBody"] = json!({"required": true, "content": content});
     }
     if route.scope.is_none() {
         operation["security"] = json!([]);
     }
     operation
+}
+
+/// PATCH tells its two languages apart by their media types (RFC 6902 §6, RFC 7396 §4).
+fn request_types(route: &Route) -> &'static [&'static str] {
+    match route.method {
+        "PATCH" => &["application/json", "application/merge-patch+json", "application/json-patch+json"],
+        _ => &["application/json"],
+    }
 }
 
 fn problem(status: u16) -> Value {
@@ -111,6 +120,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<AccountInput>(&mut found);
     add::<AuthInput>(&mut found);
     add::<AccountView>(&mut found);
+    add::<AccountVersion>(&mut found);
+    add::<Imported>(&mut found);
     add::<TokenInput>(&mut found);
     add::<TokenCreated>(&mut found);
     add::<TokenView>(&mut found);
@@ -131,9 +142,18 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
         found.into_iter().filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?))).collect();
-    for (page, item) in
-        [("AccountPage", "AccountView"), ("TokenPage", "TokenView"), ("MessagePage", "Message"), ("RiskPage", "Risk")]
-    {
+    schemas.insert("AccountCreate".to_owned(), account_create(&schemas));
+    let words = "An account in jetQuery's field names, a list of them, or app.settings.json; comments are tolerated.";
+    schemas.insert("JetQueryConfiguration".to_owned(), json!({"type": ["object", "array"], "description": words}));
+    schemas.insert("AccountPatch".to_owned(), account_patch());
+    let versions = ("AccountVersionPage", "AccountVersion");
+    for (page, item) in [
+        versions,
+        ("AccountPage", "AccountView"),
+        ("TokenPage", "TokenView"),
+        ("MessagePage", "Message"),
+        ("RiskPage", "Risk"),
+    ] {
         let schema = json!({
             "type": "object",
             "required": ["items", "nextCursor"],
@@ -142,6 +162,34 @@ fn schemas() -> BTreeMap<String, Value> {
         schemas.insert(page.to_owned(), schema);
     }
     schemas
+}
+
+/// An account with its name beside its settings.
+fn account_create(schemas: &BTreeMap<String, Value>) -> Value {
+    let mut schema = schemas.get("AccountInput").cloned().unwrap_or_default();
+    schema["properties"]["account"] = json!({"type": "string", "description": "Its name in paths."});
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.push("account".into());
+    }
+    schema
+}
+
+/// Either language of PATCH.
+fn account_patch() -> Value {
+    let operation = json!({
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": {"type": "string", "description": "JSON pointer into AccountInput."},
+            "from": {"type": "string"},
+            "value": {},
+        },
+    });
+    json!({"oneOf": [
+        {"type": "object", "description": "Merge patch: what it names is replaced, null removes."},
+        {"type": "array", "maxItems": crate::model::patch::OPERATIONS, "items": operation},
+    ]})
 }
 
 fn add<T: ToSchema>(found: &mut Vec<(String, RefOr<Schema>)>) {

@@ -9,7 +9,7 @@ use crate::model::{Code, FieldError, Phase, Probe, ProbeCode, Problem, Verdict};
 /// The status of every code.
 pub fn status(code: Code) -> StatusCode {
     match code {
-        Code::MalformedJson => StatusCode::BAD_REQUEST,
+        Code::MalformedJson | Code::MissingTenant | Code::AmbiguousAccount => StatusCode::BAD_REQUEST,
         Code::Unauthorized => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound | Code::AccountNotFound | Code::MessageNotFound => StatusCode::NOT_FOUND,

@@ -58,11 +58,25 @@ impl Reply {
 
     /// A problem.
     pub fn problem(problem: &Problem, request_id: &str) -> Self {
-        let status = status(problem.code);
-        let reply = Self::json(status, "application/problem+json", &document(problem, request_id));
+        let document = document(problem, request_id);
+        Self::refusal(status(problem.code), "application/problem+json", &document, problem.retry_after)
+    }
+
+    /// A refusal in the words of a front door.
+    pub(super) fn refused(status: StatusCode, body: &impl Serialize, retry_after: Option<u64>) -> Self {
+        Self::refusal(status, "application/json", body, retry_after)
+    }
+
+    fn refusal(
+        status: StatusCode,
+        content_type: &'static str,
+        body: &impl Serialize,
+        retry_after: Option<u64>,
+    ) -> Self {
         // A problem holds only strings and numbers; should it not serialise all the same, the status says enough.
+        let reply = Self::json(status, content_type, body);
         let reply = reply.unwrap_or_else(|_| Self { status, headers: HeaderMap::new(), body: Vec::new() });
-        match problem.retry_after {
+        match retry_after {
             Some(seconds) => reply.header(RETRY_AFTER, &seconds.to_string()),
             None => reply,
         }

@@ -1,5 +1,6 @@
 //! The native routes: one constant each, described where it is defined. See [`super`] for why there is one table.
 
+use super::Door;
 use crate::model::principal::Scope;
 
 /// A shape in the document: the name under `components/schemas`.
@@ -49,6 +50,8 @@ pub struct Route {
     pub function: &'static str,
     /// Unique name in the document.
     pub operation: &'static str,
+    /// Whose wire format it speaks.
+    pub door: Door,
     /// The right that it needs; none: no token at all.
     pub scope: Option<Scope>,
     /// What it does.
@@ -81,9 +84,11 @@ const fn header(name: &'static str, about: &'static str) -> Parameter {
 
 const LIMIT: Parameter = query("limit", "Items per page, 1 to 100. Default 50.");
 const CURSOR: Parameter = query("cursor", "nextCursor of the page before.");
+const VERIFY_FIRST: Parameter =
+    query("verify", "true: probe first and change nothing if the probe fails (the default for `default`).");
 const INLINE: Parameter = query("inline", "true: the bytes themselves, up to 4 MB, instead of a redirect.");
 
-const fn route(
+pub(super) const fn route(
     method: &'static str,
     path: &'static str,
     function: &'static str,
@@ -95,6 +100,7 @@ const fn route(
         path,
         function,
         operation,
+        door: Door::Native,
         scope: Some(Scope::Read),
         summary,
         parameters: &[],
@@ -133,13 +139,67 @@ pub const ACCOUNTS_LIST: Route = Route {
     ..route("GET", "/v1/accounts", "config", "listAccounts", "List the accounts")
 };
 
+/// Create an account.
+pub const ACCOUNT_CREATE: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[VERIFY_FIRST],
+    request: Some("AccountCreate"),
+    answers: &[answer(201, "Created.", "AccountView")],
+    problems: &[400, 409, 413, 415, 422],
+    ..route("POST", "/v1/accounts", "config", "createAccount", "Create an account, its name in the body")
+};
+
+/// Take over jetQuery's configuration.
+pub const ACCOUNTS_IMPORT: Route = Route {
+    scope: Some(Scope::Admin),
+    request: Some("JetQueryConfiguration"),
+    answers: &[answer(200, "All were created or replaced.", "Imported")],
+    problems: &[400, 409, 413, 415, 422],
+    ..route("POST", "/v1/accounts/import", "config", "importAccounts", "Import accounts from jetQuery's JSON files")
+};
+
+/// Change an account in parts.
+pub const ACCOUNT_PATCH: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[VERIFY_FIRST, header("If-Match", "Change only this version (ETag).")],
+    request: Some("AccountPatch"),
+    answers: &[answer(200, "Changed.", "AccountView")],
+    problems: &[400, 404, 409, 412, 413, 415, 422],
+    ..route(
+        "PATCH",
+        "/v1/accounts/{account}",
+        "config",
+        "patchAccount",
+        "Change an account by JSON Patch (RFC 6902) or JSON Merge Patch (RFC 7396)",
+    )
+};
+
+/// What an account was.
+pub const ACCOUNT_HISTORY: Route = Route {
+    answers: &[answer(200, "The last 20 versions, the current one first, without secrets.", "AccountVersionPage")],
+    problems: &[404],
+    ..route("GET", "/v1/accounts/{account}/history", "config", "listAccountVersions", "List an account's versions")
+};
+
+/// Go back to what an account was.
+pub const ACCOUNT_RESTORE: Route = Route {
+    scope: Some(Scope::Admin),
+    parameters: &[VERIFY_FIRST, header("If-Match", "Change only this version (ETag).")],
+    answers: &[answer(200, "Restored, as a new version.", "AccountView")],
+    problems: &[400, 404, 409, 412, 413, 415, 422],
+    ..route(
+        "POST",
+        "/v1/accounts/{account}/history/{version}/restore",
+        "config",
+        "restoreAccountVersion",
+        "Go back to an earlier version; a merge patch as the body gives the secrets that it needs again",
+    )
+};
+
 /// Create or replace an account.
 pub const ACCOUNT_PUT: Route = Route {
     scope: Some(Scope::Admin),
-    parameters: &[
-        query("verify", "true: probe first and change nothing if the probe fails (the default for `default`)."),
-        header("If-Match", "Replace only this version (ETag)."),
-    ],
+    parameters: &[VERIFY_FIRST, header("If-Match", "Replace only this version (ETag).")],
     request: Some("AccountInput"),
     answers: &[answer(200, "Replaced.", "AccountView"), answer(201, "Created.", "AccountView")],
     problems: &[400, 409, 412, 413, 415, 422],
@@ -362,9 +422,14 @@ pub const ALL: &[&Route] = &[
     &OPENAPI,
     &DOCS,
     &ACCOUNTS_LIST,
+    &ACCOUNT_CREATE,
     &ACCOUNT_PUT,
+    &ACCOUNT_PATCH,
+    &ACCOUNTS_IMPORT,
     &ACCOUNT_GET,
     &ACCOUNT_DELETE,
+    &ACCOUNT_HISTORY,
+    &ACCOUNT_RESTORE,
     &TOKEN_CREATE,
     &TOKENS_LIST,
     &TOKEN_DELETE,

@@ -17,10 +17,14 @@ use tracing::Instrument;
 use super::call::{Call, is_callers, text};
 use super::principal::from_context;
 use super::routes::Route;
-use super::{Reply, body};
+use super::{Door, Reply, body, door};
 use crate::events::time_left;
 use crate::mail::Deadline;
 use crate::model::{Code, Principal, Problem, Timestamp};
+
+/// Headers that name a request, the first one ours. Email Service 1.0 writes "Request ID" (A4.1/4), which no header can
+/// be called: whoever generated a client from it sends one of the other two.
+const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "request_id"];
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
 
@@ -82,24 +86,35 @@ impl Router {
 
     /// Never fails: whatever happens is an answer.
     async fn answer(&self, request: Request) -> Response<Body> {
-        let request_id = request_id(&request);
+        let (named, request_id) = request_id(&request);
         let span = tracing::info_span!("request", id = %request_id);
         let (method, path) = (request.method().clone(), path(&request));
         async {
             let started = Timestamp::now();
+            let door = self.door(&path);
             let reply = match self.dispatch(request, &request_id, started).await {
                 Ok(reply) => reply,
                 Err(problem) => {
                     report(&problem);
-                    Reply::problem(&problem, &request_id)
+                    door.refusal(&problem, &request_id)
                 }
+            };
+            let reply = match named {
+                Some(name) if name != REQUEST_IDS[0] => reply.header(HeaderName::from_static(name), &request_id),
+                _ => reply,
             };
             let took = Timestamp::now().0 - started.0;
             tracing::info!(%method, path, status = reply.status(), ms = took, "answered");
-            reply.header(HeaderName::from_static("x-request-id"), &request_id).into_response()
+            reply.header(HeaderName::from_static(REQUEST_IDS[0]), &request_id).into_response()
         }
         .instrument(span)
         .await
+    }
+
+    /// In whose words a refusal leaves: those of the door that the path belongs to.
+    fn door(&self, path: &str) -> Door {
+        let mounts = self.paths.at(path).ok();
+        door::of(mounts.and_then(|found| Some(found.value.first()?.route)))
     }
 
     async fn dispatch(&self, request: Request, request_id: &str, now: Timestamp) -> Result<Reply, Problem> {
@@ -147,6 +162,7 @@ fn caller(request: &Request, route: &Route) -> Result<Principal, Problem> {
     };
     let tenant = text(request.headers(), "Tenant")?;
     let principal = from_context(fields, tenant)?;
+    route.door.admits(tenant)?;
     match route.scope {
         Some(scope) if !principal.may(scope) => {
             Err(Problem::new(Code::Forbidden, format!("this call needs a token with the scope {:?}", scope.name())))
@@ -180,12 +196,16 @@ fn call(
     }
 }
 
-/// The caller's own id, if it can stand in a header and a log line; else API Gateway's.
-fn request_id(request: &Request) -> String {
-    let given = request.headers().get("x-request-id").and_then(|value| value.to_str().ok());
-    let usable = given.filter(|id| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic()));
+/// The caller's own id with the header that it came in, if it can stand in a header and a log line; else API
+/// Gateway's.
+fn request_id(request: &Request) -> (Option<&'static str>, String) {
+    let usable = |id: &str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let given = REQUEST_IDS.into_iter().find_map(|name| {
+        let id = request.headers().get(name)?.to_str().ok().filter(|id| usable(id))?;
+        Some((Some(name), id.to_owned()))
+    });
     let lambda = || request.lambda_context_ref().map(|context| context.request_id.clone());
-    usable.map(str::to_owned).or_else(lambda).unwrap_or_default()
+    given.unwrap_or_else(|| (None, lambda().unwrap_or_default()))
 }
 
 fn decoded(text: &str) -> String {

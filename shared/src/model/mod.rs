@@ -9,6 +9,7 @@ pub mod autoconfig;
 pub mod diagnosis;
 pub mod ids;
 pub mod message;
+pub mod patch;
 pub mod poll;
 pub mod principal;
 pub mod probe;

@@ -13,6 +13,10 @@ use super::probe::Probe;
 pub enum Code {
     /// The body is no JSON.
     MalformedJson,
+    /// A front door that requires the header `Tenant` was called without it.
+    MissingTenant,
+    /// Path and body of a front door's request name different accounts.
+    AmbiguousAccount,
     /// No valid token.
     Unauthorized,
     /// The token lacks a right.

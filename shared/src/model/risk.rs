@@ -42,9 +42,8 @@ pub enum RiskCode {
 pub struct Risk {
     /// Whose.
     pub account: AccountId,
-    /// `smtp` or `receive`; none: of the whole account.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub side: Option<&'static str>,
+    /// `smtp` or `receive`.
+    pub side: &'static str,
     /// What kind.
     pub code: RiskCode,
     /// How bad.

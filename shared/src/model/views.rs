@@ -69,6 +69,9 @@ pub struct Status {
     pub last_error: Option<String>,
     /// When it is pulled next; null where it is not polled.
     pub next_poll_at: Option<Timestamp>,
+    /// No login before this time, because the server refused the last ones; left out where nothing is held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_login_at: Option<Timestamp>,
 }
 
 /// An account with its status, as answered.
@@ -101,6 +104,40 @@ impl AccountView {
         }
         Self { settings, status, warnings }
     }
+}
+
+/// An account as it was once.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountVersion {
+    /// Its ETag, and its name in `restore`.
+    pub version: String,
+    /// Since when it was so.
+    pub changed_at: Timestamp,
+    /// Which token made it so: `root`, or the first characters of the token's id.
+    pub changed_by: String,
+    /// Whether it is so now.
+    pub current: bool,
+    /// The settings, without secrets; what is said about secrets is what was true then.
+    pub settings: Account,
+}
+
+/// What an import has written.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Imported {
+    /// Each account.
+    pub accounts: Vec<ImportedAccount>,
+}
+
+/// An account that was imported.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ImportedAccount {
+    /// Its name.
+    pub account: AccountId,
+    /// Whether there was none before.
+    pub created: bool,
+    /// Whether its password is missing still.
+    pub incomplete: bool,
 }
 
 /// Settings to probe; either side or both. Nothing is stored.

@@ -1,15 +1,24 @@
-//! What an account's status says after a success or a failure: written only where it changes something.
+//! What an account's status says after a success or a failure: written only where it changes something; and whether
+//! a login is allowed at all, because a server locks whoever insists.
+//!
+//! **Lock-out care.** Only the server's own refusal of the credentials counts, for each side of the account by itself.
+//! Each refusal in a row is followed by a longer pause (`LoginPauseSeconds`), in which nobody signs in: scheduled pulls
+//! are not queued, sending is deferred until its end. Of all who wait for that end, one gets the next login
+//! ([`admit`]). From the [`SUSPENDED`]th refusal the account counts as having wrong credentials: that is an event.
+//! New settings end everything at once. Probes are not held back: somebody is looking at them.
 
 use super::Tools;
+use crate::mail;
 use crate::model::views::{AccountErrorCode, AccountState, Status};
-use crate::model::{ProbeCode, Tenant, Timestamp, Verdict, poll::Rhythm};
-use crate::store::{AccountRow, AccountStatus, StatusChange, StoreError};
+use crate::model::{AccountId, Phase, Probe, ProbeCode, Tenant, Timestamp, Verdict, poll::Rhythm};
+use crate::store::{AccountRow, AccountStatus, Side, SideStatus, StatusChange, StoreError};
 
-/// First pause after a refused login; doubled with each further one, because a server locks whoever insists.
-const FIRST_PAUSE_SECONDS: i64 = 60;
+/// Refusals in a row after which the credentials count as wrong.
+const SUSPENDED: u32 = 5;
 
-/// Longest pause.
-const LONGEST_PAUSE_SECONDS: i64 = 86_400;
+/// How long a login that was allowed at the end of a pause keeps others away: longer than connecting and signing in
+/// may take.
+const LOGIN_SECONDS: i64 = 120;
 
 /// What became of a use of the account.
 pub enum Fortune<'a> {
@@ -17,40 +26,100 @@ pub enum Fortune<'a> {
     Sent,
     /// A pull brought or changed something.
     Pulled,
-    /// It signed in; nothing else happened.
+    /// A pull signed in and found nothing new.
+    Polled,
+    /// Its settings were tried before they were stored, and work.
     SignedIn,
-    /// It failed.
-    Failed(&'a Verdict),
+    /// Its stored settings were tried.
+    Probed(&'a Probe),
+    /// One side failed.
+    Failed(Side, &'a Verdict),
 }
 
-/// Records what became of a use of the account.
+/// No login now: the server refused the last ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Its end.
+    pub until: Timestamp,
+    /// Why, for whoever waits.
+    pub words: String,
+}
+
+impl Pause {
+    /// The same as a failure of the login that was not tried.
+    pub fn error(&self) -> mail::Error {
+        mail::Error::new(ProbeCode::AuthFailed, Phase::Auth, self.words.clone())
+    }
+}
+
+/// Whether one side may sign in now, and the status as it stands; at the end of a pause one caller may.
+pub async fn admit(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountId,
+    side: Side,
+    now: Timestamp,
+) -> Result<Result<AccountStatus, Pause>, StoreError> {
+    let status = tools.store.statuses.get(tenant, account).await?;
+    let Some(seen) = status.side(side).pause else {
+        return Ok(Ok(status));
+    };
+    if seen > now {
+        return Ok(Err(pause(&status, side, seen)));
+    }
+    let until = now.plus_seconds(LOGIN_SECONDS);
+    if tools.store.statuses.take_login(tenant, account, side, seen, until).await? {
+        Ok(Ok(status))
+    } else {
+        Ok(Err(pause(&status, side, until)))
+    }
+}
+
+fn pause(status: &AccountStatus, side: Side, until: Timestamp) -> Pause {
+    let refusals = status.side(side).refusals;
+    let last = status.last_error.as_deref().unwrap_or_default();
+    let times = if refusals == 1 { "once".to_owned() } else { format!("{refusals} times in a row") };
+    let words = format!(
+        "the server refused this login {times}; not tried again before {until}, or until the settings change: {last}"
+    );
+    Pause { until, words }
+}
+
+/// Whether this side worked when it was used last.
+pub fn is_well(status: &AccountStatus, side: Side) -> bool {
+    status.side(side) == SideStatus::default() && status.state != AccountState::Unverified
+}
+
+/// Records what became of a use of the account; returns the status as it is now.
 pub async fn record(
     tools: &Tools,
     tenant: &Tenant,
     row: &AccountRow,
     fortune: Fortune<'_>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<AccountStatus, StoreError> {
     let account = &row.account.account;
     let before = tools.store.statuses.get(tenant, account).await?;
-    let change = match fortune {
-        Fortune::Failed(verdict) => failure(&before, verdict, now),
-        Fortune::Sent if before.state == AccountState::Ok && is_recent(before.last_send_at, now) => return Ok(()),
-        Fortune::Sent => StatusChange { last_send_at: Some(now), ..recovery() },
-        Fortune::Pulled => StatusChange { last_pull_at: Some(now), ..recovery() },
-        Fortune::SignedIn if before.state == AccountState::Ok => return Ok(()),
-        Fortune::SignedIn => recovery(),
-    };
-    let pause = change.next_login_at;
-    let unchanged = matches!(fortune, Fortune::Failed(_)) && same(&before, &change);
-    if unchanged {
-        return Ok(());
+    let after = after(&before, &fortune, &tools.settings.login_pause_seconds, now);
+    let change = StatusChange::between(&before, &after);
+    if change == StatusChange::default() {
+        return Ok(after);
     }
     tools.store.statuses.change(tenant, account, &change).await?;
-    if let Some(until) = pause.filter(|until| *until != before.next_login_at && row.account.poll.enabled) {
-        tools.store.polls.block(tenant, account, until).await?;
+    if change.receive.is_some() && row.account.poll.enabled {
+        tools.store.polls.block(tenant, account, after.receive.pause).await?;
     }
-    Ok(())
+    match change.suspended_at {
+        Some(Some(_)) => tracing::warn!(
+            event = "account.authFailed",
+            %tenant,
+            failures = after.auth_failures(),
+            "an account's credentials are refused again and again; it rests"
+        ),
+        Some(None) => tracing::info!(event = "account.recovered", %tenant, "an account's credentials work again"),
+        None => {}
+    }
+    Ok(after)
 }
 
 /// A busy account's last sending is noted every five minutes: a write per message would cost as much as its result.
@@ -58,61 +127,100 @@ fn is_recent(last: Option<Timestamp>, now: Timestamp) -> bool {
     last.is_some_and(|last| last.plus_seconds(300) > now)
 }
 
-fn recovery() -> StatusChange {
-    StatusChange {
-        state: Some(AccountState::Ok),
-        error_code: Some(AccountErrorCode::Ok),
-        auth_failures: Some(0),
-        next_login_at: Some(None),
-        last_error: Some(None),
-        ..StatusChange::default()
+/// The status after a use.
+fn after(before: &AccountStatus, fortune: &Fortune<'_>, pauses: &[u32], now: Timestamp) -> AccountStatus {
+    let mut status = before.clone();
+    match fortune {
+        Fortune::Sent => {
+            works(&mut status, Side::Smtp);
+            status.last_send_at = status.last_send_at.filter(|last| is_recent(Some(*last), now)).or(Some(now));
+        }
+        Fortune::Pulled => {
+            works(&mut status, Side::Receive);
+            status.last_pull_at = Some(now);
+        }
+        Fortune::Polled => works(&mut status, Side::Receive),
+        Fortune::SignedIn => [Side::Smtp, Side::Receive].into_iter().for_each(|side| works(&mut status, side)),
+        Fortune::Probed(probe) => {
+            let sides = [(Side::Smtp, &probe.smtp), (Side::Receive, &probe.receive)];
+            let sides: Vec<_> = sides.into_iter().filter_map(|(side, tried)| Some((side, tried.as_ref()?))).collect();
+            // What failed has the last word.
+            sides.iter().filter(|(_, tried)| tried.success).for_each(|(side, _)| works(&mut status, *side));
+            for (side, tried) in sides.iter().filter(|(_, tried)| !tried.success) {
+                fails(&mut status, *side, tried, pauses, now);
+            }
+        }
+        Fortune::Failed(side, verdict) => fails(&mut status, *side, verdict, pauses, now),
+    }
+    status
+}
+
+/// One side works. What the other one suffers from is not over by that.
+fn works(status: &mut AccountStatus, side: Side) {
+    *status.side_mut(side) = SideStatus::default();
+    summarise(status);
+    if status.state == AccountState::Ok {
+        status.last_error = None;
     }
 }
 
 /// Only the server's own refusal counts against the account: a stripped TLS or a time-out is not its fault.
-fn failure(before: &AccountStatus, verdict: &Verdict, now: Timestamp) -> StatusChange {
-    let last_error = Some(Some(verdict.message.clone()));
-    if verdict.code != ProbeCode::AuthFailed {
-        return StatusChange {
-            state: Some(AccountState::ConnectFailed),
-            error_code: Some(AccountErrorCode::ProviderError),
-            last_error,
-            ..StatusChange::default()
-        };
+fn fails(status: &mut AccountStatus, side: Side, verdict: &Verdict, pauses: &[u32], now: Timestamp) {
+    let one = status.side_mut(side);
+    if verdict.code == ProbeCode::AuthFailed {
+        let refusals = one.refusals.saturating_add(1);
+        *one = SideStatus { refusals, pause: Some(now.plus_seconds(length(pauses, refusals))), broken: false };
+        if refusals >= SUSPENDED {
+            status.suspended_at = status.suspended_at.or(Some(now));
+        }
+    } else if one.refusals > 0 {
+        // The reason to rest stays the one that is shown.
+        return;
+    } else {
+        one.broken = true;
     }
-    let failures = before.auth_failures.saturating_add(1);
-    let pause = FIRST_PAUSE_SECONDS.saturating_mul(1 << (failures - 1).min(20)).min(LONGEST_PAUSE_SECONDS);
-    StatusChange {
-        state: Some(AccountState::AuthFailed),
-        error_code: Some(AccountErrorCode::InvalidCredentials),
-        auth_failures: Some(failures),
-        next_login_at: Some(Some(now.plus_seconds(pause))),
-        last_error,
-        ..StatusChange::default()
+    status.last_error = Some(verdict.message.clone());
+    summarise(status);
+}
+
+/// The account's state from its sides': what a person has to mend comes first.
+fn summarise(status: &mut AccountStatus) {
+    (status.state, status.error_code) = if status.auth_failures() > 0 {
+        (AccountState::AuthFailed, AccountErrorCode::InvalidCredentials)
+    } else if status.smtp.broken || status.receive.broken {
+        (AccountState::ConnectFailed, AccountErrorCode::ProviderError)
+    } else {
+        (AccountState::Ok, AccountErrorCode::Ok)
+    };
+    if [status.smtp, status.receive].iter().all(|side| side.refusals < SUSPENDED) {
+        status.suspended_at = None;
     }
 }
 
-fn same(before: &AccountStatus, change: &StatusChange) -> bool {
-    change.state == Some(before.state)
-        && change.last_error.as_ref() == Some(&before.last_error)
-        && change.auth_failures.is_none_or(|failures| failures == before.auth_failures)
+/// The pause after so many refusals; the last one repeats.
+fn length(pauses: &[u32], refusals: u32) -> i64 {
+    let index = usize::try_from(refusals.saturating_sub(1)).unwrap_or(usize::MAX);
+    i64::from(pauses.get(index).or(pauses.last()).copied().unwrap_or_default())
 }
 
 /// The status as the API shows it.
 pub fn view(row: &AccountRow, status: &AccountStatus, poll: Option<Rhythm>, now: Timestamp) -> Status {
     let incomplete = lacks_secret(row);
+    let pauses = [status.smtp.pause, status.receive.pause];
     Status {
         state: status.state,
         error_code: if incomplete { AccountErrorCode::IncompleteConfig } else { status.error_code },
-        auth_failures: status.auth_failures,
+        auth_failures: status.auth_failures(),
         last_pull_at: status.last_pull_at,
         last_send_at: status.last_send_at,
         last_error: status.last_error.clone(),
-        next_poll_at: poll.map(|rhythm| rhythm.next(status.next_login_at.unwrap_or(now).max(now))),
+        next_poll_at: poll.map(|rhythm| rhythm.next(status.receive.pause.unwrap_or(now).max(now))),
+        next_login_at: pauses.into_iter().flatten().filter(|until| *until > now).min(),
     }
 }
 
-fn lacks_secret(row: &AccountRow) -> bool {
+/// Whether a secret is missing without which a side cannot sign in.
+pub fn lacks_secret(row: &AccountRow) -> bool {
     let sides = [row.account.smtp.as_ref(), row.account.receive.as_ref().map(|receive| &receive.server)];
     sides.into_iter().flatten().any(|server| server.auth.lacks_secret())
 }
@@ -120,35 +228,87 @@ fn lacks_secret(row: &AccountRow) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Phase;
+
+    /// As the template has them.
+    const PAUSES: [u32; 10] = [60, 120, 240, 480, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400];
 
     fn verdict(code: ProbeCode) -> Verdict {
+        let success = code == ProbeCode::Ok;
+        let message = if success { "yes" } else { "no" }.to_owned();
         Verdict {
-            success: false,
+            success,
             code,
             smtp_response_code: None,
-            message: "no".into(),
+            message,
             connection_failed: false,
             phase: Phase::Auth,
             duration_ms: 1,
         }
     }
 
+    fn refused(status: &AccountStatus, side: Side, at: Timestamp) -> AccountStatus {
+        after(status, &Fortune::Failed(side, &verdict(ProbeCode::AuthFailed)), &PAUSES, at)
+    }
+
     #[test]
-    fn pauses_double_up_to_a_day_and_only_for_real_refusals() {
+    fn a_thousand_minutes_of_a_wrong_password_are_at_most_ten_logins() {
+        let (mut status, mut logins) = (AccountStatus::default(), 0);
+        for minute in 0..1_000 {
+            let now = Timestamp(0).plus_seconds(60 * minute);
+            if status.receive.pause.is_none_or(|until| until <= now) {
+                status = refused(&status, Side::Receive, now);
+                logins += 1;
+            }
+        }
+        assert_eq!(logins, 9);
+        assert_eq!((status.state, status.auth_failures()), (AccountState::AuthFailed, 9));
+        assert_eq!(status.suspended_at, Some(Timestamp(15 * 60_000)), "the fifth refusal");
+        let later = status.receive.pause.unwrap();
+        let status = refused(&refused(&status, Side::Receive, later), Side::Receive, later);
+        assert_eq!(status.receive.pause, Some(later.plus_seconds(86_400)), "the longest pause repeats");
+    }
+
+    #[test]
+    fn only_refused_credentials_count() {
         let now = Timestamp(0);
-        let pause = |failures| {
-            let before = AccountStatus { auth_failures: failures, ..AccountStatus::default() };
-            failure(&before, &verdict(ProbeCode::AuthFailed), now).next_login_at.flatten().map(Timestamp::seconds)
+        for code in
+            [ProbeCode::Timeout, ProbeCode::StarttlsUnavailable, ProbeCode::AuthUnavailable, ProbeCode::DnsFailed]
+        {
+            let failed = Fortune::Failed(Side::Smtp, &verdict(code));
+            let status = after(&AccountStatus::default(), &failed, &PAUSES, now);
+            assert_eq!((status.state, status.smtp.refusals), (AccountState::ConnectFailed, 0), "{code:?}");
+            let polled = after(&status, &Fortune::Polled, &PAUSES, now);
+            assert_eq!(polled.state, AccountState::ConnectFailed, "the other side does not mend it");
+            assert_eq!(after(&polled, &Fortune::Sent, &PAUSES, now).state, AccountState::Ok);
+            let resting = refused(&AccountStatus::default(), Side::Smtp, now);
+            assert_eq!(after(&resting, &failed, &PAUSES, now), resting, "it neither counts nor hides a refusal");
+        }
+    }
+
+    #[test]
+    fn a_side_that_works_does_not_excuse_the_other_one() {
+        let now = Timestamp(0);
+        let status = refused(&AccountStatus::default(), Side::Smtp, now);
+        let pulled = after(&status, &Fortune::Pulled, &PAUSES, now);
+        assert_eq!((pulled.state, pulled.smtp), (AccountState::AuthFailed, status.smtp));
+        assert!(is_well(&pulled, Side::Receive) && !is_well(&pulled, Side::Smtp));
+        let sent = after(&pulled, &Fortune::Sent, &PAUSES, now);
+        assert_eq!((sent.state, sent.auth_failures(), &sent.last_error), (AccountState::Ok, 0, &None));
+        let probe =
+            Probe { success: false, smtp: Some(verdict(ProbeCode::AuthFailed)), receive: Some(verdict(ProbeCode::Ok)) };
+        let probed = after(&sent, &Fortune::Probed(&probe), &PAUSES, now);
+        assert_eq!((probed.state, probed.smtp.refusals, probed.receive.refusals), (AccountState::AuthFailed, 1, 0));
+    }
+
+    #[test]
+    fn what_changes_nothing_is_not_written() {
+        let now = Timestamp(0);
+        let well = after(&AccountStatus::default(), &Fortune::Sent, &PAUSES, now);
+        let unchanged = |fortune| {
+            let then = after(&well, &fortune, &PAUSES, now.plus_seconds(299));
+            StatusChange::between(&well, &then) == StatusChange::default()
         };
-        assert_eq!(
-            [0, 1, 4, 10, 11, 4_000_000_000].map(pause),
-            [Some(60), Some(120), Some(960), Some(61_440), Some(86_400), Some(86_400)]
-        );
-        let change = failure(&AccountStatus::default(), &verdict(ProbeCode::Timeout), now);
-        assert_eq!(
-            (change.auth_failures, change.next_login_at, change.state),
-            (None, None, Some(AccountState::ConnectFailed))
-        );
+        assert!(unchanged(Fortune::Sent) && unchanged(Fortune::Polled) && unchanged(Fortune::SignedIn));
+        assert!(!unchanged(Fortune::Pulled));
     }
 }

@@ -12,14 +12,18 @@
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`guesses`]: how often may a given password be tried?
-//! - [`fortunes`]: what an account's status says after a success or a failure.
+//! - [`fortunes`]: what an account's status says after a success or a failure, and whether it may sign in now.
+//! - [`email_config`]: the account that is the tenant's email configuration, complete or not.
+//! - [`limits`]: how often a tenant may call.
 
 pub mod autoconfig;
 pub mod diagnose;
+pub mod email_config;
 pub mod fortunes;
 pub mod grants;
 pub mod guesses;
 pub mod keyring;
+pub mod limits;
 pub mod probe;
 pub mod pull;
 pub mod risks;

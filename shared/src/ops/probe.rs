@@ -43,8 +43,7 @@ pub async fn stored(
     let (smtp, receive) = tokio::join!(smtp, receive);
     let ((smtp, smtp_tls), (receive, receive_tls)) = (smtp.unzip(), receive.unzip());
     let probe = summed(smtp.transpose()?, receive.transpose()?);
-    let failed = [&probe.smtp, &probe.receive].into_iter().flatten().find(|verdict| !verdict.success);
-    fortunes::record(tools, tenant, row, failed.map_or(Fortune::SignedIn, Fortune::Failed), now).await?;
+    fortunes::record(tools, tenant, row, Fortune::Probed(&probe), now).await?;
     risks::remember(tools, tenant, row, [smtp_tls.flatten(), receive_tls.flatten()]).await?;
     Ok(probe)
 }

@@ -5,7 +5,7 @@ use crate::mail::TlsFacts;
 use crate::mail::providers::{self, Passwords, Provider};
 use crate::model::risk::{Risk, RiskCode, Severity};
 use crate::model::{Account, AccountId, Auth, Security, Server, Tenant, Timestamp};
-use crate::store::{AccountRow, AccountStatus, SeenTls, StatusChange, StoreError};
+use crate::store::{AccountRow, AccountStatus, SeenTls, SideStatus, StatusChange, StoreError};
 
 /// A certificate is mentioned this long before its end.
 const EXPIRING_SECONDS: i64 = 30 * 86_400;
@@ -48,19 +48,18 @@ fn seen(server: Option<&Server>, facts: Option<TlsFacts>) -> Option<SeenTls> {
 pub fn of(account: &Account, status: &AccountStatus, now: Timestamp) -> Vec<Risk> {
     let receiving = account.receive.as_ref().map(|receive| &receive.server);
     let sides = [
-        ("smtp", account.smtp.as_ref(), status.smtp_tls.as_ref()),
-        ("receive", receiving, status.receive_tls.as_ref()),
+        ("smtp", account.smtp.as_ref(), status.smtp, status.smtp_tls.as_ref()),
+        ("receive", receiving, status.receive, status.receive_tls.as_ref()),
     ];
     let mut risks = Vec::new();
-    for (side, server, seen) in sides {
+    for (side, server, fares, seen) in sides {
         let Some(server) = server else { continue };
-        let found = [password(side, server, now), unencrypted(server), unchecked(server)];
+        let found = [password(side, server, now), unencrypted(server), unchecked(server), refusals(fares)];
         // What was seen of another server says nothing about this one.
         let seen = seen.filter(|seen| seen.host == server.host && server.security != Security::None);
         let of_tls = seen.map(|seen| [certificate(seen, now), version(seen)]).unwrap_or_default();
-        risks.extend(found.into_iter().chain(of_tls).flatten().map(|found| found.of(&account.account, Some(side))));
+        risks.extend(found.into_iter().chain(of_tls).flatten().map(|found| found.of(&account.account, side)));
     }
-    risks.extend(refusals(status).map(|found| found.of(&account.account, None)));
     risks.sort_by_key(|risk| std::cmp::Reverse(risk.severity));
     risks
 }
@@ -74,7 +73,7 @@ struct Found {
 }
 
 impl Found {
-    fn of(self, account: &AccountId, side: Option<&'static str>) -> Risk {
+    fn of(self, account: &AccountId, side: &'static str) -> Risk {
         let Self { code, severity, at, text } = self;
         Risk { account: account.clone(), side, code, severity, at, text }
     }
@@ -162,14 +161,14 @@ fn version(seen: &SeenTls) -> Option<Found> {
     })
 }
 
-fn refusals(status: &AccountStatus) -> Option<Found> {
-    (status.auth_failures > 0).then(|| Found {
+fn refusals(side: SideStatus) -> Option<Found> {
+    (side.refusals > 0).then(|| Found {
         code: RiskCode::SignInFailing,
-        severity: if status.auth_failures >= MANY_REFUSALS { Severity::High } else { Severity::Warning },
-        at: status.next_login_at,
+        severity: if side.refusals >= MANY_REFUSALS { Severity::High } else { Severity::Warning },
+        at: side.pause,
         text: format!(
             "The server has refused the sign-in {} times in a row: diagnose the account before the server locks it.",
-            status.auth_failures
+            side.refusals
         ),
     })
 }
@@ -237,7 +236,7 @@ mod tests {
     #[test]
     fn weak_settings_and_refused_sign_ins_are_risks_the_worst_first() {
         let status = AccountStatus {
-            auth_failures: 2,
+            smtp: SideStatus { refusals: 2, ..SideStatus::default() },
             smtp_tls: Some(SeenTls { host: "h.example.com".into(), version: "TLSv1.2".into(), not_after: None }),
             ..AccountStatus::default()
         };
@@ -251,7 +250,8 @@ mod tests {
             ]
         );
         let clear = account("h.example.com", "none", true, password());
-        let many = AccountStatus { auth_failures: MANY_REFUSALS, ..status };
+        let many = SideStatus { refusals: MANY_REFUSALS, ..SideStatus::default() };
+        let many = AccountStatus { smtp: many, ..status };
         assert_eq!(
             codes(&clear, &many, NOW),
             [(RiskCode::Unencrypted, Severity::High), (RiskCode::SignInFailing, Severity::High)]

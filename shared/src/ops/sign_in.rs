@@ -1,6 +1,7 @@
 //! A connection to an account's server, signed in with the account's credential.
 
 use super::Tools;
+use super::fortunes::Pause;
 use super::keyring::{Keyring, Source};
 use crate::mail::connect::{Server, connect};
 use crate::mail::{self, BoxedStream, Credential, Deadline, TlsFacts, imap, pop3, smtp};
@@ -21,6 +22,9 @@ pub enum SignInError {
     /// No password or other secret is stored for these settings: none was given, or the settings changed since.
     #[error("no password or other secret is stored for these settings")]
     NoPassword,
+    /// The server refused the last logins, and none is made now.
+    #[error("{}", .0.words)]
+    Paused(Pause),
     /// Our own storage.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,14 +45,23 @@ impl SignInError {
         match self {
             Self::Mail(error) => Ok(error.verdict(duration_ms)),
             Self::NoPassword => Ok(no_password().verdict(duration_ms)),
+            Self::Paused(pause) => Ok(pause.error().verdict(duration_ms)),
             Self::Store(error) => Err(error),
         }
     }
 
     /// As a caller is told who asked for more than a verdict.
     pub fn into_problem(self, receive: bool) -> Problem {
+        let pause = if let Self::Paused(pause) = &self { Some(pause.until) } else { None };
         match self.verdict(0) {
-            Ok(verdict) => crate::http::problem::from_verdict(&verdict, receive),
+            Ok(verdict) => {
+                let problem = crate::http::problem::from_verdict(&verdict, receive);
+                let left = pause.map(|until| until.seconds() - Timestamp::now().seconds());
+                match left.and_then(|left| u64::try_from(left).ok()) {
+                    Some(left) => problem.retry_after(left),
+                    None => problem,
+                }
+            }
             Err(error) => error.into(),
         }
     }

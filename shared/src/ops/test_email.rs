@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Tools;
+use super::fortunes::{self, Fortune};
 use super::guesses;
 use super::keyring::{Keyring, Source};
 use super::probe::millis;
@@ -45,6 +46,7 @@ pub async fn send(
     let from = content::check(&request, &account.account).map_err(Problem::invalid)?;
     let message_id = content::message_id(&random_id(), &from);
     let source = content::render(&request, &[], &from, &message_id, now)?.bytes;
+    let stored = input.smtp.is_none();
     let client = match input.smtp {
         Some(server) => with_given(tools, tenant, account, server, deadline, now).await?,
         None if account.account.smtp.is_none() => {
@@ -60,11 +62,18 @@ pub async fn send(
         Ok(client) => hand_over(client, &from, &request, &source, deadline).await,
         Err(SignInError::Mail(error)) => Err(error),
         Err(SignInError::NoPassword) => Err(sign_in::no_password()),
+        Err(SignInError::Paused(pause)) => Err(pause.error()),
         Err(SignInError::Store(error)) => return Err(error.into()),
     };
     let verdict = result.unwrap_or_else(|error| error.verdict(0));
     let verdict = Verdict { duration_ms: millis(started), ..verdict };
-    Ok(Probe { success: verdict.success, smtp: Some(verdict), receive: None })
+    // What the server thinks of this one message is no trait of the account.
+    let about_account = verdict.success || verdict.phase <= Phase::Auth;
+    let probe = Probe { success: verdict.success, smtp: Some(verdict), receive: None };
+    if stored && about_account {
+        fortunes::record(tools, tenant, account, Fortune::Probed(&probe), now).await?;
+    }
+    Ok(probe)
 }
 
 /// Signs in to a given server. A password that is left out is the stored one, if the settings are the stored ones.

@@ -17,6 +17,9 @@ pub struct AccountRow {
     pub account: Account,
     /// Changes with every write: the ETag. Set by [`Accounts::put`].
     pub version: String,
+    /// Which token changed it last: [`crate::model::Principal::token`].
+    #[serde(default)]
+    pub changed_by: String,
     /// Where the passwords are; none where the account has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretRef>,

@@ -8,8 +8,12 @@
 //! | account | `T#<tenant>#A` | `<account>` | |
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
+//! | earlier version of an account | `T#<tenant>#A#<account>` | `H#<time>#<version>` | |
+//! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
+//! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
 //! | tokens of one OAuth grant | `T#<tenant>#A#<account>` | `TOKEN#<grant>` | |
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due |
@@ -211,6 +215,10 @@ pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
     key(tokens(tenant), hash)
 }
 
+pub(super) fn preferences(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "P")
+}
+
 /// What is refused is counted by server and user, whatever their letter case.
 pub(super) fn guesses(tenant: &Tenant, host: &str, username: &str) -> Key {
     let id = MessageId::derived(&["guess", &host.to_lowercase(), &username.to_lowercase()]);
@@ -228,6 +236,21 @@ pub(super) fn ledger(tenant: &Tenant, account: &AccountId, source: &SourceId) ->
 
 pub(super) fn lease(tenant: &Tenant, account: &AccountId) -> Key {
     key(mailbox(tenant, account), "LEASE")
+}
+
+/// How the sort keys of earlier versions begin.
+pub(super) const HISTORY: &str = "H#";
+
+pub(super) fn history(tenant: &Tenant, account: &AccountId, changed_at: Timestamp, version: &str) -> Key {
+    key(mailbox(tenant, account), format!("{HISTORY}{changed_at}#{version}"))
+}
+
+pub(super) fn draft(tenant: &Tenant, account: &AccountId) -> Key {
+    key(mailbox(tenant, account), "DRAFT")
+}
+
+pub(super) fn counter(tenant: &Tenant, what: &str, window: Timestamp) -> Key {
+    key(format!("T#{tenant}#N"), format!("{what}#{window}"))
 }
 
 pub(super) fn grant(grant: &GrantKey) -> Key {
@@ -334,9 +357,13 @@ mod tests {
             account(tenant, &box_),
             status(tenant, &box_),
             token(tenant, "hash"),
+            preferences(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
             guesses(tenant, "mail.example.com", "ada"),
+            history(tenant, &box_, Timestamp(0), "v"),
+            draft(tenant, &box_),
+            counter(tenant, "calls", Timestamp(0)),
             grant(&GrantKey { tenant: tenant.clone(), account: box_.clone(), id: GrantId("g".into()) }),
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),

@@ -137,7 +137,7 @@ impl Ledgers {
         Ok(())
     }
 
-    /// Forgets all ledgers of a mailbox, and its lease.
+    /// Forgets all ledgers of a mailbox, and what else lies with them: lease, earlier versions, draft.
     pub async fn delete(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
         let values = vec![(":pk", text(keys::mailbox(tenant, account)))];
         let query = Query { condition: "#pk = :pk", values, projection: Some("#pk, #sk"), ..Query::default() };

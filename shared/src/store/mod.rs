@@ -7,11 +7,14 @@
 mod accounts;
 mod clients;
 mod compact;
+mod counters;
 mod cursor;
+mod drafts;
 mod error;
 mod files;
 mod grants;
 pub mod guesses;
+mod history;
 pub mod keys;
 mod leases;
 mod ledgers;
@@ -19,6 +22,7 @@ mod messages;
 mod outbox;
 mod outgoing;
 mod polls;
+mod preferences;
 mod queues;
 mod random;
 mod seal;
@@ -31,11 +35,14 @@ mod tokens;
 mod tests;
 
 pub use accounts::{AccountRow, Accounts, Expect};
+pub use counters::Counters;
 pub use cursor::Page;
+pub use drafts::Drafts;
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
 pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
 pub use guesses::Guesses;
+pub use history::{History, VERSIONS};
 pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
@@ -43,9 +50,10 @@ pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
 pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
+pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
-pub use secrets::{Fingerprints, SecretError, SecretRef, Secrets, Side};
-pub use status::{AccountStatus, SeenTls, StatusChange, Statuses};
+pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
+pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
 pub use tokens::{TokenRow, Tokens};
 
 use crate::settings::Settings;
@@ -55,10 +63,18 @@ use crate::settings::Settings;
 pub struct Store {
     /// Accounts: settings without secrets.
     pub accounts: Accounts,
+    /// What accounts were before.
+    pub history: History,
+    /// Accounts that are not complete yet.
+    pub drafts: Drafts,
     /// How accounts fare: counters, last times, back-off.
     pub statuses: Statuses,
     /// Which mailboxes are polled.
     pub polls: Polls,
+    /// What tenants have settled for all their accounts.
+    pub preferences: AllPreferences,
+    /// What is counted within a window of time.
+    pub counters: Counters,
     /// Access tokens, by hash.
     pub tokens: Tokens,
     /// Messages, both ways.
@@ -91,8 +107,12 @@ impl Store {
         let secrets = Secrets::new(clients.secrets, settings.secret_cache_seconds);
         Self {
             accounts: Accounts::new(table.clone()),
+            history: History::new(table.clone()),
+            drafts: Drafts::new(table.clone()),
+            counters: Counters::new(table.clone()),
             statuses: Statuses::new(table.clone()),
             polls: Polls::new(table.clone()),
+            preferences: AllPreferences::new(table.clone()),
             tokens: Tokens::new(table.clone()),
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),

@@ -336,6 +336,36 @@ impl Outbox {
         Ok(due)
     }
 
+    /// Makes an account's deferred messages due now, those accepted since then: what they waited for has changed.
+    /// Returns how many.
+    pub async fn hasten(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let query = Query {
+            index: Some(keys::BY_TIME),
+            condition: "#lpk = :box AND #lsk >= :since",
+            values: vec![(":box", text(keys::mailbox(tenant, account))), (":since", text(since.to_string()))],
+            ..Query::default()
+        };
+        let keys: Vec<Key> = self.table.query_all(query).await?.iter().filter_map(Key::of).collect();
+        let rows = self.table.batch_get(&keys, Some("#pk, #sk, #state, #due")).await?;
+        let deferred = |row: &&Item| text_of(row, "state") == Some(state_name(SendState::Deferred));
+        let mut count = 0;
+        for key in rows.iter().filter(deferred).filter_map(Key::of) {
+            let values = vec![(":now", number(now.0)), (":deferred", text(state_name(SendState::Deferred)))];
+            // Refused where somebody has taken it meanwhile: then it is on its way already.
+            let waiting = "#state = :deferred AND #due > :now";
+            if let Write::Done(_) = self.table.update(&key, "SET #due = :now", Some(waiting), values).await? {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     async fn update_claimed(
         &self,
         tenant: &Tenant,

@@ -6,11 +6,23 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError, keys,
-    table::{Table, row, text_of, value},
+    Side, StoreError, keys,
+    table::{Table, Write, row, text_of, value},
 };
 use crate::model::views::{AccountErrorCode, AccountState};
 use crate::model::{AccountId, Tenant, Timestamp};
+
+/// How one side fares: each has a password of its own, and its own server that locks whoever insists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SideStatus {
+    /// Refused logins in a row.
+    pub refusals: u32,
+    /// No login before this time.
+    pub pause: Option<Timestamp>,
+    /// The last use failed for another reason than a refused login.
+    pub broken: bool,
+}
 
 /// An account's status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,10 +32,13 @@ pub struct AccountStatus {
     pub state: AccountState,
     /// The same as a code.
     pub error_code: AccountErrorCode,
-    /// Refused logins in a row.
-    pub auth_failures: u32,
-    /// No login before this time: back-off.
-    pub next_login_at: Option<Timestamp>,
+    /// SideStatus for sending.
+    pub smtp: SideStatus,
+    /// SideStatus for receiving.
+    pub receive: SideStatus,
+    /// Since when the credentials count as wrong, and not as refused now and then: the mark of the event
+    /// `account.authFailed`.
+    pub suspended_at: Option<Timestamp>,
     /// The last pull that brought or changed something.
     pub last_pull_at: Option<Timestamp>,
     /// The last message sent.
@@ -49,6 +64,29 @@ pub struct SeenTls {
     pub not_after: Option<Timestamp>,
 }
 
+impl AccountStatus {
+    /// Refused logins in a row, of both sides.
+    pub fn auth_failures(&self) -> u32 {
+        self.smtp.refusals.saturating_add(self.receive.refusals)
+    }
+
+    /// One side.
+    pub fn side(&self, side: Side) -> SideStatus {
+        match side {
+            Side::Smtp => self.smtp,
+            Side::Receive => self.receive,
+        }
+    }
+
+    /// One side, to be changed.
+    pub fn side_mut(&mut self, side: Side) -> &mut SideStatus {
+        match side {
+            Side::Smtp => &mut self.smtp,
+            Side::Receive => &mut self.receive,
+        }
+    }
+}
+
 /// What to change of a status: `None` leaves a field as it is, so that sending and pulling do not undo each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusChange {
@@ -56,10 +94,12 @@ pub struct StatusChange {
     pub state: Option<AccountState>,
     /// The same as a code.
     pub error_code: Option<AccountErrorCode>,
-    /// Refused logins in a row.
-    pub auth_failures: Option<u32>,
-    /// No login before this time; `Some(None)` lifts it.
-    pub next_login_at: Option<Option<Timestamp>>,
+    /// SideStatus for sending.
+    pub smtp: Option<SideStatus>,
+    /// SideStatus for receiving.
+    pub receive: Option<SideStatus>,
+    /// Since when the credentials count as wrong; `Some(None)`: they do no more.
+    pub suspended_at: Option<Option<Timestamp>>,
     /// The last pull that brought or changed something.
     pub last_pull_at: Option<Timestamp>,
     /// The last message sent.
@@ -76,12 +116,32 @@ pub struct StatusChange {
 type Field = (&'static str, Option<AttributeValue>);
 
 impl StatusChange {
+    /// What leads from one status to another.
+    pub fn between(before: &AccountStatus, after: &AccountStatus) -> Self {
+        fn changed<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
+            (before != after).then(|| after.clone())
+        }
+        Self {
+            state: changed(&before.state, &after.state),
+            error_code: changed(&before.error_code, &after.error_code),
+            smtp: changed(&before.smtp, &after.smtp),
+            receive: changed(&before.receive, &after.receive),
+            suspended_at: changed(&before.suspended_at, &after.suspended_at),
+            last_pull_at: changed(&before.last_pull_at, &after.last_pull_at).flatten(),
+            last_send_at: changed(&before.last_send_at, &after.last_send_at).flatten(),
+            last_error: changed(&before.last_error, &after.last_error),
+            smtp_tls: changed(&before.smtp_tls, &after.smtp_tls).flatten(),
+            receive_tls: changed(&before.receive_tls, &after.receive_tls).flatten(),
+        }
+    }
+
     fn fields(&self) -> Result<Vec<Field>, StoreError> {
         let mut fields = Vec::new();
         add(&mut fields, "state", self.state.as_ref().map(Some))?;
         add(&mut fields, "errorCode", self.error_code.as_ref().map(Some))?;
-        add(&mut fields, "authFailures", self.auth_failures.as_ref().map(Some))?;
-        add(&mut fields, "nextLoginAt", self.next_login_at.as_ref().map(Option::as_ref))?;
+        add(&mut fields, "smtp", self.smtp.as_ref().map(Some))?;
+        add(&mut fields, "receive", self.receive.as_ref().map(Some))?;
+        add(&mut fields, "suspendedAt", self.suspended_at.as_ref().map(Option::as_ref))?;
         add(&mut fields, "lastPullAt", self.last_pull_at.as_ref().map(Some))?;
         add(&mut fields, "lastSendAt", self.last_send_at.as_ref().map(Some))?;
         add(&mut fields, "lastError", self.last_error.as_ref().map(Option::as_ref))?;
@@ -152,6 +212,26 @@ impl Statuses {
         let values = placeholders.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         self.table.update(&keys::status(tenant, account), &update.join(" "), None, values).await?;
         Ok(())
+    }
+
+    /// Takes the one login that the end of a pause allows: of all who find it over at the same moment, one gets true.
+    /// `seen` is the pause that was found, `until` the one that holds until the outcome is known.
+    pub async fn take_login(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        side: Side,
+        seen: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (update, condition) = match side {
+            Side::Smtp => ("SET #smtp.#pause = :until", "#smtp.#pause = :seen"),
+            Side::Receive => ("SET #receive.#pause = :until", "#receive.#pause = :seen"),
+        };
+        let values = vec![(":until", value(&until)?), (":seen", value(&seen)?)];
+        // Where our own answer got lost we count as refused: a login too few is harmless.
+        let taken = self.table.update(&keys::status(tenant, account), update, Some(condition), values).await?;
+        Ok(matches!(taken, Write::Done(_)))
     }
 
     /// Forgets everything.

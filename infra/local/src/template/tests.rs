@@ -76,7 +76,8 @@ fn every_function_gets_the_whole_environment() {
         assert_eq!(variable("HALFPENNY_ALLOW_NETS"), Some("127.0.0.0/8,::1/128"));
         assert_eq!(variable("HALFPENNY_CA_FILE"), Some(""));
         assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
-        assert_eq!(function.environment.len(), 21);
+        assert_eq!(variable("HALFPENNY_LOGIN_PAUSE_SECONDS"), Some("60,120,240,480,3600,7200,14400,28800,57600,86400"));
+        assert_eq!(function.environment.len(), 22);
     }
 }
 
@@ -98,12 +99,27 @@ fn the_deployed_routes_are_these() {
         routes,
         [
             "ANY $default -> config",
+            "ANY /api/core/mail/account/{account} -> config",
+            "ANY /api/v1/transports/email-config -> config",
+            "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
+            "ANY /api/v1/transports/email-config/actions/validate -> validate",
+            "ANY /api/v1/transports/email-config/actions/verify-connection -> validate",
             "ANY /docs -> config open",
+            "ANY /emailengine/v1/account -> config",
+            "ANY /emailengine/v1/account/{account} -> config",
+            "ANY /emailengine/v1/accounts -> config",
+            "ANY /emailengine/v1/settings -> config",
+            "ANY /emailengine/v1/verifyAccount -> validate",
             "ANY /health -> config open",
             "ANY /openapi.json -> config open",
+            "ANY /send-test-email -> test-email",
+            "ANY /v1/account -> config",
+            "ANY /v1/account/{account} -> config",
             "ANY /v1/accounts -> config",
             "ANY /v1/accounts/{account} -> config",
             "ANY /v1/accounts/{account}/diagnose -> validate",
+            "ANY /v1/accounts/{account}/history -> config",
+            "ANY /v1/accounts/{account}/history/{proxy+} -> config",
             "ANY /v1/accounts/{account}/messages -> messages",
             "ANY /v1/accounts/{account}/messages/{proxy+} -> messages",
             "ANY /v1/accounts/{account}/pull -> pull",
@@ -115,9 +131,12 @@ fn the_deployed_routes_are_these() {
             "ANY /v1/outbox/{proxy+} -> send",
             "ANY /v1/pull -> pull",
             "ANY /v1/risks -> validate",
+            "ANY /v1/settings -> config",
             "ANY /v1/tokens -> config",
             "ANY /v1/tokens/{proxy+} -> config",
             "ANY /v1/validate-credentials -> validate",
+            "ANY /v1/verifyAccount -> validate",
+            "ANY /validate-credentials -> validate",
             "POST /v1/accounts/{account}/messages -> send",
         ]
     );

@@ -141,6 +141,22 @@ impl AccountInput {
 }
 
 impl ReceiveInput {
+    /// A side with the defaults for everything but the server.
+    pub fn new(protocol: Protocol, server: ServerInput) -> Self {
+        Self {
+            protocol,
+            host: server.host,
+            port: server.port,
+            security: server.security,
+            verify_certificate: server.verify_certificate,
+            auth: server.auth,
+            folders: inbox(),
+            keep_on_server: yes(),
+            delete_after_days: None,
+            max_message_bytes: max_message_bytes(),
+        }
+    }
+
     fn check(self, smtp: Option<&Server>, secrets: &mut AccountSecrets, errors: &mut Vec<FieldError>) -> Receive {
         check_server("/receive", &self.host, self.port, errors);
         if self.protocol == Protocol::Smtp {

@@ -2,6 +2,7 @@
 
 mod auth;
 mod input;
+mod kept;
 mod oauth2;
 mod secrets;
 mod sizes;
@@ -16,7 +17,7 @@ use super::{Address, Timestamp};
 
 pub use auth::{Auth, AuthInput};
 pub use input::{AccountInput, MAX_MESSAGE_BYTES, ReceiveInput, ServerInput};
-pub use oauth2::{Grant, OAuth2, OAuth2Input, Provider, TokenServer};
+pub use oauth2::{Grant, OAuth2, OAuth2Input, Provider, TokenServer, check_url};
 pub use secrets::{AccountSecrets, SecretKind, SideSecrets};
 
 /// Protocol of one server.
@@ -55,6 +56,15 @@ pub enum Security {
 }
 
 impl Security {
+    /// What a port implies where a front door leaves it open. Never opportunistic: what is not TLS from the first byte
+    /// (RFC 8314 §7.3: 465, 993, 995) has to be upgraded.
+    pub fn by_port(port: u16) -> Self {
+        match port {
+            465 | 993 | 995 => Self::Tls,
+            _ => Self::Starttls,
+        }
+    }
+
     /// Its name in JSON and keys.
     pub fn name(self) -> &'static str {
         match self {

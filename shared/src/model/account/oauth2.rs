@@ -236,7 +236,7 @@ fn is_tenant(tenant: &str) -> bool {
 
 /// https, or http to a private address that is written as one: that only operators' own networks answer there is
 /// settled when it is connected to. A user name or password in it would be shown with the settings.
-pub(super) fn check_url(pointer: &str, given: &str, errors: &mut Vec<FieldError>) {
+pub fn check_url(pointer: &str, given: &str, errors: &mut Vec<FieldError>) {
     let url = Url::parse(given).ok().filter(|_| given.len() <= 2048);
     let fits = url.is_some_and(|url| {
         let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();

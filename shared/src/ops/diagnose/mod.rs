@@ -17,7 +17,9 @@ use super::sign_in::SignInError;
 use super::{Tools, fortunes, fortunes::Fortune, risks};
 use crate::mail::{self, Credential, Deadline, Error, TlsFacts};
 use crate::model::account::AccountSecrets;
-use crate::model::{Account, Cause, Diagnosis, Examined, Fix, Phase, ProbeCode, Protocol, Security, Tenant, Timestamp};
+use crate::model::{
+    Account, Cause, Diagnosis, Examined, Fix, Phase, Probe, ProbeCode, Protocol, Security, Tenant, Timestamp,
+};
 use crate::net::Network;
 use crate::store::{AccountRow, Side, StoreError};
 use stages::{Examination, examine};
@@ -85,9 +87,10 @@ pub async fn stored(
     let (smtp, receive) = tokio::join!(examined(smtp, Side::Smtp), examined(receive, Side::Receive));
     let ((smtp, smtp_tls), (receive, receive_tls)) = (parts(smtp?), parts(receive?));
     let diagnosis = Diagnosis::new(smtp, receive);
-    let sides = [&diagnosis.smtp, &diagnosis.receive];
-    let failed = sides.into_iter().flatten().map(|side| &side.verdict).find(|verdict| !verdict.success);
-    fortunes::record(tools, tenant, row, failed.map_or(Fortune::SignedIn, Fortune::Failed), now).await?;
+    let verdict = |side: &Option<Examined>| side.as_ref().map(|side| side.verdict.clone());
+    let (smtp, receive) = (verdict(&diagnosis.smtp), verdict(&diagnosis.receive));
+    let probe = Probe { success: diagnosis.success, smtp, receive };
+    fortunes::record(tools, tenant, row, Fortune::Probed(&probe), now).await?;
     risks::remember(tools, tenant, row, [smtp_tls, receive_tls]).await?;
     Ok(diagnosis)
 }
@@ -132,7 +135,7 @@ async fn with_keyring(keyring: &Keyring<'_>, subject: &Subject, portable: bool) 
     match keyring.afresh(&key, refusal).await {
         Ok(changed) => Ok(diagnose(Ok(changed)).await),
         Err(SignInError::Store(error)) => Err(error),
-        Err(SignInError::Mail(_) | SignInError::NoPassword) => Ok(found),
+        Err(SignInError::Mail(_) | SignInError::NoPassword | SignInError::Paused(_)) => Ok(found),
     }
 }
 
@@ -141,6 +144,7 @@ fn without_credential(error: SignInError) -> Result<Error, StoreError> {
     match error {
         SignInError::Mail(error) => Ok(error),
         SignInError::NoPassword => Ok(super::sign_in::no_password()),
+        SignInError::Paused(pause) => Ok(pause.error()),
         SignInError::Store(error) => Err(error),
     }
 }

@@ -28,7 +28,7 @@ use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
 use crate::model::{Code, MessageId, ProbeCode, Problem, Receive, Tenant, Timestamp};
-use crate::store::{AccountRow, Lease, Ledger, PullJob, StoreError};
+use crate::store::{AccountRow, AccountStatus, Lease, Ledger, PullJob, Side, StoreError};
 
 /// Messages between two notes in the ledger: what a crash makes the next run look at again.
 const WINDOW: usize = 200;
@@ -132,6 +132,10 @@ async fn pull_for(
 ) -> Result<Pulled, PullError> {
     let started = Instant::now();
     let receive = row.account.receive.as_ref().ok_or(PullError::NotReceiving)?;
+    let before = match fortunes::admit(tools, tenant, &row.account.account, Side::Receive, now).await? {
+        Ok(status) => status,
+        Err(pause) => return Err(SignInError::Paused(pause).into()),
+    };
     // The last tenth, at most 20 s, is for writing down how far it came.
     let reserve = (deadline.left() / 10).min(Duration::from_secs(20));
     let mut run = Run {
@@ -151,7 +155,7 @@ async fn pull_for(
     let result = run.all_folders().await;
     let result = run.forgive_own_time(asker, result);
     run.release().await;
-    run.record(&result).await?;
+    run.record(&result, &before).await?;
     result?;
     if run.more && (asker == Asker::Caller || run.advanced) {
         let job = PullJob { tenant: tenant.clone(), account: row.account.account.clone(), tick: now, asked: true };
@@ -170,12 +174,13 @@ async fn pull_for(
 /// Pulls the mailbox of one job. That the mailbox cannot be reached is no failure of the job: the account's status says
 /// so, and the schedule comes back.
 pub async fn work(tools: &Tools, job: &PullJob, deadline: Deadline) -> Result<(), StoreError> {
-    let now = Timestamp::now();
+    // What the schedule asks for happens at the time of its tick (decision 28).
+    let now = if job.asked { Timestamp::now() } else { job.tick };
     let Some(row) = tools.store.accounts.get(&job.tenant, &job.account).await? else {
         // Deleted while a PUT was under way: without this its mailbox would be asked for at every tick, for ever.
         return tools.store.polls.remove(&job.tenant, &job.account).await;
     };
-    if !job.asked && is_stale(tools, job, &row, now) {
+    if !job.asked && is_stale(tools, job, &row, Timestamp::now()) {
         return Ok(());
     }
     match pull_for(Asker::Queue, tools, &job.tenant, &row, deadline, now).await {
@@ -320,23 +325,23 @@ impl Run<'_> {
     }
 
     /// Records how the account fares, and for the scheduler when mail arrived.
-    async fn record(&self, result: &Result<(), PullError>) -> Result<(), PullError> {
+    async fn record(&self, result: &Result<(), PullError>, before: &AccountStatus) -> Result<(), PullError> {
+        let verdict;
         let fortune = match result {
             Err(PullError::SignIn(SignInError::Mail(error))) => {
-                let verdict = error.verdict(0);
-                return Ok(
-                    fortunes::record(self.tools, self.tenant, self.row, Fortune::Failed(&verdict), self.now).await?
-                );
+                verdict = error.verdict(0);
+                Fortune::Failed(Side::Receive, &verdict)
             }
             Err(_) => return Ok(()),
             Ok(_) if self.changed => Fortune::Pulled,
-            // Nothing is written, unless the account was in trouble before.
-            Ok(_) => Fortune::SignedIn,
+            Ok(_) if fortunes::is_well(before, Side::Receive) => return Ok(()),
+            Ok(_) => Fortune::Polled,
         };
         if !self.stored.is_empty() && self.row.account.poll.enabled {
             self.tools.store.polls.arrived(self.tenant, &self.row.account.account, self.now).await?;
         }
-        Ok(fortunes::record(self.tools, self.tenant, self.row, fortune, self.now).await?)
+        fortunes::record(self.tools, self.tenant, self.row, fortune, self.now).await?;
+        Ok(())
     }
 }
 

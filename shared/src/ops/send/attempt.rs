@@ -4,15 +4,15 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::content;
-use super::verdicts::{in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
+use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
 use crate::mail::smtp::{Client, Content, Outcome as Data};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::send::{Recipient, RecipientState};
 use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::ops::fortunes::{self, Fortune};
+use crate::ops::fortunes::{self, Fortune, Pause};
 use crate::ops::sign_in::{self, SignInError};
-use crate::store::{AccountRow, Outcome, OutgoingRow, StoreError};
+use crate::store::{AccountRow, AccountStatus, Outcome, OutgoingRow, Side, StoreError};
 
 /// What came of an attempt.
 pub(super) enum Attempt {
@@ -28,8 +28,8 @@ pub(super) struct Courier<'a> {
     tenant: &'a Tenant,
     account: &'a AccountRow,
     client: Option<Client<BoxedStream>>,
-    /// The server's no to the credential: one is enough for all messages of the account.
-    refused: Option<mail::Error>,
+    /// The server has refused the credential: one refusal is enough for all messages of the account.
+    rest: Option<Pause>,
 }
 
 /// How far an attempt came before the message could be handed over.
@@ -44,7 +44,7 @@ enum Early {
 
 impl<'a> Courier<'a> {
     pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow) -> Self {
-        Self { tools, tenant, account, client: None, refused: None }
+        Self { tools, tenant, account, client: None, rest: None }
     }
 
     /// Says goodbye.
@@ -80,16 +80,6 @@ impl<'a> Courier<'a> {
                 return self.conclude(&row, recipients).await;
             }
         };
-        if let Some(error) = &self.refused {
-            pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, error));
-            return self.conclude(&row, recipients).await;
-        }
-        if let Some(until) = self.pause().await? {
-            for recipient in pending(&mut recipients) {
-                recipient.error = Some(format!("the login was refused; the account rests until {until}"));
-            }
-            return self.conclude(&row, recipients).await;
-        }
         if let Err(failure) = self.open(begin_by).await {
             return self.unconnected(&row, recipients, failure, begin_by).await;
         }
@@ -108,25 +98,22 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Until when the account rests: a refused login stops the account and not the message (decision 7), which takes
-    /// its turns meanwhile, so that a mended password is found without a call.
-    async fn pause(&self) -> Result<Option<Timestamp>, StoreError> {
-        if self.client.is_some() {
-            return Ok(None);
-        }
-        let status = self.tools.store.statuses.get(self.tenant, &self.account.account.account).await?;
-        Ok(status.next_login_at.filter(|until| *until > Timestamp::now()))
-    }
-
     /// Signs in, unless the connection of the message before still stands.
     async fn open(&mut self, begin_by: Option<Deadline>) -> Result<(), SignInError> {
         if self.client.is_some() {
             return Ok(());
         }
+        if let Some(pause) = &self.rest {
+            return Err(SignInError::Paused(pause.clone()));
+        }
+        let now = Timestamp::now();
+        fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
+            .await?
+            .map_err(SignInError::Paused)?;
         let settings = &self.tools.settings;
         let deadline = Deadline::after(settings.connect + settings.reply);
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
-        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, Timestamp::now()).await?);
+        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?);
         Ok(())
     }
 
@@ -222,24 +209,32 @@ impl<'a> Courier<'a> {
                 tracing::warn!(%error, id = %row.id, "the credential cannot be read now; tried again");
                 return self.write(row, postponed(row, &self.tools.settings, now)).await;
             }
+            SignInError::Paused(pause) => {
+                return self.write(row, held(row, &pause, &self.tools.settings, now)).await;
+            }
             SignInError::NoPassword => sign_in::no_password(),
             SignInError::Mail(error) => error,
         };
         if error.code == ProbeCode::Timeout && is_over(begin_by) {
             return self.write(row, postponed(row, &self.tools.settings, now)).await;
         }
-        self.note(Fortune::Failed(&error.verdict(0)), now).await;
+        let status = self.note(Fortune::Failed(Side::Smtp, &error.verdict(0)), now).await;
         pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
-        // A server locks whoever insists: fifty messages of a job must not be fifty refused logins.
-        self.refused = Some(error).filter(mail::Error::is_auth_refusal);
-        self.conclude(row, recipients).await
+        let mut outcome = outcome(row, recipients, &self.tools.settings, now);
+        if error.is_auth_refusal() {
+            // A server locks whoever insists: fifty messages of a job must not be fifty refused logins, even where the
+            // pause could not be noted.
+            let until = status.and_then(|status| status.smtp.pause).or(outcome.due).unwrap_or(now);
+            outcome.due = outcome.due.map(|due| due.max(until));
+            self.rest = Some(Pause { until, words: error.detail });
+        }
+        self.write(row, outcome).await
     }
 
     /// How the account fares is for people to read: that it cannot be noted changes nothing for the message.
-    async fn note(&self, fortune: Fortune<'_>, now: Timestamp) {
-        if let Err(error) = fortunes::record(self.tools, self.tenant, self.account, fortune, now).await {
-            tracing::warn!(%error, "the account's status was not noted");
-        }
+    async fn note(&self, fortune: Fortune<'_>, now: Timestamp) -> Option<AccountStatus> {
+        let noted = fortunes::record(self.tools, self.tenant, self.account, fortune, now).await;
+        noted.inspect_err(|error| tracing::warn!(%error, "the account's status was not noted")).ok()
     }
 
     /// What was accepted cannot be composed any more: a file has gone, or our own storage is in trouble.

@@ -4,6 +4,7 @@ use crate::mail::smtp::Reply;
 use crate::mail::{self, Refusal};
 use crate::model::send::{OnUnknown, Recipient, RecipientState, SmtpReply};
 use crate::model::{SendState, Timestamp};
+use crate::ops::fortunes::Pause;
 use crate::settings::Settings;
 use crate::store::{Outcome, OutgoingRow};
 
@@ -100,6 +101,17 @@ pub(super) fn postponed(row: &OutgoingRow, settings: &Settings, now: Timestamp) 
         size: row.size,
         sent_at: row.sent_at,
     }
+}
+
+/// An attempt that was not made because the server refused the last logins: its turn comes when the pause is over.
+pub(super) fn held(row: &OutgoingRow, pause: &Pause, settings: &Settings, now: Timestamp) -> Outcome {
+    let mut recipients = row.recipients.clone();
+    for recipient in recipients.iter_mut().filter(|recipient| is_pending(recipient)) {
+        recipient.state = RecipientState::Deferred;
+        recipient.error = Some(pause.words.clone());
+    }
+    let outcome = outcome(row, recipients, settings, now);
+    Outcome { attempts: row.attempts, due: outcome.due.map(|_| pause.until), ..outcome }
 }
 
 fn summary(recipients: &[Recipient]) -> SendState {

@@ -3,7 +3,7 @@
 mod vault;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -66,6 +66,19 @@ impl Fingerprints {
     }
 }
 
+/// What one of several accounts has given: as [`Secrets::put`] takes it.
+#[derive(Debug)]
+pub struct SecretChange<'a> {
+    /// Whose.
+    pub account: &'a AccountId,
+    /// Where its row says its secrets are now.
+    pub at: Option<&'a SecretRef>,
+    /// What is given.
+    pub secrets: &'a AccountSecrets,
+    /// What it belongs to.
+    pub fingerprints: Fingerprints,
+}
+
 /// How often a writer that lost against another one tries again.
 const WRITE_TRIES: u64 = 12;
 
@@ -124,6 +137,35 @@ impl Secrets {
                 Placed::Full(entry) => (carried, shard) = (entry, shard + 1),
             }
         }
+    }
+
+    /// The same for several accounts: one version of the tenant's secret for all of them, because a secret keeps about
+    /// a hundred versions. Where they do not fit together, each finds its place by itself.
+    ///
+    /// # Errors
+    /// As [`Secrets::put`]; then some may be written.
+    pub async fn put_all(
+        &self,
+        tenant: &Tenant,
+        changes: &[SecretChange<'_>],
+    ) -> Result<Vec<Option<SecretRef>>, StoreError> {
+        let mut by_shard: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (index, change) in changes.iter().enumerate() {
+            by_shard.entry(change.at.map_or(0, |at| at.shard)).or_default().push(index);
+        }
+        let mut places = vec![None; changes.len()];
+        for (shard, group) in by_shard {
+            let together: Vec<&SecretChange<'_>> = group.iter().map(|index| &changes[*index]).collect();
+            let written = self.write_together(tenant, shard, &together).await?;
+            for (position, index) in group.iter().enumerate() {
+                let change = &changes[*index];
+                places[*index] = match &written {
+                    Some(written) => written[position].clone(),
+                    None => self.put(tenant, change.account, change.at, change.secrets, &change.fingerprints).await?,
+                };
+            }
+        }
+        Ok(places)
     }
 
     /// The secrets of one side, from memory where it is young enough and of the row's version.
@@ -237,6 +279,49 @@ impl Secrets {
                 Write::Done if entry.is_empty() => return Ok(Placed::At(String::new())),
                 Write::Done => return Ok(Placed::At(entry.version)),
                 Write::Full => return Ok(Placed::Full(entry)),
+                Write::Lost => tokio::time::sleep(Duration::from_millis(20 * attempt)).await,
+            }
+        }
+        Err(StoreError::Conflict { what: "the tenant's secret" })
+    }
+
+    /// Writes several accounts under one version; none where they do not fit into this secret together.
+    async fn write_together(
+        &self,
+        tenant: &Tenant,
+        shard: u32,
+        changes: &[&SecretChange<'_>],
+    ) -> Result<Option<Vec<Option<SecretRef>>>, StoreError> {
+        for attempt in 0..WRITE_TRIES {
+            let version = random::hex(16);
+            let found = vault::read(&self.client, tenant, shard).await?;
+            let (mut vault, read) = found.map_or((Vault::default(), None), |(vault, read)| (vault, Some(read)));
+            let mut changed = false;
+            for change in changes {
+                let stored = vault.accounts.get(change.account).cloned().unwrap_or_default();
+                let next = merged(&stored, change.secrets, &change.fingerprints);
+                if next.same_secrets(&stored) {
+                    continue;
+                }
+                changed = true;
+                match next.is_empty() {
+                    true => vault.accounts.remove(change.account),
+                    false => vault.accounts.insert(change.account.clone(), Entry { version: version.clone(), ..next }),
+                };
+            }
+            let place = |account| vault.accounts.get(account).map(|entry| entry.version.clone());
+            let places = changes.iter().map(|change| Some(SecretRef { shard, version: place(change.account)? }));
+            let places = places.collect();
+            if !changed {
+                return Ok(Some(places));
+            }
+            let written = match read {
+                None => vault::create(&self.client, tenant, shard, vault, &version).await?,
+                Some(read) => vault::replace(&self.client, tenant, shard, &vault, &read, &version).await?,
+            };
+            match written {
+                Write::Done => return Ok(Some(places)),
+                Write::Full => return Ok(None),
                 Write::Lost => tokio::time::sleep(Duration::from_millis(20 * attempt)).await,
             }
         }

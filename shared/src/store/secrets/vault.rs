@@ -17,7 +17,7 @@ use crate::model::{AccountId, Tenant, account::SideSecrets};
 const FULL_BYTES: usize = 60_000;
 
 /// One secret: those of up to a few hundred accounts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Vault {
     /// 32 random bytes, base64, in the tenant's first secret only: what is encrypted in the table is under this key.
@@ -144,7 +144,11 @@ pub(super) async fn create(
     if shard == 0 {
         vault.data_key = Some(STANDARD.encode(Zeroizing::new(random::fill(32))).into());
     }
+    let several = vault.accounts.len() > 1;
     let Some(json) = fitting(&vault)? else {
+        if several {
+            return Ok(Write::Full);
+        }
         // No further secret would take it either.
         return Err(StoreError::Refused {
             operation: "CreateSecret",

@@ -10,8 +10,8 @@ use crate::{
         views::{AccountErrorCode, AccountState},
     },
     store::{
-        AccountRow, AccountStatus, Accounts, Expect, Guesses, PollEntry, Polls, SecretRef, StatusChange, Statuses,
-        StoreError, TokenRow, Tokens,
+        AccountRow, AccountStatus, Accounts, Counters, Drafts, Expect, Guesses, History, PollEntry, Polls, SecretRef,
+        Side, SideStatus, StatusChange, Statuses, StoreError, TokenRow, Tokens, VERSIONS,
     },
 };
 
@@ -28,7 +28,8 @@ pub(super) fn row(name: &str) -> AccountRow {
         "smtp": server, "receive": receive, "poll": {"enabled": true, "minSeconds": 60, "maxSeconds": 900}, "sentCopy": "auto",
         "createdAt": "2026-11-21T07:36:10.000Z", "updatedAt": "2026-11-21T07:36:10.000Z"});
     let account: Account = serde_json::from_value(account).unwrap();
-    AccountRow { account, version: String::new(), secret: Some(SecretRef { shard: 0, version: "v".into() }) }
+    let secret = Some(SecretRef { shard: 0, version: "v".into() });
+    AccountRow { account, version: String::new(), changed_by: "root".into(), secret }
 }
 
 #[tokio::test]
@@ -78,8 +79,8 @@ async fn a_status_changes_field_by_field() {
     let failed = StatusChange {
         state: Some(AccountState::AuthFailed),
         error_code: Some(AccountErrorCode::InvalidCredentials),
-        auth_failures: Some(2),
-        next_login_at: Some(Some(at(60))),
+        smtp: Some(SideStatus { refusals: 2, pause: Some(at(60)), broken: false }),
+        suspended_at: Some(Some(at(3))),
         last_error: Some(Some("535 no".into())),
         ..StatusChange::default()
     };
@@ -91,26 +92,84 @@ async fn a_status_changes_field_by_field() {
     statuses.change(&tenant, &name, &StatusChange::default()).await.unwrap();
     let status = statuses.get(&tenant, &name).await.unwrap();
     assert_eq!(
-        (status.state, status.error_code, status.auth_failures),
+        (status.state, status.error_code, status.auth_failures()),
         (AccountState::AuthFailed, AccountErrorCode::InvalidCredentials, 2)
     );
     assert_eq!(
-        (status.next_login_at, status.last_send_at, status.last_error.as_deref()),
-        (Some(at(60)), Some(at(5)), Some("535 no"))
+        (status.smtp.pause, status.suspended_at, status.last_send_at, status.last_error.as_deref()),
+        (Some(at(60)), Some(at(3)), Some(at(5)), Some("535 no"))
     );
+    // Of all who find the pause over, one gets the login.
+    let take = |seen| statuses.take_login(&tenant, &name, Side::Smtp, seen, at(180));
+    assert!(!take(at(59)).await.unwrap());
+    assert!(take(at(60)).await.unwrap());
+    assert!(!take(at(60)).await.unwrap());
+    assert!(!statuses.take_login(&tenant, &name, Side::Receive, at(60), at(180)).await.unwrap());
+    assert_eq!(statuses.get(&tenant, &name).await.unwrap().smtp.pause, Some(at(180)));
 
     let well = StatusChange {
         state: Some(AccountState::Ok),
-        next_login_at: Some(None),
+        smtp: Some(SideStatus::default()),
+        suspended_at: Some(None),
         last_error: Some(None),
         ..StatusChange::default()
     };
     statuses.change(&tenant, &name, &well).await.unwrap();
     let of = statuses.of(&tenant, &[name.clone(), account("other")]).await.unwrap();
     assert_eq!(of.len(), 1);
-    assert_eq!((of[&name].state, of[&name].next_login_at, &of[&name].last_error), (AccountState::Ok, None, &None));
+    assert_eq!((of[&name].state, of[&name].smtp.pause, of[&name].suspended_at), (AccountState::Ok, None, None));
     statuses.delete(&tenant, &name).await.unwrap();
     assert_eq!(statuses.get(&tenant, &name).await.unwrap(), AccountStatus::default());
+}
+
+#[tokio::test]
+async fn the_last_versions_of_an_account_are_kept_newest_first() {
+    let table = Bench::start().await.table;
+    let (history, tenant) = (History::new(table.clone()), tenant("one"));
+    for number in 0..25 {
+        let mut version = AccountRow { version: format!("v{number}"), ..row("box") };
+        version.account.updated_at = at(number);
+        history.keep(&tenant, &version).await.unwrap();
+        history.keep(&tenant, &version).await.unwrap();
+    }
+    let kept = history.list(&tenant, &account("box")).await.unwrap();
+    let versions: Vec<_> = kept.iter().map(|row| row.version.clone()).collect();
+    let wanted: Vec<_> = (6..25).rev().map(|number| format!("v{number}")).collect();
+    assert_eq!(versions, wanted, "with the current one there are {VERSIONS}");
+    assert!(kept.iter().all(|row| row.secret.is_none() && row.changed_by == "root"));
+    assert!(history.list(&tenant, &account("other")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_draft_counts_until_the_account_itself_changes() {
+    let table = Bench::start().await.table;
+    let (drafts, tenant, name) = (Drafts::new(table), tenant("one"), account("box"));
+    let over = AccountRow { version: "v1".into(), ..row("box") };
+    let later = AccountRow { version: "v2".into(), ..over.clone() };
+    for (over, others) in [(Some(&over), [None, Some(&later)]), (None, [Some(&over), Some(&later)])] {
+        let version = over.map(|row| row.version.clone()).unwrap_or_default();
+        let draft = AccountRow { version, ..row("box") };
+        drafts.put(&tenant, &draft).await.unwrap();
+        assert_eq!(drafts.get(&tenant, &name, over).await.unwrap(), Some(draft));
+        for other in others {
+            assert_eq!(drafts.get(&tenant, &name, other).await.unwrap(), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_window_counts_for_its_tenant_alone() {
+    let bench = Bench::start().await;
+    let counters = Counters::new(bench.table.clone());
+    let count = |name, what, window| {
+        let (counters, name) = (counters.clone(), tenant(name));
+        async move { counters.count(&name, what, at(window), 60).await.unwrap() }
+    };
+    assert_eq!((count("one", "calls", 0).await, count("one", "calls", 0).await), (1, 2));
+    let fresh = (count("two", "calls", 0).await, count("one", "other", 0).await, count("one", "calls", 60).await);
+    assert_eq!(fresh, (1, 1, 1));
+    let item = bench.table.get(&keys::counter(&tenant("one"), "calls", at(0))).await.unwrap().unwrap();
+    assert_eq!(crate::store::table::number_of(&item, "ttl"), Some(at(60 + 3_600).seconds()));
 }
 
 #[tokio::test]

@@ -309,6 +309,29 @@ async fn a_refusal_tells_its_code_and_never_what_was_stored() {
 }
 
 #[tokio::test]
+async fn what_an_account_has_deferred_can_be_made_due_at_once() {
+    let outbox = Bench::start().await.outbox();
+    let tenant = tenant("one");
+    let deferred = outcome(SendState::Deferred, RecipientState::Deferred, 1, Some(at(86_400)));
+    let sent = outcome(SendState::Sent, RecipientState::Sent, 1, None);
+    for (key, outcome) in [("waits", Some(deferred.clone())), ("sent", Some(sent)), ("queued", None)] {
+        let row = ours(outbox.insert(&tenant, new(&id(key), 1), Claim::Sending(at(60))).await.unwrap());
+        if let Some(outcome) = outcome {
+            outbox.finish(&tenant, &row, outcome).await.unwrap();
+        }
+    }
+    let other = NewOutgoing { account: account("other"), ..new(&id("other"), 1) };
+    let row = ours(outbox.insert(&tenant, other, Claim::Sending(at(60))).await.unwrap());
+    outbox.finish(&tenant, &row, deferred).await.unwrap();
+
+    assert_eq!(outbox.hasten(&tenant, &account("box"), at(1), at(30)).await.unwrap(), 0, "accepted before");
+    assert_eq!(outbox.hasten(&tenant, &account("box"), at(-60), at(30)).await.unwrap(), 1);
+    assert_eq!(outbox.hasten(&tenant, &account("box"), at(-60), at(30)).await.unwrap(), 0, "it is due already");
+    assert!(matches!(outbox.take(&tenant, &id("waits"), at(30), 60).await.unwrap(), Taken::Ours(_)));
+    assert!(matches!(outbox.take(&tenant, &id("other"), at(30), 60).await.unwrap(), Taken::NotDue(_)));
+}
+
+#[tokio::test]
 async fn a_claim_is_held_longer_until_it_is_committed_or_lost() {
     let outbox = Bench::start().await.outbox();
     let (tenant, id) = (tenant("one"), id("slow"));

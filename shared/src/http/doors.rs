@@ -1,0 +1,183 @@
+//! The routes of the front doors, as far as configuration goes: the same table as [`super::routes`], kept apart so that
+//! the native document stays ours alone.
+//!
+//! EmailEngine's door stands at the root and, whole, under [`PREFIX`]; those of its routes whose path is native too
+//! stand only there.
+
+use super::Door;
+use super::routes::{Route, route};
+use crate::model::principal::Scope;
+
+/// Where EmailEngine's whole door stands.
+pub const PREFIX: &str = "/emailengine";
+
+const fn email_engine(
+    method: &'static str,
+    path: &'static str,
+    function: &'static str,
+    operation: &'static str,
+    scope: Scope,
+) -> Route {
+    Route {
+        door: Door::EmailEngine,
+        scope: Some(scope),
+        ..route(method, path, function, operation, "A route of EmailEngine v1")
+    }
+}
+
+const fn email_service(path: &'static str, function: &'static str, operation: &'static str) -> Route {
+    Route {
+        door: Door::EmailService,
+        scope: Some(Scope::Send),
+        ..route("POST", path, function, operation, "A route of Email Service 1.0")
+    }
+}
+
+const fn jet_query(method: &'static str, operation: &'static str, scope: Scope) -> Route {
+    Route {
+        door: Door::JetQuery,
+        scope: Some(scope),
+        ..route(
+            method,
+            "/api/core/mail/account/{account}",
+            "config",
+            operation,
+            "A team's mail account as jetQuery writes it",
+        )
+    }
+}
+
+/// Register an account, or update it.
+pub const ENGINE_CREATE: Route = email_engine("POST", "/v1/account", "config", "engineCreate", Scope::Admin);
+/// Read an account.
+pub const ENGINE_GET: Route = email_engine("GET", "/v1/account/{account}", "config", "engineGet", Scope::Read);
+/// Update an account.
+pub const ENGINE_UPDATE: Route = email_engine("PUT", "/v1/account/{account}", "config", "engineUpdate", Scope::Admin);
+/// Remove an account.
+pub const ENGINE_DELETE: Route =
+    email_engine("DELETE", "/v1/account/{account}", "config", "engineDelete", Scope::Admin);
+/// What is settled for all accounts.
+pub const ENGINE_SETTINGS: Route = email_engine("GET", "/v1/settings", "config", "engineSettings", Scope::Read);
+/// Settle it.
+pub const ENGINE_SETTLE: Route = email_engine("POST", "/v1/settings", "config", "engineSettle", Scope::Admin);
+/// Probe given settings.
+pub const ENGINE_VERIFY: Route = email_engine("POST", "/v1/verifyAccount", "validate", "engineVerify", Scope::Send);
+
+/// [`ENGINE_CREATE`] under the prefix.
+pub const PREFIXED_CREATE: Route = Route { path: "/emailengine/v1/account", ..ENGINE_CREATE };
+/// [`ENGINE_GET`] under the prefix.
+pub const PREFIXED_GET: Route = Route { path: "/emailengine/v1/account/{account}", ..ENGINE_GET };
+/// [`ENGINE_UPDATE`] under the prefix.
+pub const PREFIXED_UPDATE: Route = Route { path: "/emailengine/v1/account/{account}", ..ENGINE_UPDATE };
+/// [`ENGINE_DELETE`] under the prefix.
+pub const PREFIXED_DELETE: Route = Route { path: "/emailengine/v1/account/{account}", ..ENGINE_DELETE };
+/// [`ENGINE_SETTINGS`] under the prefix.
+pub const PREFIXED_SETTINGS: Route = Route { path: "/emailengine/v1/settings", ..ENGINE_SETTINGS };
+/// [`ENGINE_SETTLE`] under the prefix.
+pub const PREFIXED_SETTLE: Route = Route { path: "/emailengine/v1/settings", ..ENGINE_SETTLE };
+/// [`ENGINE_VERIFY`] under the prefix.
+pub const PREFIXED_VERIFY: Route = Route { path: "/emailengine/v1/verifyAccount", ..ENGINE_VERIFY };
+/// List accounts: `/v1/accounts` itself is ours.
+pub const PREFIXED_LIST: Route = email_engine("GET", "/emailengine/v1/accounts", "config", "engineList", Scope::Read);
+
+/// Send a test message.
+pub const SERVICE_TEST_EMAIL: Route = email_service("/send-test-email", "test-email", "serviceTestEmail");
+/// Probe given credentials.
+pub const SERVICE_VALIDATE: Route = email_service("/validate-credentials", "validate", "serviceValidate");
+
+/// Read a team's account.
+pub const JET_GET: Route = jet_query("GET", "jetGet", Scope::Read);
+/// Create or replace a team's account.
+pub const JET_PUT: Route = jet_query("PUT", "jetPut", Scope::Admin);
+/// Remove a team's account.
+pub const JET_DELETE: Route = jet_query("DELETE", "jetDelete", Scope::Admin);
+
+const fn qlik(
+    method: &'static str,
+    path: &'static str,
+    function: &'static str,
+    operation: &'static str,
+    scope: Scope,
+) -> Route {
+    Route {
+        door: Door::Qlik,
+        scope: Some(scope),
+        ..route(method, path, function, operation, "A route of Qlik's transports/email-config")
+    }
+}
+
+/// Where Qlik's door stands.
+const QLIK: &str = "/api/v1/transports/email-config";
+
+/// The tenant's email configuration.
+pub const QLIK_GET: Route = qlik("GET", QLIK, "config", "qlikGet", Scope::Admin);
+/// Change it field by field.
+pub const QLIK_PATCH: Route = qlik("PATCH", QLIK, "config", "qlikPatch", Scope::Admin);
+/// Create or replace it.
+pub const QLIK_PUT: Route = qlik("PUT", QLIK, "config", "qlikPut", Scope::Admin);
+/// Remove it.
+pub const QLIK_DELETE: Route = qlik("DELETE", QLIK, "config", "qlikDelete", Scope::Admin);
+/// Send a test message.
+pub const QLIK_TEST_EMAIL: Route = qlik(
+    "POST",
+    "/api/v1/transports/email-config/actions/send-test-email",
+    "test-email",
+    "qlikSendTestEmail",
+    Scope::Admin,
+);
+/// Say whether it is valid. The seed names no 403 here (A5.1/3).
+pub const QLIK_VALIDATE: Route =
+    qlik("POST", "/api/v1/transports/email-config/actions/validate", "validate", "qlikValidate", Scope::Read);
+/// Try to connect. The seed names no 403 here either.
+pub const QLIK_VERIFY: Route =
+    qlik("POST", "/api/v1/transports/email-config/actions/verify-connection", "validate", "qlikVerify", Scope::Send);
+
+/// All routes of front doors.
+pub const ALL: &[&Route] = &[
+    &ENGINE_CREATE,
+    &ENGINE_GET,
+    &ENGINE_UPDATE,
+    &ENGINE_DELETE,
+    &ENGINE_SETTINGS,
+    &ENGINE_SETTLE,
+    &ENGINE_VERIFY,
+    &PREFIXED_CREATE,
+    &PREFIXED_GET,
+    &PREFIXED_UPDATE,
+    &PREFIXED_DELETE,
+    &PREFIXED_SETTINGS,
+    &PREFIXED_SETTLE,
+    &PREFIXED_VERIFY,
+    &PREFIXED_LIST,
+    &SERVICE_TEST_EMAIL,
+    &SERVICE_VALIDATE,
+    &JET_GET,
+    &JET_PUT,
+    &JET_DELETE,
+    &QLIK_GET,
+    &QLIK_PATCH,
+    &QLIK_PUT,
+    &QLIK_DELETE,
+    &QLIK_TEST_EMAIL,
+    &QLIK_VALIDATE,
+    &QLIK_VERIFY,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::routes;
+
+    /// Decision 25: a native path wins at the root.
+    #[test]
+    fn no_door_stands_on_a_native_path_and_all_of_email_engines_stands_under_its_prefix() {
+        for door in ALL {
+            assert!(routes::ALL.iter().all(|native| native.path != door.path), "{}", door.path);
+            assert_ne!(door.door, Door::Native, "{}", door.path);
+            if door.door == Door::EmailEngine && !door.path.starts_with(PREFIX) {
+                let prefixed = format!("{PREFIX}{}", door.path);
+                assert!(ALL.iter().any(|other| other.path == prefixed && other.method == door.method), "{prefixed}");
+            }
+        }
+    }
+}
