@@ -306,3 +306,26 @@ fn what_the_door_has_no_words_for_survives_a_change() {
         assert_eq!((&after["name"], &after["from"]["name"]), (&json!("Renamed"), &json!("Renamed")));
     });
 }
+
+/// Decision 25: the native route wins at the root, the door stands under its prefix.
+#[test]
+fn the_settings_of_an_address_are_found() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let found = client.get("/emailengine/v1/autoconfig?email=ada%40gmail.com").await.value(200);
+        let user = json!({"user": "ada@gmail.com"});
+        assert_eq!(
+            (&found["imap"]["host"], &found["imap"]["port"], &found["imap"]["secure"], &found["imap"]["auth"]),
+            (&json!("imap.gmail.com"), &json!(993), &json!(true), &user),
+            "{found}"
+        );
+        assert_eq!(
+            (&found["smtp"]["host"], &found["_source"]),
+            (&json!("smtp.gmail.com"), &json!("provider")),
+            "{found}"
+        );
+        assert_eq!(found["appPassword"]["required"], true, "{found}");
+        assert_eq!(refused(&client.get("/emailengine/v1/autoconfig").await, 400)["fields"][0]["key"], "email");
+        assert!(client.get("/v1/autoconfig?email=ada%40gmail.com").await.value(200)["receive"].is_object());
+    });
+}

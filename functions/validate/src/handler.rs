@@ -4,6 +4,7 @@ use shared::http::call::wrong_parameter;
 use shared::http::{Call, Reply};
 use shared::mail::Deadline;
 use shared::model::account::AccountSecrets;
+use shared::model::autoconfig::Autoconfig;
 use shared::model::diagnosis::DiagnoseInput;
 use shared::model::views::{Page, ValidateInput};
 use shared::model::{Account, AccountId, Address, FieldError, Probe, Problem};
@@ -60,9 +61,14 @@ pub(crate) async fn diagnose_given(tools: Tools, call: Call) -> Result<Reply, Pr
 /// The settings that an address needs.
 pub(crate) async fn autoconfig(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["email"])?;
+    Reply::ok(&found(&tools, &call).await?)
+}
+
+/// The same for every door.
+pub(crate) async fn found(tools: &Tools, call: &Call) -> Result<Autoconfig, Problem> {
     let email = call.query.get("email").and_then(|email| Address::parse(email));
     let email = email.ok_or_else(|| wrong_parameter("email", "a mail address such as ada@example.com"))?;
-    Reply::ok(&autoconfig::find(&tools.network, &email, deadline(&tools, &call)).await)
+    Ok(autoconfig::find(&tools.network, &email, deadline(tools, call)).await)
 }
 
 /// What will stop working soon, by account.

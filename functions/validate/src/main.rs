@@ -26,6 +26,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::RISKS, with_tools!(handler::risks)),
         mount(&paths::ENGINE_VERIFY, with_tools!(doors::emailengine::verify)),
         mount(&paths::PREFIXED_VERIFY, with_tools!(doors::emailengine::verify)),
+        mount(&paths::PREFIXED_AUTOCONFIG, with_tools!(doors::emailengine::autoconfig)),
         mount(&paths::SERVICE_VALIDATE, with_tools!(doors::email_service::validate)),
         mount(&paths::QLIK_VALIDATE, with_tools!(doors::qlik::validate)),
         mount(&paths::QLIK_VERIFY, with_tools!(doors::qlik::verify)),

@@ -80,6 +80,10 @@ pub const PREFIXED_VERIFY: Route = Route { path: "/emailengine/v1/verifyAccount"
 /// List accounts: `/v1/accounts` itself is ours.
 pub const PREFIXED_LIST: Route = email_engine("GET", "/emailengine/v1/accounts", "config", "engineList", Scope::Read);
 
+/// Find the settings of an address: `/v1/autoconfig` itself is ours.
+pub const PREFIXED_AUTOCONFIG: Route =
+    email_engine("GET", "/emailengine/v1/autoconfig", "validate", "engineAutoconfig", Scope::Read);
+
 /// Send a test message.
 pub const SERVICE_TEST_EMAIL: Route = email_service("/send-test-email", "test-email", "serviceTestEmail");
 /// Probe given credentials.
@@ -149,6 +153,7 @@ pub const ALL: &[&Route] = &[
     &PREFIXED_SETTLE,
     &PREFIXED_VERIFY,
     &PREFIXED_LIST,
+    &PREFIXED_AUTOCONFIG,
     &SERVICE_TEST_EMAIL,
     &SERVICE_VALIDATE,
     &JET_GET,

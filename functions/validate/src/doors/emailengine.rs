@@ -1,4 +1,4 @@
-//! EmailEngine's `POST /v1/verifyAccount`.
+//! EmailEngine's `POST /v1/verifyAccount` and `GET /v1/autoconfig`.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -6,11 +6,12 @@ use shared::http::engine::{Elsewhere, EngineSide, in_their_words};
 use shared::http::problem::{from_verdict, status};
 use shared::http::{Call, Reply};
 use shared::model::account::{ReceiveInput, ServerInput};
+use shared::model::autoconfig::{Autoconfig, SuggestedServer};
 use shared::model::views::ValidateInput;
-use shared::model::{FieldError, ProbeCode, Problem, Protocol, Verdict};
+use shared::model::{FieldError, ProbeCode, Problem, Protocol, Security, Verdict};
 use shared::ops::Tools;
 
-use crate::handler::given;
+use crate::handler::{found, given};
 
 /// What to try; `false` or nothing: not this side.
 #[derive(Debug, Default, Deserialize)]
@@ -94,9 +95,43 @@ fn code(code: ProbeCode) -> &'static str {
     }
 }
 
+/// `GET /emailengine/v1/autoconfig?email=`.
+pub(crate) async fn autoconfig(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    Reply::ok(&suggested(&found(&tools, &call).await?))
+}
+
+/// What was found in EmailEngine's words, which know IMAP only: `false` is "not found".
+fn suggested(found: &Autoconfig) -> Value {
+    let server = |server: &SuggestedServer| {
+        json!({
+            "auth": {"user": server.auth.username},
+            "host": server.host,
+            "port": server.port,
+            "secure": server.security == Security::Tls,
+        })
+    };
+    let mut receiving = found.receive.iter().chain(&found.alternatives);
+    let imap = receiving.find(|server| server.protocol == Some(Protocol::Imap));
+    let mut answer = json!({
+        "imap": imap.map_or(json!(false), server),
+        "smtp": found.smtp.as_ref().map_or(json!(false), server),
+        "_source": found.source.map_or(json!("unknown"), |source| json!(source)),
+    });
+    if let Some((provider, url)) = found.provider.as_ref().and_then(|known| Some((known.name, known.app_password_url?)))
+    {
+        answer["appPassword"] = json!({
+            "required": true,
+            "provider": provider,
+            "instructions": format!("Make an app password at {url} and use it in place of the account's own"),
+        });
+    }
+    answer
+}
+
 #[cfg(test)]
 mod tests {
     use shared::model::Phase;
+    use shared::model::autoconfig::SuggestedAuth;
 
     use super::*;
 
@@ -120,5 +155,29 @@ mod tests {
             (&json!(504), None)
         );
         assert_eq!(shown(&Verdict { success: true, ..verdict }, true), json!({"success": true}));
+    }
+    #[test]
+    fn only_imap_is_suggested_for_receiving() {
+        let server = |protocol, port, security| SuggestedServer {
+            protocol,
+            host: "mail.example.com".into(),
+            port,
+            security,
+            auth: SuggestedAuth { kind: "password", username: "ada".into() },
+        };
+        let mut found = Autoconfig {
+            email: "ada@example.com".into(),
+            source: None,
+            provider: None,
+            smtp: None,
+            receive: Some(server(Some(Protocol::Pop3), 995, Security::Tls)),
+            alternatives: Vec::new(),
+        };
+        assert_eq!(suggested(&found), json!({"imap": false, "smtp": false, "_source": "unknown"}));
+        found.smtp = Some(server(None, 587, Security::Starttls));
+        found.alternatives.push(server(Some(Protocol::Imap), 993, Security::Tls));
+        let of =
+            |port, secure| json!({"auth": {"user": "ada"}, "host": "mail.example.com", "port": port, "secure": secure});
+        assert_eq!(suggested(&found), json!({"imap": of(993, true), "smtp": of(587, false), "_source": "unknown"}));
     }
 }

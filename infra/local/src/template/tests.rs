@@ -108,6 +108,7 @@ fn the_deployed_routes_are_these() {
             "ANY /emailengine/v1/account -> config",
             "ANY /emailengine/v1/account/{account} -> config",
             "ANY /emailengine/v1/accounts -> config",
+            "ANY /emailengine/v1/autoconfig -> validate",
             "ANY /emailengine/v1/settings -> config",
             "ANY /emailengine/v1/verifyAccount -> validate",
             "ANY /health -> config open",
