@@ -14,6 +14,7 @@ mod diagnose;
 mod door_email_service;
 mod door_emailengine;
 mod door_jetquery;
+mod door_superoffice;
 mod faults;
 mod import;
 mod isolation;

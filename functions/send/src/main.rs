@@ -1,8 +1,9 @@
 //! `send`: accept mail and send it.
 
+mod doors;
 mod handler;
 
-use shared::http::{mount, routes, serve};
+use shared::http::{doors as paths, mount, routes, serve};
 use shared::ops::Tools;
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,18 +11,17 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(
-        budget,
-        vec![
-            mount(&routes::SEND, {
-                let tools = tools.clone();
-                move |call| handler::send(tools.clone(), call)
-            }),
-            mount(&routes::OUTBOX_GET, {
-                let tools = tools.clone();
-                move |call| handler::outgoing(tools.clone(), call)
-            }),
-        ],
-    )
-    .await
+    macro_rules! with_tools {
+        ($handler:path) => {{
+            let tools = tools.clone();
+            move |call| $handler(tools.clone(), call)
+        }};
+    }
+    let mounts = vec![
+        mount(&routes::SEND, with_tools!(handler::send)),
+        mount(&routes::OUTBOX_GET, with_tools!(handler::outgoing)),
+        mount(&paths::OFFICE_SEND, with_tools!(doors::superoffice::send_emails)),
+        mount(&paths::OFFICE_SEND_BEHIND, with_tools!(doors::superoffice::send_emails)),
+    ];
+    serve(budget, mounts).await
 }

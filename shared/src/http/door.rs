@@ -5,7 +5,7 @@
 //! | native | RFC 9457 | |
 //! | EmailEngine | `{statusCode, error, message, code?, fields?, ttl?}` | wrong fields are 400 |
 //! | Email Service 1.0 | `{message}` | wrong fields are 400; the header `Tenant` is required |
-//! | jetQuery | `{message, code}`: its seed names none (decision 26) | |
+//! | jetQuery, SuperOffice | `{message, code}`: their seeds name none (decision 26) | |
 //! | Qlik | `{errors: [{code, title}]}` | whatever is wrong with a request or fails its validation is 400 |
 
 use lambda_http::http::StatusCode;
@@ -29,6 +29,8 @@ pub enum Door {
     JetQuery,
     /// Qlik's transports/email-config.
     Qlik,
+    /// SuperOffice's EMail agent.
+    SuperOffice,
 }
 
 impl Door {
@@ -39,7 +41,7 @@ impl Door {
             Self::Native => return Reply::problem(problem, request_id),
             Self::EmailEngine => email_engine(problem, status),
             Self::EmailService => json!({"message": problem.detail}),
-            Self::JetQuery => json!({"message": problem.detail, "code": problem.code}),
+            Self::JetQuery | Self::SuperOffice => json!({"message": problem.detail, "code": problem.code}),
             Self::Qlik => qlik(problem),
         };
         Reply::refused(status, &body, problem.retry_after)

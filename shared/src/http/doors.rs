@@ -1,4 +1,4 @@
-//! The routes of the front doors, as far as configuration goes: the same table as [`super::routes`], kept apart so that
+//! The routes of the front doors: the same table as [`super::routes`], kept apart so that
 //! the native document stays ours alone.
 //!
 //! EmailEngine's door stands at the root and, whole, under [`PREFIX`]; those of its routes whose path is native too
@@ -136,6 +136,21 @@ pub const QLIK_VALIDATE: Route =
 pub const QLIK_VERIFY: Route =
     qlik("POST", "/api/v1/transports/email-config/actions/verify-connection", "validate", "qlikVerify", Scope::Send);
 
+/// Send mails (A2.1/1).
+pub const OFFICE_SEND: Route = Route {
+    door: Door::SuperOffice,
+    scope: Some(Scope::Send),
+    ..route(
+        "POST",
+        "/api/v1/Agents/EMail/SendEMails",
+        "send",
+        "officeSend",
+        "Send e-mails as SuperOffice's EMail agent does",
+    )
+};
+/// [`OFFICE_SEND`] behind the folder of an installation (A2.5/50b).
+pub const OFFICE_SEND_BEHIND: Route = Route { path: "/{installation}/api/v1/Agents/EMail/SendEMails", ..OFFICE_SEND };
+
 /// All routes of front doors.
 pub const ALL: &[&Route] = &[
     &ENGINE_CREATE,
@@ -166,6 +181,8 @@ pub const ALL: &[&Route] = &[
     &QLIK_TEST_EMAIL,
     &QLIK_VALIDATE,
     &QLIK_VERIFY,
+    &OFFICE_SEND,
+    &OFFICE_SEND_BEHIND,
 ];
 
 #[cfg(test)]

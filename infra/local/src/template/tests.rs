@@ -100,6 +100,7 @@ fn the_deployed_routes_are_these() {
         [
             "ANY $default -> config",
             "ANY /api/core/mail/account/{account} -> config",
+            "ANY /api/v1/Agents/EMail/SendEMails -> send",
             "ANY /api/v1/transports/email-config -> config",
             "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
             "ANY /api/v1/transports/email-config/actions/validate -> validate",
@@ -138,6 +139,7 @@ fn the_deployed_routes_are_these() {
             "ANY /v1/validate-credentials -> validate",
             "ANY /v1/verifyAccount -> validate",
             "ANY /validate-credentials -> validate",
+            "ANY /{installation}/api/v1/Agents/EMail/SendEMails -> send",
             "POST /v1/accounts/{account}/messages -> send",
         ]
     );

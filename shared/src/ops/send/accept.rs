@@ -5,6 +5,7 @@ use ring::digest::{SHA256, digest};
 use super::attempt::{Attempt, Courier};
 use super::content;
 use crate::mail::Deadline;
+use crate::model::account::SideSecrets;
 use crate::model::send::{OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
@@ -56,6 +57,22 @@ impl Wait {
     }
 }
 
+/// Through whom a message leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The account, or what stands for one.
+    pub account: &'a AccountRow,
+    /// The secrets of a sending side that was given with the call. They are stored nowhere, and so the message can be
+    /// tried only while the caller waits: use [`Wait::Once`].
+    pub given: Option<&'a SideSecrets>,
+}
+
+impl<'a> From<&'a AccountRow> for Sender<'a> {
+    fn from(account: &'a AccountRow) -> Self {
+        Self { account, given: None }
+    }
+}
+
 /// An accepted message.
 #[derive(Debug)]
 pub struct Accepted {
@@ -68,15 +85,17 @@ pub struct Accepted {
 /// Accepts a mail.
 ///
 /// After the claim nothing is an error any more: what happens is the message's state.
-pub async fn accept(
+pub async fn accept<'a>(
     tools: &Tools,
     tenant: &Tenant,
-    account: &AccountRow,
+    sender: impl Into<Sender<'a>>,
     request: &SendRequest,
     key: Option<&IdempotencyKey>,
     wait: Wait,
     now: Timestamp,
 ) -> Result<Accepted, Problem> {
+    let sender = sender.into();
+    let account = sender.account;
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
     let prepared = prepare(tools, tenant, account, request, &id, &fingerprint, now).await;
@@ -102,7 +121,7 @@ pub async fn accept(
         Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
     };
     let row = match wait.deadline() {
-        Some(until) => deliver_now(tools, tenant, account, row, until).await,
+        Some(until) => deliver_now(tools, tenant, sender, row, until).await,
         None => row,
     };
     if row.state == SendState::Queued {
@@ -181,11 +200,11 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
 async fn deliver_now(
     tools: &Tools,
     tenant: &Tenant,
-    account: &AccountRow,
+    sender: Sender<'_>,
     row: OutgoingRow,
     until: Deadline,
 ) -> OutgoingRow {
-    let mut courier = Courier::new(tools, tenant, account);
+    let mut courier = Courier::new(tools, tenant, sender);
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
         Ok(Attempt::Done(row)) => {

@@ -3,14 +3,17 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use super::accept::Sender;
 use super::content;
 use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
 use crate::mail::smtp::{Client, Content, Outcome as Data};
 use crate::mail::{self, BoxedStream, Deadline};
+use crate::model::account::SideSecrets;
 use crate::model::send::{Recipient, RecipientState};
-use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
+use crate::model::{Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp};
 use crate::ops::Tools;
 use crate::ops::fortunes::{self, Fortune, Pause};
+use crate::ops::keyring::{Keyring, Source};
 use crate::ops::sign_in::{self, SignInError};
 use crate::store::{AccountRow, AccountStatus, Outcome, OutgoingRow, Side, StoreError};
 
@@ -27,6 +30,8 @@ pub(super) struct Courier<'a> {
     tools: &'a Tools,
     tenant: &'a Tenant,
     account: &'a AccountRow,
+    /// Secrets that came with the call, in place of the stored ones.
+    given: Option<&'a SideSecrets>,
     client: Option<Client<BoxedStream>>,
     /// The server has refused the credential: one refusal is enough for all messages of the account.
     rest: Option<Pause>,
@@ -43,8 +48,9 @@ enum Early {
 }
 
 impl<'a> Courier<'a> {
-    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow) -> Self {
-        Self { tools, tenant, account, client: None, rest: None }
+    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, sender: impl Into<Sender<'a>>) -> Self {
+        let Sender { account, given } = sender.into();
+        Self { tools, tenant, account, given, client: None, rest: None }
     }
 
     /// Says goodbye.
@@ -107,14 +113,33 @@ impl<'a> Courier<'a> {
             return Err(SignInError::Paused(pause.clone()));
         }
         let now = Timestamp::now();
-        fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
-            .await?
-            .map_err(SignInError::Paused)?;
         let settings = &self.tools.settings;
         let deadline = Deadline::after(settings.connect + settings.reply);
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
-        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?);
+        self.client = Some(match self.given {
+            Some(secrets) => self.sign_in_with(secrets, deadline, now).await?,
+            None => {
+                fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
+                    .await?
+                    .map_err(SignInError::Paused)?;
+                sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?
+            }
+        });
         Ok(())
+    }
+
+    /// What was given with the call is no account's: nothing is noted of it, and no pause keeps it.
+    async fn sign_in_with(
+        &self,
+        secrets: &SideSecrets,
+        deadline: Deadline,
+        now: Timestamp,
+    ) -> Result<Client<BoxedStream>, SignInError> {
+        let Self { tools, tenant, account, .. } = *self;
+        let server = account.account.smtp.as_ref().ok_or(SignInError::NoPassword)?;
+        let (account, source) = (&account.account.account, Source::Given(secrets));
+        let (side, protocol) = (Side::Smtp, Protocol::Smtp);
+        sign_in::smtp_by(&Keyring { tools, tenant, account, side, server, protocol, source, deadline, now }).await
     }
 
     /// MAIL, RCPT, DATA; the durable mark; the message. `Err` is our own storage only: before the mark nothing was
@@ -233,6 +258,9 @@ impl<'a> Courier<'a> {
 
     /// How the account fares is for people to read: that it cannot be noted changes nothing for the message.
     async fn note(&self, fortune: Fortune<'_>, now: Timestamp) -> Option<AccountStatus> {
+        if self.given.is_some() {
+            return None;
+        }
         let noted = fortunes::record(self.tools, self.tenant, self.account, fortune, now).await;
         noted.inspect_err(|error| tracing::warn!(%error, "the account's status was not noted")).ok()
     }

@@ -19,6 +19,6 @@ pub(super) mod content;
 mod deliver;
 mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, Wait, accept};
+pub use accept::{Accepted, IdempotencyKey, Sender, Wait, accept};
 pub use content::source;
 pub use deliver::deliver;
