@@ -43,20 +43,22 @@ pub(crate) async fn outgoing(tools: Tools, call: Call) -> Result<Reply, Problem>
 fn answer(outgoing: &Outgoing, call: &Call) -> Result<Reply, Problem> {
     match outgoing.state {
         SendState::Sent | SendState::Partial => Reply::ok(outgoing),
-        SendState::Failed | SendState::Canceled => {
-            // Where the server refused the message itself, other recipients would not help.
-            let addresses = outgoing.recipients.iter().all(|recipient| recipient.phase == Some(Phase::Rcpt));
-            let code = if addresses { Code::RecipientRejected } else { Code::MessageRejected };
-            let words = outgoing.recipients.iter().find_map(|recipient| {
-                let reply = recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text));
-                reply.or_else(|| recipient.error.clone())
-            });
-            let detail = words.unwrap_or_else(|| "nobody took it".to_owned());
-            let problem = Problem::new(code, format!("nobody will get it: {detail}")).with_resource(outgoing);
-            Ok(Reply::problem(&problem, &call.request_id))
-        }
+        SendState::Failed | SendState::Canceled => Ok(Reply::problem(&failure(outgoing), &call.request_id)),
         SendState::Queued | SendState::Sending | SendState::Deferred | SendState::Unknown => {
             Reply::accepted(outgoing, &format!("/v1/outbox/{}", outgoing.id))
         }
     }
+}
+
+/// Why nobody will get it, in the server's words. Where the server refused the message itself, other recipients would
+/// not help.
+pub(crate) fn failure(outgoing: &Outgoing) -> Problem {
+    let addresses = outgoing.recipients.iter().all(|recipient| recipient.phase == Some(Phase::Rcpt));
+    let code = if addresses { Code::RecipientRejected } else { Code::MessageRejected };
+    let words = outgoing.recipients.iter().find_map(|recipient| {
+        let reply = recipient.smtp.as_ref().map(|reply| format!("{} {}", reply.code, reply.text));
+        reply.or_else(|| recipient.error.clone())
+    });
+    let detail = words.unwrap_or_else(|| "nobody took it".to_owned());
+    Problem::new(code, format!("nobody will get it: {detail}")).with_resource(outgoing)
 }

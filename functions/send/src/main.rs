@@ -20,6 +20,11 @@ async fn main() -> Result<(), lambda_http::Error> {
     let mounts = vec![
         mount(&routes::SEND, with_tools!(handler::send)),
         mount(&routes::OUTBOX_GET, with_tools!(handler::outgoing)),
+        mount(&paths::JET_SEND, with_tools!(doors::jetquery::send)),
+        mount(&paths::ENGINE_SUBMIT, with_tools!(doors::emailengine::submit)),
+        mount(&paths::PREFIXED_SUBMIT, with_tools!(doors::emailengine::submit)),
+        mount(&paths::PREFIXED_OUTBOX_GET, with_tools!(doors::emailengine::queued)),
+        mount(&paths::PREFIXED_OUTBOX_DELETE, with_tools!(doors::emailengine::unqueue)),
         mount(&paths::OFFICE_SEND, with_tools!(doors::superoffice::send_emails)),
         mount(&paths::OFFICE_SEND_BEHIND, with_tools!(doors::superoffice::send_emails)),
     ];

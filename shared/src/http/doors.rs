@@ -33,19 +33,22 @@ const fn email_service(path: &'static str, function: &'static str, operation: &'
     }
 }
 
-const fn jet_query(method: &'static str, operation: &'static str, scope: Scope) -> Route {
+const fn jet_query(
+    method: &'static str,
+    path: &'static str,
+    function: &'static str,
+    operation: &'static str,
+    scope: Scope,
+) -> Route {
     Route {
         door: Door::JetQuery,
         scope: Some(scope),
-        ..route(
-            method,
-            "/api/core/mail/account/{account}",
-            "config",
-            operation,
-            "A team's mail account as jetQuery writes it",
-        )
+        ..route(method, path, function, operation, "A route of jetQuery Emails")
     }
 }
+
+/// Where jetQuery's door has a team's account.
+const JET_ACCOUNT: &str = "/api/core/mail/account/{account}";
 
 /// Register an account, or update it.
 pub const ENGINE_CREATE: Route = email_engine("POST", "/v1/account", "config", "engineCreate", Scope::Admin);
@@ -90,11 +93,11 @@ pub const SERVICE_TEST_EMAIL: Route = email_service("/send-test-email", "test-em
 pub const SERVICE_VALIDATE: Route = email_service("/validate-credentials", "validate", "serviceValidate");
 
 /// Read a team's account.
-pub const JET_GET: Route = jet_query("GET", "jetGet", Scope::Read);
+pub const JET_GET: Route = jet_query("GET", JET_ACCOUNT, "config", "jetGet", Scope::Read);
 /// Create or replace a team's account.
-pub const JET_PUT: Route = jet_query("PUT", "jetPut", Scope::Admin);
+pub const JET_PUT: Route = jet_query("PUT", JET_ACCOUNT, "config", "jetPut", Scope::Admin);
 /// Remove a team's account.
-pub const JET_DELETE: Route = jet_query("DELETE", "jetDelete", Scope::Admin);
+pub const JET_DELETE: Route = jet_query("DELETE", JET_ACCOUNT, "config", "jetDelete", Scope::Admin);
 
 const fn qlik(
     method: &'static str,
@@ -135,6 +138,21 @@ pub const QLIK_VALIDATE: Route =
 /// Try to connect. The seed names no 403 here either.
 pub const QLIK_VERIFY: Route =
     qlik("POST", "/api/v1/transports/email-config/actions/verify-connection", "validate", "qlikVerify", Scope::Send);
+
+/// Send a mail (A1.2/4).
+pub const JET_SEND: Route = jet_query("POST", "/api/core/mail/send/{account}", "send", "jetSend", Scope::Send);
+
+/// Send a message (A3.4).
+pub const ENGINE_SUBMIT: Route =
+    email_engine("POST", "/v1/account/{account}/submit", "send", "engineSubmit", Scope::Send);
+/// [`ENGINE_SUBMIT`] under the prefix.
+pub const PREFIXED_SUBMIT: Route = Route { path: "/emailengine/v1/account/{account}/submit", ..ENGINE_SUBMIT };
+/// Read a queued message: `/v1/outbox` itself is ours.
+pub const PREFIXED_OUTBOX_GET: Route =
+    email_engine("GET", "/emailengine/v1/outbox/{id}", "send", "engineQueued", Scope::Read);
+/// Take a queued message back.
+pub const PREFIXED_OUTBOX_DELETE: Route =
+    email_engine("DELETE", "/emailengine/v1/outbox/{id}", "send", "engineUnqueue", Scope::Send);
 
 /// Send mails (A2.1/1).
 pub const OFFICE_SEND: Route = Route {
@@ -181,6 +199,11 @@ pub const ALL: &[&Route] = &[
     &QLIK_TEST_EMAIL,
     &QLIK_VALIDATE,
     &QLIK_VERIFY,
+    &JET_SEND,
+    &ENGINE_SUBMIT,
+    &PREFIXED_SUBMIT,
+    &PREFIXED_OUTBOX_GET,
+    &PREFIXED_OUTBOX_DELETE,
     &OFFICE_SEND,
     &OFFICE_SEND_BEHIND,
 ];

@@ -154,6 +154,15 @@ impl Files {
         }
     }
 
+    /// The file whose SHA-256 begins with these 32 hex digits: its `file_uuid` (decision 18).
+    pub async fn by_uuid(&self, tenant: &Tenant, digits: &str) -> Result<Option<String>, StoreError> {
+        let prefix = keys::file_object(tenant, digits);
+        let list = self.client.list_objects_v2().bucket(&*self.bucket).prefix(prefix).max_keys(1);
+        let listed = list.send().await.map_err(aws("ListObjectsV2"))?;
+        let key = listed.contents().first().and_then(|object| object.key());
+        Ok(key.and_then(|key| key.rsplit('/').next()).map(str::to_owned))
+    }
+
     pub(super) async fn put_body(
         &self,
         tenant: &Tenant,

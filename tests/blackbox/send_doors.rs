@@ -1,0 +1,230 @@
+//! Sending through the doors of jetQuery (A1.2, A1.3), EmailEngine (A3.4) and Email Service 1.0 (A4.2).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use sandbox::{At, Protocol, Rule};
+use serde_json::{Value, json};
+use tests::client::{Answer, Client};
+use tests::peer::{Peer, Receive, Way};
+use tests::service::TOKEN;
+
+use crate::{account, run, service};
+
+const JET: &str = "/api/core/mail/send/e-invoice";
+
+/// A caller with an account of this name at a server of its own.
+async fn caller(name: &str) -> (String, Client, Peer) {
+    let (tenant, client) = service().await.tenant();
+    let peer = Peer::start().await;
+    account(&client, name, &peer.account(Receive::Imap, Way::Starttls)).await;
+    (tenant, client, peer)
+}
+
+fn received(peer: &Peer, index: usize) -> String {
+    String::from_utf8_lossy(&peer.sandbox.received()[index].bytes).into_owned()
+}
+
+/// The seed's example.
+fn invoice() -> Value {
+    json!({
+        "mail_subject": "Document attached F001/202401", "mail_to": "grace@example.org", "mail_cc": "alan@example.org",
+        "mail_body_text": "Przesyłam dokument \n\nPozdrawiama\n", "mail_remote_id": "932304ce-497d-4699-9c81-aa7decad31f6",
+        "mail_remote_source": "saleinvoice", "mail_account": "e-invoice",
+    })
+}
+
+/// Holds a refusal to the envelope of the doors whose seeds name none (decision 26).
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) -> String {
+    let body = answer.value(status);
+    assert_eq!((body["code"].as_str(), body.as_object().unwrap().len()), (Some(code), 2), "{body}");
+    body["message"].as_str().unwrap().to_owned()
+}
+
+/// A1.2/4, A1.2/9, A1.2/10, A1.3/11 to A1.3/16, A1.3/18.
+#[test]
+fn a_1_3_the_example_of_the_seed_is_sent_and_found_again() {
+    run(async {
+        let (tenant, client, peer) = caller("e-invoice").await;
+        let token = format!("Token {TOKEN}");
+        let anybody = client.with_token(None);
+        let ask = anybody.ask(Method::POST, JET).header("authorization", &token).header("tenant", &tenant);
+        let sent = ask.json(&invoice()).send().await.value(200);
+        assert_eq!((&sent["mail_state"], &sent["mail_account"]), (&json!("sent"), &json!("e-invoice")), "{sent}");
+        assert_eq!(peer.sandbox.received()[0].recipients, ["grace@example.org", "alan@example.org"]);
+        let id = sent["mail_id"].as_str().unwrap();
+        let stored = client.get(format!("/v1/accounts/e-invoice/messages/{id}")).await.value(200);
+        assert_eq!(
+            stored["correlation"],
+            json!({"source": "saleinvoice", "id": "932304ce-497d-4699-9c81-aa7decad31f6"}),
+            "A1.3/15, 16"
+        );
+        assert_eq!(
+            stored["text"].as_str().unwrap().replace("\r\n", "\n").trim_end(),
+            "Przesyłam dokument \n\nPozdrawiama",
+            "A1.3/14"
+        );
+        assert_eq!(stored["subject"], "Document attached F001/202401", "A1.3/11");
+
+        let mut other = invoice();
+        other["mail_account"] = json!("another");
+        let words = refused(&client.post(JET, &other).await, 400, "ambiguous_account");
+        assert!(words.contains("another"), "A1.3/18: {words}");
+        let _ = refused(
+            &client.post("/api/core/mail/send/nobody", &json!({"mail_to": "a@example.org"})).await,
+            404,
+            "account_not_found",
+        );
+        assert_eq!(peer.sandbox.received().len(), 1);
+    });
+}
+
+/// A1.3/17, A1.3/19, A1.3/20; decision 18.
+#[test]
+fn a_1_3_17_lists_of_recipients_and_files() {
+    run(async {
+        let (_, client, peer) = caller("e-invoice").await;
+        let bytes = tests::random::Random::new(17).bytes(30_000);
+        let first = json!({"to": "grace@example.org", "attachments": [{"filename": "a.pdf", "content": STANDARD.encode(&bytes)}]});
+        let _ = client.post("/v1/accounts/e-invoice/messages", &first).await.is(200);
+        let digits = &tests::sha256(&bytes)[..32];
+        let uuid =
+            format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]);
+        let body = json!({"mail_to": "\"Hopper, Grace\" <grace@example.org>; ada@example.test", "mail_bcc": "hidden@example.org",
+                          "mail_body_html": "<p>Hi</p>", "mail_attachments": format!("{}, {uuid}", uuid.to_uppercase())});
+        let sent = client.post(JET, &body).await.value(200);
+        assert_eq!(sent["mail_state"], "sent");
+        assert_eq!(
+            peer.sandbox.received()[1].recipients,
+            ["grace@example.org", "ada@example.test", "hidden@example.org"]
+        );
+        let text = received(&peer, 1);
+        assert!(text.contains("Hopper, Grace") && !text.contains("hidden@example.org"), "{text}");
+        let dense = text.replace("\r\n", "");
+        assert_eq!(dense.matches(&STANDARD.encode(&bytes)).count(), 2);
+
+        for (field, value) in [
+            ("mail_attachments", "a7590409-b792-8f1c-81d0-0191a509d671"),
+            ("mail_attachments", "x"),
+            ("mail_to", "nobody"),
+        ] {
+            let mut wrong = invoice();
+            wrong[field] = json!(value);
+            let words = refused(&client.post(JET, &wrong).await, 422, "invalid_request");
+            assert!(words.contains(field), "{words}");
+        }
+        let other = service().await.tenant().1;
+        account(&other, "e-invoice", &peer.account(Receive::Imap, Way::Starttls)).await;
+        let mut stolen = invoice();
+        stolen["mail_attachments"] = json!(uuid);
+        let _ = refused(&other.post(JET, &stolen).await, 422, "invalid_request");
+    });
+}
+
+/// Decision 5.
+#[test]
+fn jet_query_is_told_what_failed_and_nothing_is_tried_later() {
+    run(async {
+        let (_, client, peer) = caller("e-invoice").await;
+        peer.sandbox.script(
+            Rule::on(Protocol::Smtp).at(At::Command("RCPT")).matching("later@").reply("451 4.7.1 Come back later\r\n"),
+        );
+        let words = refused(
+            &client.post(JET, &json!({"mail_to": "later@example.org", "mail_subject": "s"})).await,
+            422,
+            "recipient_rejected",
+        );
+        assert!(words.contains("451"), "{words}");
+        let partial = client
+            .post(JET, &json!({"mail_to": "later@example.org, grace@example.org", "mail_subject": "s"}))
+            .await
+            .value(200);
+        assert_eq!(
+            (&partial["mail_state"], &partial["mail_refused"]),
+            (&json!("partial"), &json!(["later@example.org"]))
+        );
+        let ask = async || client.ask(Method::POST, JET).header("idempotency-key", "k").json(&invoice()).send().await;
+        let (first, second) = (ask().await, ask().await);
+        assert_eq!((first.value(200), second.header("idempotency-replayed")), (second.value(200), "true"));
+    });
+}
+
+/// A3.4/17, A3.4/18, A3.4/22: a standalone message, at both places of the door.
+#[test]
+fn a_3_4_18_a_message_is_queued_and_sent() {
+    run(async {
+        let (_, client, peer) = caller("example").await;
+        for (index, prefix) in ["", "/emailengine"].iter().enumerate() {
+            let body = json!({
+                "from": {"name": "Example Sender", "address": "ada@example.test"}, "to": [{"name": "Andris", "address": "grace@example.org"}],
+                "cc": [{"name": "", "address": "alan@example.org"}], "replyTo": {"name": "", "address": "desk@example.org"},
+                "subject": "Hello", "text": "my reply to you", "html": "<p>my reply to you</p>", "headers": {"X-Ticket": ["42", "43"], "X-One": "1"},
+                "attachments": [{"filename": "checkmark.png", "content": "iVBORw0KGgo="}], "trackingEnabled": true,
+            });
+            let ask = client
+                .ask(Method::POST, format!("{prefix}/v1/account/example/submit"))
+                .header("idempotency-key", &format!("k{index}"));
+            let queued = ask.json(&body).send().await.value(200);
+            assert_eq!(
+                queued.as_object().unwrap().keys().collect::<Vec<_>>(),
+                ["response", "messageId", "sendAt", "queueId"]
+            );
+            assert_eq!(queued["response"], "Queued for delivery");
+            tests::until("it is sent", async || (peer.sandbox.received().len() > index).then_some(())).await;
+            let text = received(&peer, index);
+            for part in [
+                "X-Ticket: 42\r\n",
+                "X-Ticket: 43\r\n",
+                "X-One: 1\r\n",
+                "checkmark.png",
+                "Example Sender",
+                "desk@example.org",
+                queued["messageId"].as_str().unwrap(),
+            ] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            let path = format!("/emailengine/v1/outbox/{}", queued["queueId"].as_str().unwrap());
+            let item = tests::until("it is noted", async || {
+                let item = client.get(&path).await.value(200);
+                (item["progress"]["status"] == "submitted").then_some(item)
+            })
+            .await;
+            assert_eq!(
+                (&item["account"], &item["subject"], &item["attemptsMade"]),
+                (&json!("example"), &json!("Hello"), &json!(1))
+            );
+            assert_eq!(
+                item["envelope"],
+                json!({"from": "ada@example.test", "to": ["grace@example.org", "alan@example.org"]})
+            );
+            assert!(item["progress"]["response"].as_str().unwrap().starts_with("250 "), "{item}");
+            assert_eq!(client.delete(&path).await.value(200), json!({"deleted": false}));
+        }
+    });
+}
+
+/// A3.4: the door's own envelope, and what it does not take.
+#[test]
+fn email_engine_names_the_wrong_field() {
+    run(async {
+        let (_, client, peer) = caller("example").await;
+        let path = "/v1/account/example/submit";
+        for (body, key) in [
+            (json!({"text": "x"}), "to"),
+            (json!({"to": "nobody", "text": "x"}), "to"),
+            (json!({"to": "a@example.org", "text": "x", "envelope": {"to": ["b@example.org"]}}), "envelope"),
+            (json!({"to": "a@example.org", "attachments": [{"content": "!"}]}), "content"),
+            (json!({"to": "a@example.org", "text": "x", "from": "stranger@example.org"}), "from"),
+        ] {
+            let answer = client.post(path, &body).await.value(400);
+            assert_eq!((&answer["statusCode"], &answer["message"]), (&json!(400), &json!("Invalid input")), "{answer}");
+            assert_eq!(answer["fields"][0]["key"], key, "{answer}");
+        }
+        let missing = client.post("/v1/account/nobody/submit", &json!({"to": "a@example.org"})).await.value(404);
+        assert_eq!(missing["code"], "AccountNotFound");
+        let gone = client.get(format!("/emailengine/v1/outbox/{}", "0".repeat(32))).await.value(404);
+        assert_eq!(gone["code"], "MessageNotFound");
+        assert!(peer.sandbox.received().is_empty());
+    });
+}
