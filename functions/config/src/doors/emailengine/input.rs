@@ -226,6 +226,7 @@ impl OAuth2 {
                 .client_id
                 .ok_or_else(|| at("clientId", "is required: the application stands in the account"))?,
             client_secret: unmasked(self.client_secret),
+            client_secret_expires_at: None,
             tenant_id: self.tenant_id,
             refresh_token: unmasked(self.refresh_token),
             scope: None,
