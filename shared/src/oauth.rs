@@ -86,11 +86,14 @@ impl TokenError {
     /// As a failure of signing in.
     pub fn into_mail(self) -> mail::Error {
         match self {
-            Self::Revoked => mail::Error::new(
-                ProbeCode::AuthFailed,
-                Phase::Auth,
-                "the token endpoint does not accept this grant any more (invalid_grant): consent again at the provider, and give the new refresh token",
-            ),
+            Self::Revoked => mail::Error {
+                consent_needed: true,
+                ..mail::Error::new(
+                    ProbeCode::AuthFailed,
+                    Phase::Auth,
+                    "the token endpoint does not accept this grant any more (invalid_grant): consent again at the provider, and give the new refresh token",
+                )
+            },
             Self::Trouble { code, words, source } => {
                 let error = mail::Error::new(code, Phase::Auth, words);
                 match source {

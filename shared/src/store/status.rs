@@ -22,6 +22,9 @@ pub struct SideStatus {
     pub pause: Option<Timestamp>,
     /// The last use failed for another reason than a refused login.
     pub broken: bool,
+    /// The grant is gone: only a person's consent helps, and no further refusal has to be waited for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }
 
 /// An account's status.
