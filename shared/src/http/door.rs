@@ -32,6 +32,17 @@ pub enum Door {
 }
 
 impl Door {
+    /// The name of the system whose format it is.
+    pub fn system(self) -> &'static str {
+        match self {
+            Self::Native => "Halfpenny",
+            Self::EmailEngine => "EmailEngine v1",
+            Self::EmailService => "Email Service 1.0",
+            Self::JetQuery => "jetQuery Emails",
+            Self::Qlik => "Qlik transports/email-config",
+        }
+    }
+
     /// A refusal in this door's envelope, with this door's status.
     pub fn refusal(self, problem: &Problem, request_id: &str) -> Reply {
         let status = self.status(problem.code);
