@@ -114,7 +114,7 @@ impl Router {
     /// In whose words a refusal leaves: those of the door that the path belongs to.
     fn door(&self, path: &str) -> Door {
         let mounts = self.paths.at(path).ok();
-        door::of(mounts.and_then(|found| Some(found.value.first()?.route)))
+        door::of(mounts.and_then(|found| Some(found.value.first()?.route)), path)
     }
 
     async fn dispatch(&self, request: Request, request_id: &str, now: Timestamp) -> Result<Reply, Problem> {
