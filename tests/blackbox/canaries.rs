@@ -164,6 +164,7 @@ async fn accounts(client: &Client, peer: &Peer, issuer: &Issuer, server: &str) -
 
 /// Every route there is, with accounts that keep every kind of secret, and with secrets in the call: right, in the wrong
 /// place, and none.
+/// A1.5/42, A5.2/18.
 #[test]
 fn no_route_shows_or_logs_what_an_account_keeps() {
     run(async {

@@ -146,7 +146,7 @@ fn nobody_guesses_a_password_through_us() {
 #[test]
 fn risks_follow_the_settings_and_what_was_found() {
     run(async {
-        let (_, client) = service().await.tenant();
+        let (tenant, client) = service().await.tenant();
         let peer = Peer::start().await;
         assert_eq!(client.get("/v1/risks").await.value(200), json!({"items": [], "nextCursor": null}));
         let mut careless = json!({"from": peer.user, "smtp": peer.smtp(Way::Tls)});
@@ -165,10 +165,17 @@ fn risks_follow_the_settings_and_what_was_found() {
             .collect();
         assert_eq!(shown, [("careless", "certificate_unchecked"), ("refused", "sign_in_failing")], "{risks}");
         assert_eq!((&risks["items"][0]["severity"], &risks["items"][0]["side"]), (&json!("high"), &json!("smtp")));
+        // How the server is secured is known from using it too, not from probes alone.
+        let sent = json!({"to": peer.user, "text": "hello"});
+        let _ = client.post("/v1/accounts/careless/messages", &sent).await.is(200);
+        let version = |item: &Value| item["smtpTls"]["version"].clone();
+        let items = service().await.aws().await.items_of(&format!("T#{tenant}#")).await;
+        assert!(items.values().map(version).any(|version| version == "TLSv1.3"), "{items:?}");
         let _ = client.get("/v1/risks?limit=0").await.problem(422, "invalid_request");
     });
 }
 
+/// A1.6/54: what signs in by a password there needs an app password.
 #[test]
 fn an_address_of_a_known_provider_has_its_settings() {
     run(async {

@@ -118,6 +118,7 @@ fn a_revoked_grant_is_an_authentication_failure_until_it_is_given_anew() {
             "{probe}"
         );
         assert!(probe["smtp"]["message"].as_str().unwrap().contains("invalid_grant"), "{probe}");
+        assert_eq!(probe["smtp"]["consentNeeded"], true, "{probe}");
         let after = status(&client, &path).await;
         assert_eq!(
             (&after["state"], &after["errorCode"]),

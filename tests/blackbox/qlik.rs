@@ -110,7 +110,7 @@ fn a_patch_creates_it_and_it_is_shown() {
     });
 }
 
-/// A5.3/26, decision 17: field after field, in any order; incomplete until the last one.
+/// A5.2/11, A5.3/26, A5.6/35, decision 17: field after field, in any order; incomplete until the last one.
 #[test]
 fn it_can_be_set_field_by_field() {
     run(async {
@@ -152,7 +152,7 @@ fn it_can_be_set_field_by_field() {
     });
 }
 
-/// Decision 17: 204 all the same, and the password is gone; it never reaches the new place.
+/// A5.3/26, decision 17: 204 all the same, and the password is gone; it never reaches the new place.
 #[test]
 fn a_changed_server_drops_the_password() {
     run(async {
@@ -318,7 +318,7 @@ fn attempts_are_200_and_say_how_they_went() {
     });
 }
 
-/// A5.5/31, A5.7/36: could not resolve, refused, timed out, and TLS that one side does not speak.
+/// A5.2/11, A5.5/31, A5.7/36: could not resolve, refused, timed out, and TLS that one side does not speak.
 #[test]
 fn a_failed_connection_is_told_apart() {
     run(async {
@@ -403,7 +403,7 @@ fn put_signs_in_at_microsoft_as_the_tenants_own_application() {
     });
 }
 
-/// A5.2/11, A5.2/14, A5.2/22.
+/// A5.2/11, A5.2/14, A5.2/22, A5.6/35.
 #[test]
 fn refused_logins_are_counted_and_make_it_invalid() {
     run(async {
@@ -442,7 +442,7 @@ fn delete_takes_everything() {
     });
 }
 
-/// A5.1/1 to A5.1/4.
+/// A5.1/1 to A5.1/4, A5.5/34.
 #[test]
 fn whoever_may_not_is_told_in_the_same_envelope() {
     run(async {

@@ -92,6 +92,7 @@ fn health_says_ok_without_a_token() {
     });
 }
 
+/// A4.1/2.
 #[test]
 fn the_document_lists_exactly_the_routes() {
     run(async {

@@ -174,6 +174,7 @@ mod tests {
         (status, serde_json::from_slice(response.body().as_ref()).unwrap())
     }
 
+    /// A4.1/5, A5.1/2, A5.1/4.
     #[test]
     fn every_door_has_its_own_words() {
         let field = Problem::invalid(vec![FieldError::new("/imap/auth/pass", "missing", "give the password")]);
@@ -237,6 +238,7 @@ mod tests {
         }
     }
 
+    /// A4.1/3.
     #[test]
     fn only_the_email_service_requires_a_tenant() {
         for (door, header, admitted) in [

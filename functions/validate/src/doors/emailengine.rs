@@ -145,6 +145,7 @@ mod tests {
             connection_failed: false,
             phase: Phase::Auth,
             duration_ms: 1,
+            consent_needed: false,
         };
         let wanted = json!({"success": false, "error": "NO [AUTHENTICATIONFAILED] no", "code": "EAUTH",
                             "statusCode": 502, "responseText": "NO [AUTHENTICATIONFAILED] no"});

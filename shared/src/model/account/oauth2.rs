@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::auth::{check_secret, check_text};
 use super::secrets::{SecretKind, SideSecrets};
-use crate::model::{FieldError, Protocol};
+use crate::model::{FieldError, Protocol, Timestamp};
 
 /// Who gives out the tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,6 +57,9 @@ pub struct OAuth2Input {
     /// Write-only; needed with `client_credentials` and at Google.
     #[schema(value_type = Option<String>, write_only)]
     pub client_secret: Option<SecretString>,
+    /// When the client secret ends, as the provider's console says: what ends within 30 days is a risk.
+    #[serde(default)]
+    pub client_secret_expires_at: Option<Timestamp>,
     /// Microsoft's tenant: a GUID or a domain. Needed there with `client_credentials`; else `common`.
     pub tenant_id: Option<String>,
     /// Write-only; needed with `refresh_token`.
@@ -83,6 +86,9 @@ pub struct OAuth2 {
     pub client_id: String,
     /// Whether a client secret is stored.
     pub has_client_secret: bool,
+    /// When it ends, where that was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_expires_at: Option<Timestamp>,
     /// Microsoft's tenant.
     pub tenant_id: Option<String>,
     /// Whether a refresh token is stored.
@@ -193,6 +199,7 @@ impl From<&OAuth2> for OAuth2Input {
             provider: oauth2.provider,
             client_id: oauth2.client_id.clone(),
             client_secret: None,
+            client_secret_expires_at: oauth2.client_secret_expires_at,
             tenant_id: oauth2.tenant_id.clone(),
             refresh_token: None,
             scope: oauth2.scope.clone(),
@@ -210,6 +217,7 @@ impl OAuth2Input {
             provider: self.provider,
             client_id: self.client_id,
             has_client_secret: self.client_secret.is_some(),
+            client_secret_expires_at: self.client_secret_expires_at,
             tenant_id: self.tenant_id,
             has_refresh_token: self.refresh_token.is_some(),
             scope: self.scope,

@@ -27,6 +27,7 @@ fn key(tenant: &Tenant, account: &AccountId) -> GrantKey {
         provider: Provider::Google,
         client_id: "app".into(),
         has_client_secret: true,
+        client_secret_expires_at: None,
         tenant_id: None,
         has_refresh_token: true,
         scope: None,

@@ -226,6 +226,7 @@ impl OAuth2 {
                 .client_id
                 .ok_or_else(|| at("clientId", "is required: the application stands in the account"))?,
             client_secret: unmasked(self.client_secret),
+            client_secret_expires_at: None,
             tenant_id: self.tenant_id,
             refresh_token: unmasked(self.refresh_token),
             scope: None,
@@ -283,6 +284,7 @@ mod tests {
                "imap": side("imap.gmail.com", 993), "smtp": side("smtp.gmail.com", 465)})
     }
 
+    /// A3.2/10, A3.2/12.
     #[test]
     fn a3_2_10_and_12_the_seeds_example_becomes_an_account() {
         let account = stored(example(), None);
@@ -295,6 +297,7 @@ mod tests {
         assert!(account.poll.enabled && receive.keep_on_server, "mail is followed, and never deleted there");
     }
 
+    /// A3.2/11.
     #[test]
     fn a3_2_11_what_is_not_named_stays() {
         let before = stored(example(), None);

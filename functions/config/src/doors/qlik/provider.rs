@@ -97,6 +97,9 @@ impl<'a> Config<'a> {
                 auth[name] = value.as_str().into();
             }
         }
+        if let (Some(at), None) = (oauth2.client_secret_expires_at, auth.get("clientSecret")) {
+            auth["clientSecretExpiresAt"] = json!(at);
+        }
         json!({
             "host": server.host,
             "port": server.port,
