@@ -129,18 +129,22 @@ pub async fn request(
     issued(&answer)
 }
 
-/// Asks a caller's token server, as EmailEngine does: `GET url?account=…&proto=…`.
+/// Asks a caller's token server, as EmailEngine does: `GET url?account=…&proto=…`, behind the query that it has.
 ///
 /// # Errors
 /// [`TokenError::Trouble`].
 pub async fn ask_server(
     network: &Network,
     server: &TokenServer,
+    query: Option<&SecretString>,
     account: &AccountId,
     protocol: Protocol,
     deadline: Deadline,
 ) -> Result<Handed, TokenError> {
     let mut url = url(&server.url)?;
+    if let Some(query) = query {
+        url.set_query(Some(query.expose_secret()));
+    }
     url.query_pairs_mut().append_pair("account", account.as_str()).append_pair("proto", protocol.name());
     let answer = fetch(network, Request::get(url), "the token server", deadline).await?;
     if answer.status != 200 {

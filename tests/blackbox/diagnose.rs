@@ -41,6 +41,40 @@ fn a_stored_account_that_works_passes_every_stage() {
     });
 }
 
+/// A1.8/59 and A1.8/60: the two self-tests of the seed's FAQ. What they do beyond signing in, ours leaves to others:
+/// `pull` reads messages, `test-email` sends one with a subject.
+#[test]
+fn a_1_8_both_self_tests() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        for subject in ["older", "newer"] {
+            peer.sandbox.deliver(&peer.user, format!("Subject: {subject}\r\n\r\nx\r\n")).unwrap();
+        }
+        let path = account(&client, "mail", &peer.account(Receive::Pop3, Way::Tls)).await;
+        let found = client.post_empty(format!("{path}/diagnose")).await.value(200);
+        let text = found.to_string();
+        assert_eq!(found["success"], true, "{found}");
+        assert!(text.contains("signed in; 2 messages"), "{found}");
+        for command in ["EHLO", "AUTH", "STAT", "QUIT"] {
+            assert!(found["transcript"].to_string().contains(command), "{command}: {found}");
+        }
+        assert!(!text.contains(&peer.password) && !text.contains("newer"), "{found}");
+
+        let to = json!({"to": peer.user, "subject": "Test", "text": "hello"});
+        assert_eq!(client.post(format!("{path}/test-email"), &to).await.value(200)["success"], true);
+        let sent = String::from_utf8_lossy(&peer.sandbox.received()[0].bytes).into_owned();
+        assert!(sent.contains("Subject: Test\r\n") && sent.contains("text/plain"), "{sent}");
+        let pulled = client.post_empty(format!("{path}/pull")).await.value(200);
+        assert!(pulled["new"].as_u64() >= Some(2), "{pulled}");
+        let items = client.get(format!("{path}/messages")).await.value(200)["items"].clone();
+        assert!(
+            items.as_array().unwrap().iter().all(|item| item["size"].is_u64() && item.get("date").is_some()),
+            "{items}"
+        );
+    });
+}
+
 #[test]
 fn a_stored_account_is_mended_by_the_patch_and_its_password_goes_nowhere_else() {
     run(async {
@@ -141,6 +175,7 @@ fn risks_follow_the_settings_and_what_was_found() {
     });
 }
 
+/// A1.6/54: what signs in by a password there needs an app password.
 #[test]
 fn an_address_of_a_known_provider_has_its_settings() {
     run(async {

@@ -92,7 +92,7 @@ impl Router {
         async {
             let started = Timestamp::now();
             let route = self.route(&path);
-            let door = door::of(route);
+            let door = door::of(route, &path);
             let reply = match self.dispatch(request, &request_id, started).await {
                 Ok(reply) => reply,
                 Err(problem) => {

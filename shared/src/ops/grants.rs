@@ -81,7 +81,7 @@ impl Wanted<'_> {
     /// # Errors
     /// The grant is not accepted any more (an authentication failure), or there is no token right now (none).
     pub async fn obtain(&self, refused: Option<&SecretString>) -> Result<Obtained, SignInError> {
-        let id = GrantId::of(self.oauth2, self.secrets.refresh_token.as_ref());
+        let id = GrantId::of(self.oauth2, self.secrets);
         let key = GrantKey { tenant: self.tenant.clone(), account: self.account.clone(), id };
         let scope = self.oauth2.scope(self.protocol).unwrap_or_default();
         let started = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 use utoipa::ToSchema;
@@ -101,16 +101,50 @@ pub struct OAuth2 {
     pub grant: Grant,
 }
 
-/// A server of the caller's, asked before each sign-in: `GET url?account=<account>&proto=<smtp|imap|pop3>`. It answers
-/// `{"user": "…", "accessToken": "…"}` or `{"user": "…", "pass": "…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// A server of the caller's, as given. It is asked before each sign-in: `GET url?account=<account>&proto=<smtp|imap|pop3>`,
+/// and answers `{"user": "…", "accessToken": "…"}` or `{"user": "…", "pass": "…"}`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenServerInput {
+    /// Where to ask, https. A query is kept like a password: it is what such servers know their callers by. Left out on a
+    /// change that keeps the rest, it stays.
+    #[schema(value_type = String)]
+    pub url: SecretString,
+    /// The login, where the answer names none.
+    pub username: Option<String>,
+}
+
+/// A server of the caller's, as stored and shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct TokenServer {
-    /// Where to ask, https.
+    /// Where to ask, without its query.
     pub url: String,
+    /// Whether a query is stored.
+    #[serde(default)]
+    pub has_query: bool,
     /// The login, where the answer names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+}
+
+impl TokenServerInput {
+    pub(super) fn split(self, pointer: &str, errors: &mut Vec<FieldError>) -> (TokenServer, SideSecrets) {
+        if let Some(username) = &self.username {
+            check_text(&format!("{pointer}/username"), username, errors);
+        }
+        check_url(&format!("{pointer}/url"), self.url.expose_secret(), errors);
+        let (url, query) = split_query(&self.url);
+        let server = TokenServer { url, has_query: query.is_some(), username: self.username };
+        (server, SideSecrets { query, ..SideSecrets::default() })
+    }
+}
+
+/// An address and the query behind it, which may be a secret.
+pub fn split_query(given: &SecretString) -> (String, Option<SecretString>) {
+    let given = given.expose_secret();
+    let (url, query) = given.split_once('?').unwrap_or((given, ""));
+    (url.to_owned(), (!query.is_empty()).then(|| query.into()))
 }
 
 impl OAuth2 {
@@ -190,8 +224,11 @@ impl OAuth2Input {
             token_url: self.token_url,
             grant: self.grant,
         };
-        let secrets =
-            SideSecrets { password: None, client_secret: self.client_secret, refresh_token: self.refresh_token };
+        let secrets = SideSecrets {
+            client_secret: self.client_secret,
+            refresh_token: self.refresh_token,
+            ..SideSecrets::default()
+        };
         (oauth2, secrets)
     }
 

@@ -76,22 +76,24 @@ pub(super) struct Kept {
     client_secret: Option<SecretString>,
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose")]
     refresh_token: Option<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    query: Option<SecretString>,
     pub fingerprint: String,
 }
 
 impl Kept {
     pub(super) fn new(secrets: SideSecrets, fingerprint: String) -> Self {
-        let SideSecrets { password, client_secret, refresh_token } = secrets;
-        Self { password, client_secret, refresh_token, fingerprint }
+        let SideSecrets { password, client_secret, refresh_token, query } = secrets;
+        Self { password, client_secret, refresh_token, query, fingerprint }
     }
 
     pub(super) fn secrets(&self) -> SideSecrets {
-        let Self { password, client_secret, refresh_token, .. } = self.clone();
-        SideSecrets { password, client_secret, refresh_token }
+        let Self { password, client_secret, refresh_token, query, .. } = self.clone();
+        SideSecrets { password, client_secret, refresh_token, query }
     }
 
-    fn exposed(&self) -> [Option<&str>; 3] {
-        [&self.password, &self.client_secret, &self.refresh_token]
+    fn exposed(&self) -> [Option<&str>; 4] {
+        [&self.password, &self.client_secret, &self.refresh_token, &self.query]
             .map(|secret| secret.as_ref().map(ExposeSecret::expose_secret))
     }
 }

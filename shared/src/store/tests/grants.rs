@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
-    model::account::{Grant as Kind, OAuth2, Provider},
+    model::account::{Grant as Kind, OAuth2, Provider, SideSecrets},
     store::{Access, Grant, GrantId, GrantKey, Grants, Secrets, StoreError},
 };
 
@@ -34,7 +34,8 @@ fn key(tenant: &Tenant, account: &AccountId) -> GrantKey {
         token_url: None,
         grant: Kind::RefreshToken,
     };
-    GrantKey { tenant: tenant.clone(), account: account.clone(), id: GrantId::of(&oauth2, Some(&"given".into())) }
+    let given = SideSecrets { refresh_token: Some("given".into()), ..SideSecrets::default() };
+    GrantKey { tenant: tenant.clone(), account: account.clone(), id: GrantId::of(&oauth2, &given) }
 }
 
 fn brought(mut grant: Grant, refresh_token: &str) -> Grant {
