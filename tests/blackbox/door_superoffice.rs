@@ -276,7 +276,7 @@ fn a_2_2_6_and_7_json_xml_and_forms_in_and_out() {
         );
         let words =
             refused(&ask("application/json", "{\"Emails\":[{\"Size\":\"x\"}]}").send().await, 422, "invalid_request");
-        assert!(words.contains("/Emails/0/Size"), "{words}");
+        assert!(words.contains("Emails/0/Size"), "{words}");
         assert_eq!(peer.sandbox.received().len(), cases.len(), "what was refused was not sent");
     });
 }
@@ -311,7 +311,7 @@ fn a_2_3_14_a_connection_of_the_call_sends_and_is_forgotten() {
             422,
             "invalid_request",
         );
-        assert!(words.contains("/OutgoingConnectionInfo/ServerName"), "{words}");
+        assert!(words.contains("OutgoingConnectionInfo/ServerName"), "{words}");
 
         let accounts = client.get("/v1/accounts").await.value(200);
         assert_eq!(accounts["items"], json!([]), "no account came of it");

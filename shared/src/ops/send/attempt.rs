@@ -11,10 +11,10 @@ use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::account::SideSecrets;
 use crate::model::send::{Recipient, RecipientState};
 use crate::model::{Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp};
-use crate::ops::Tools;
 use crate::ops::fortunes::{self, Fortune, Pause};
 use crate::ops::keyring::{Keyring, Source};
 use crate::ops::sign_in::{self, SignInError};
+use crate::ops::{Tools, risks};
 use crate::store::{AccountRow, AccountStatus, Outcome, OutgoingRow, Side, StoreError};
 
 /// What came of an attempt.
@@ -118,14 +118,18 @@ impl<'a> Courier<'a> {
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
         self.client = Some(match self.given {
             Some(secrets) => self.sign_in_with(secrets, deadline, now).await?,
-            None => {
-                fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
-                    .await?
-                    .map_err(SignInError::Paused)?;
-                sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?
-            }
+            None => self.sign_in(deadline, now).await?,
         });
         Ok(())
+    }
+
+    async fn sign_in(&self, deadline: Deadline, now: Timestamp) -> Result<Client<BoxedStream>, SignInError> {
+        let Self { tools, tenant, account, .. } = *self;
+        let known = fortunes::admit(tools, tenant, &account.account.account, Side::Smtp, now).await?;
+        let known = known.map_err(SignInError::Paused)?;
+        let client = sign_in::smtp(tools, tenant, account, deadline, now).await?;
+        risks::notice(tools, tenant, account, Side::Smtp, &known, client.tls()).await;
+        Ok(client)
     }
 
     /// What was given with the call is no account's: nothing is noted of it, and no pause keeps it.
