@@ -19,6 +19,7 @@ mod import;
 mod isolation;
 mod lockout;
 mod oauth;
+mod outbox;
 mod probes;
 mod pull;
 mod qlik;
