@@ -2,6 +2,7 @@
 
 mod doors;
 mod handler;
+mod outbox;
 
 use shared::http::{doors as paths, mount, routes, serve};
 use shared::ops::Tools;
@@ -19,7 +20,11 @@ async fn main() -> Result<(), lambda_http::Error> {
     }
     let mounts = vec![
         mount(&routes::SEND, with_tools!(handler::send)),
-        mount(&routes::OUTBOX_GET, with_tools!(handler::outgoing)),
+        mount(&routes::OUTBOX_LIST, with_tools!(outbox::list)),
+        mount(&routes::OUTBOX_GET, with_tools!(outbox::get)),
+        mount(&routes::OUTBOX_PATCH, with_tools!(outbox::patch)),
+        mount(&routes::OUTBOX_DELETE, with_tools!(outbox::cancel)),
+        mount(&routes::OUTBOX_RETRY, with_tools!(outbox::retry)),
         mount(&paths::JET_SEND, with_tools!(doors::jetquery::send)),
         mount(&paths::ENGINE_SUBMIT, with_tools!(doors::emailengine::submit)),
         mount(&paths::PREFIXED_SUBMIT, with_tools!(doors::emailengine::submit)),
