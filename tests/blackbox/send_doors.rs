@@ -150,6 +150,105 @@ fn jet_query_is_told_what_failed_and_nothing_is_tried_later() {
     });
 }
 
+/// A1.2/6, A1.4/21, A1.4/28, A1.4/30.
+#[test]
+fn a_1_4_28_what_is_put_into_storage_is_sent_by_a_push() {
+    run(async {
+        let (_, client, peer) = caller("e-invoice").await;
+        let set = async |body: &Value| client.post("/api/core/mail/mail_set", body).await;
+        let first = set(&invoice()).await.value(200);
+        assert_eq!((&first["mail_state"], &first["mail_sent"]), (&json!("queued"), &Value::Null), "{first}");
+        let mut second = invoice();
+        second["mail_subject"] = json!("Second");
+        let second = set(&second).await.value(200);
+        let mut changed = invoice();
+        changed["mail_id"] = first["mail_id"].clone();
+        changed["mail_subject"] = json!("Changed");
+        changed.as_object_mut().unwrap().remove("mail_cc");
+        assert_eq!(set(&changed).await.value(200)["mail_id"], first["mail_id"], "set is an upsert");
+        let id = first["mail_id"].as_str().unwrap();
+        let stored = client.get(format!("/v1/accounts/e-invoice/messages/{id}")).await.value(200);
+        assert_eq!((&stored["direction"], &stored["subject"]), (&json!("outgoing"), &json!("Changed")), "A1.4/21");
+
+        // A mail that is sent later marks that the clock has gone on: the ticks of a second leave what is held alone.
+        let marker = json!({"to": "alan@example.org", "text": "x", "sendAt": in_seconds(2)});
+        let _ = client.post("/v1/accounts/e-invoice/messages", &marker).await.is(202);
+        tests::until("the marker is sent", async || (!peer.sandbox.received().is_empty()).then_some(())).await;
+        assert_eq!(peer.sandbox.received().len(), 1, "nothing is sent before the push");
+
+        let pushed = client.get("/api/core/mail/push/e-invoice").await.value(200);
+        assert_eq!(pushed, json!({"delivered": 2, "deferred": 0, "failed": 0, "unknown": 0}));
+        let sent = peer.sandbox.received();
+        assert_eq!((sent.len(), sent[1].recipients.as_slice()), (3, ["grace@example.org".to_owned()].as_slice()));
+        assert!(received(&peer, 1).contains("Subject: Changed") && received(&peer, 2).contains("Subject: Second"));
+        assert!(!second["mail_id"].is_null());
+        let _ = refused(&set(&changed).await, 409, "conflict");
+
+        peer.sandbox.script(
+            Rule::on(Protocol::Smtp).at(At::Command("RCPT")).matching("never@").reply("550 5.1.1 No such user\r\n"),
+        );
+        let _ = set(&json!({"mail_account": "e-invoice", "mail_to": "never@example.org", "mail_subject": "s"}))
+            .await
+            .is(200);
+        let _ = set(&json!({"mail_account": "e-invoice", "mail_to": "grace@example.org", "mail_subject": "s"}))
+            .await
+            .is(200);
+        let pushed = client.post_empty("/api/core/mail/push").await.value(200);
+        assert_eq!(pushed, json!({"delivered": 1, "deferred": 0, "failed": 1, "unknown": 0}));
+        assert_eq!(client.get("/api/core/mail/push").await.value(200)["delivered"], 0);
+
+        let _ = refused(&set(&json!({"mail_to": "a@example.org"})).await, 422, "invalid_request");
+        let _ = refused(
+            &set(&json!({"mail_account": "nobody", "mail_to": "a@example.org"})).await,
+            404,
+            "account_not_found",
+        );
+        let _ = refused(&client.post_empty("/api/core/mail/push/nobody").await, 404, "account_not_found");
+    });
+}
+
+/// A time of RFC 3339 so many seconds ahead.
+fn in_seconds(seconds: i64) -> String {
+    let at = time::OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
+    at.format(&time::format_description::well_known::Rfc3339).unwrap()
+}
+
+/// A3.4: the outbox in EmailEngine's words.
+#[test]
+fn email_engines_outbox_is_listed_and_taken_back() {
+    run(async {
+        let (_, client, peer) = caller("example").await;
+        let at = in_seconds(3600);
+        let mut ids = Vec::new();
+        for index in 0..3 {
+            let body =
+                json!({"to": "grace@example.org", "subject": format!("Later {index}"), "text": "x", "sendAt": at});
+            let queued = client.post("/v1/account/example/submit", &body).await.value(200);
+            assert_eq!(queued["sendAt"].as_str().unwrap()[..19], at[..19]);
+            ids.push(queued["queueId"].as_str().unwrap().to_owned());
+        }
+        let list = async |query: &str| client.get(format!("/emailengine/v1/outbox{query}")).await.value(200);
+        let all = tests::until("all are listed", async || {
+            let all = list("").await;
+            (all["total"] == 3).then_some(all)
+        })
+        .await;
+        assert_eq!((&all["page"], &all["pages"]), (&json!(0), &json!(1)));
+        let first = &all["messages"][0];
+        assert_eq!((&first["queueId"], &first["progress"]), (&json!(ids[0]), &json!({"status": "queued"})), "{first}");
+        assert_eq!(first["nextAttempt"].as_str().unwrap()[..19], at[..19]);
+        let second = list("?page=1&pageSize=2").await;
+        assert_eq!((&second["pages"], second["messages"].as_array().unwrap().len()), (&json!(2), 1));
+        let path = format!("/emailengine/v1/outbox/{}", ids[1]);
+        assert_eq!(client.delete(&path).await.value(200), json!({"deleted": true}));
+        assert_eq!(client.delete(&path).await.value(200), json!({"deleted": false}));
+        let other = service().await.tenant().1;
+        assert_eq!(other.get(format!("/emailengine/v1/outbox/{}", ids[0])).await.value(404)["code"], "MessageNotFound");
+        assert_eq!(client.get("/emailengine/v1/outbox?pageSize=x").await.value(400)["statusCode"], 400);
+        assert!(peer.sandbox.received().is_empty());
+    });
+}
+
 /// A3.4/17, A3.4/18, A3.4/22: a standalone message, at both places of the door.
 #[test]
 fn a_3_4_18_a_message_is_queued_and_sent() {

@@ -142,6 +142,17 @@ pub const QLIK_VERIFY: Route =
 /// Send a mail (A1.2/4).
 pub const JET_SEND: Route = jet_query("POST", "/api/core/mail/send/{account}", "send", "jetSend", Scope::Send);
 
+/// Put a mail into storage (A1.4/30).
+pub const JET_SET: Route = jet_query("POST", "/api/core/mail/mail_set", "send", "jetSet", Scope::Send);
+/// Send what is in storage (A1.2/6).
+pub const JET_PUSH_ALL: Route = jet_query("POST", "/api/core/mail/push", "send", "jetPushAll", Scope::Send);
+/// The same by GET.
+pub const JET_PUSH_ALL_GET: Route = Route { method: "GET", operation: "jetPushAllGet", ..JET_PUSH_ALL };
+/// The same of one account.
+pub const JET_PUSH: Route = jet_query("POST", "/api/core/mail/push/{account}", "send", "jetPush", Scope::Send);
+/// The same by GET.
+pub const JET_PUSH_GET: Route = Route { method: "GET", operation: "jetPushGet", ..JET_PUSH };
+
 /// Send a message (A3.4).
 pub const ENGINE_SUBMIT: Route =
     email_engine("POST", "/v1/account/{account}/submit", "send", "engineSubmit", Scope::Send);
@@ -150,6 +161,9 @@ pub const PREFIXED_SUBMIT: Route = Route { path: "/emailengine/v1/account/{accou
 /// Read a queued message: `/v1/outbox` itself is ours.
 pub const PREFIXED_OUTBOX_GET: Route =
     email_engine("GET", "/emailengine/v1/outbox/{id}", "send", "engineQueued", Scope::Read);
+/// List what is queued.
+pub const PREFIXED_OUTBOX_LIST: Route =
+    email_engine("GET", "/emailengine/v1/outbox", "send", "engineOutbox", Scope::Read);
 /// Take a queued message back.
 pub const PREFIXED_OUTBOX_DELETE: Route =
     email_engine("DELETE", "/emailengine/v1/outbox/{id}", "send", "engineUnqueue", Scope::Send);
@@ -200,8 +214,14 @@ pub const ALL: &[&Route] = &[
     &QLIK_VALIDATE,
     &QLIK_VERIFY,
     &JET_SEND,
+    &JET_SET,
+    &JET_PUSH_ALL,
+    &JET_PUSH_ALL_GET,
+    &JET_PUSH,
+    &JET_PUSH_GET,
     &ENGINE_SUBMIT,
     &PREFIXED_SUBMIT,
+    &PREFIXED_OUTBOX_LIST,
     &PREFIXED_OUTBOX_GET,
     &PREFIXED_OUTBOX_DELETE,
     &OFFICE_SEND,

@@ -11,6 +11,9 @@ use shared::ops::{Tools, sign_in};
 use shared::settings::Settings;
 use shared::store::{Cancel, OutgoingRow};
 
+/// Most messages that a list looks through.
+const LISTED: usize = 1000;
+
 /// A message to send. What else EmailEngine takes is ignored, unless it says who gets the message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -30,6 +33,7 @@ struct Submit {
     html: Option<String>,
     headers: Map<String, Value>,
     attachments: Vec<File>,
+    send_at: Option<Timestamp>,
     envelope: Option<Value>,
     mail_merge: Option<Value>,
 }
@@ -51,17 +55,42 @@ struct File {
 pub(crate) async fn submit(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let account = sign_in::account(&tools, call.tenant(), &call.account()?).await?;
     let asked: Submit = call.json()?;
-    let request = asked.request()?;
+    let request = asked.request(call.now)?;
     let key = call.header("Idempotency-Key")?;
     let key = key.map(|key| IdempotencyKey::new(key, paths::ENGINE_SUBMIT.operation)).transpose()?;
     let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), Wait::No, call.now).await?;
     let reply = Reply::ok(&json!({
         "response": "Queued for delivery",
         "messageId": accepted.outgoing.message_id,
-        "sendAt": accepted.outgoing.created_at,
+        "sendAt": request.send_at.unwrap_or(accepted.outgoing.created_at),
         "queueId": accepted.outgoing.id,
     }))?;
     Ok(if accepted.replayed { reply.replayed() } else { reply })
+}
+
+/// A page of what is not settled, by account, oldest first. Pages are counted from 0, as are EmailEngine's; what lies
+/// behind the first [`LISTED`] is not counted.
+pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    let most = u32::try_from(LISTED).unwrap_or(u32::MAX);
+    let (page, size) = (call.number("page", 0, 0, most)?, call.number("pageSize", 20, 1, 1000)?);
+    let (mut rows, mut cursor) = (Vec::new(), None);
+    loop {
+        let found = tools.store.outbox.list(call.tenant(), None, 100, cursor.as_deref()).await?;
+        rows.extend(found.items.into_iter().filter(|row| call.principal.reaches(&row.account)));
+        cursor = found.next_cursor;
+        if cursor.is_none() || rows.len() >= LISTED {
+            break;
+        }
+    }
+    let (first, count) = (usize::try_from(page).unwrap_or(usize::MAX), usize::try_from(size).unwrap_or(usize::MAX));
+    let shown = rows.iter().skip(first.saturating_mul(count)).take(count).map(|row| shown(row, &tools.settings));
+    let messages: Vec<Value> = shown.collect();
+    Reply::ok(&json!({
+        "total": rows.len(),
+        "page": page,
+        "pages": rows.len().div_ceil(count),
+        "messages": messages,
+    }))
 }
 
 /// How a queued message fares.
@@ -84,7 +113,7 @@ async fn row(tools: &Tools, call: &Call) -> Result<OutgoingRow, Problem> {
 }
 
 impl Submit {
-    fn request(self) -> Result<SendRequest, Problem> {
+    fn request(self, now: Timestamp) -> Result<SendRequest, Problem> {
         let mut errors = Vec::new();
         for (field, given) in [("envelope", &self.envelope), ("mailMerge", &self.mail_merge)] {
             if given.is_some() {
@@ -103,6 +132,8 @@ impl Submit {
             html: self.html,
             headers: headers(self.headers, &mut errors),
             attachments: files(self.attachments, &mut errors),
+            // A time that is over is now.
+            send_at: self.send_at.filter(|at| *at > now),
             ..SendRequest::default()
         };
         if errors.is_empty() { Ok(request) } else { Err(Problem::invalid(errors)) }

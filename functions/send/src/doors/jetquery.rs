@@ -1,14 +1,17 @@
-//! jetQuery's `POST /api/core/mail/send/{account}` (contracts A1.2, A1.3). Its seed names no answer: this one speaks its
-//! field names.
+//! jetQuery's `POST /api/core/mail/send/{account}`, `push` and `mail_set` (contracts A1.2 to A1.4). Its seed names no
+//! answers: these speak its field names.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::http::door::renamed;
 use shared::http::{Call, Reply, doors as paths, lenient};
 use shared::model::send::{AttachmentInput, Correlation, Disposition, Outgoing, SendRequest};
-use shared::model::{Address, Code, FieldError, Problem, RecipientState, SendState, Tenant, Timestamp};
-use shared::ops::send::IdempotencyKey;
+use shared::model::{
+    AccountId, Address, Code, FieldError, MessageId, Problem, RecipientState, SendState, Tenant, Timestamp,
+};
+use shared::ops::send::{self as sending, IdempotencyKey, Pushed, Wait, accept, outbox};
 use shared::ops::{Tools, sign_in};
+use shared::store::AccountRow;
 
 use super::now;
 use crate::handler::failure;
@@ -30,7 +33,9 @@ const WORDS: &[(&str, &str)] = &[
 /// A mail to send. `mail_bcc` is ours (A1.3/19).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Mail {
+struct Mail {
+    #[serde(deserialize_with = "lenient::text")]
+    mail_id: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     mail_subject: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
@@ -83,6 +88,76 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     Ok(if accepted.replayed { reply.replayed() } else { reply })
 }
 
+/// Puts a mail into storage, or changes one that is there and was not sent (A1.4/28, A1.4/30): it waits for a push.
+pub(crate) async fn set(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    let mut mail: Mail = call.json()?;
+    let (id, name) = (mail.mail_id.take(), mail.account(&call)?);
+    let account = sign_in::account(&tools, call.tenant(), &name).await?;
+    let request = mail.request(&tools, call.tenant()).await?;
+    if let Some(id) = id {
+        return change(&tools, &call, &account, id, &request).await;
+    }
+    let key = call.header("Idempotency-Key")?;
+    let key = key.map(|key| IdempotencyKey::new(key, paths::JET_SET.operation)).transpose()?;
+    let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), Wait::Held, call.now).await;
+    let accepted = accepted.map_err(|problem| renamed(problem, WORDS))?;
+    let reply = Reply::ok(&shown(&accepted.outgoing))?;
+    Ok(if accepted.replayed { reply.replayed() } else { reply })
+}
+
+/// The whole mail is as it is given now.
+async fn change(
+    tools: &Tools,
+    call: &Call,
+    account: &AccountRow,
+    id: String,
+    request: &SendRequest,
+) -> Result<Reply, Problem> {
+    let missing = || Problem::new(Code::MessageNotFound, "there is no such mail in this account");
+    let id = MessageId::new(id).map_err(|_| missing())?;
+    let row = tools.store.outbox.get(call.tenant(), &id).await?;
+    let row = row.filter(|row| row.account == account.account.account).ok_or_else(missing)?;
+    let changes = replacement(request)?;
+    let row = outbox::edit(tools, call.tenant(), account, row, &changes, call.now).await;
+    Reply::ok(&shown(&row.map_err(|problem| renamed(problem, WORDS))?.outgoing()))
+}
+
+/// A merge patch (RFC 7396) that leaves nothing of what this door can write.
+fn replacement(request: &SendRequest) -> Result<Value, Problem> {
+    const WRITTEN: [&str; 8] = ["to", "cc", "bcc", "subject", "text", "html", "correlation", "attachments"];
+    let mut changes = serde_json::to_value(request).map_err(Problem::internal)?;
+    if let Value::Object(fields) = &mut changes {
+        for name in WRITTEN {
+            fields.entry(name).or_insert(Value::Null);
+        }
+    }
+    Ok(changes)
+}
+
+/// Sends what is in storage: of one account, or of all that the caller may touch (A1.2/6).
+pub(crate) async fn push(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    let until = now::last_moment(&tools, &call);
+    let mut pushed = Pushed::default();
+    if call.path.contains_key("account") {
+        let account = sign_in::account(&tools, call.tenant(), &call.account()?).await?;
+        sending::push(&tools, call.tenant(), &account, until, &mut pushed).await?;
+        return Reply::ok(&pushed);
+    }
+    let mut cursor = None;
+    loop {
+        let page = tools.store.accounts.list(call.tenant(), 100, cursor.as_deref()).await?;
+        for account in page.items.iter().filter(|row| call.principal.reaches(&row.account.account)) {
+            if account.account.smtp.is_some() {
+                sending::push(&tools, call.tenant(), account, until, &mut pushed).await?;
+            }
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Reply::ok(&pushed);
+        }
+    }
+}
+
 /// What is in doubt is no failure that could be repeated.
 fn answer(outgoing: &Outgoing) -> Result<Reply, Problem> {
     match outgoing.state {
@@ -118,6 +193,16 @@ impl Mail {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The account of a mail that is put into storage.
+    fn account(&self, call: &Call) -> Result<AccountId, Problem> {
+        let name = self.mail_account.clone().ok_or_else(|| {
+            Problem::invalid(vec![FieldError::new("mail_account", "missing", "name the account that sends it")])
+        })?;
+        let missing = || Problem::new(Code::AccountNotFound, format!("there is no account {name:?}"));
+        let account = AccountId::new(name.clone()).map_err(|_| missing())?;
+        if call.principal.reaches(&account) { Ok(account) } else { Err(missing()) }
     }
 
     async fn request(self, tools: &Tools, tenant: &Tenant) -> Result<SendRequest, Problem> {

@@ -100,6 +100,9 @@ fn the_deployed_routes_are_these() {
         [
             "ANY $default -> config",
             "ANY /api/core/mail/account/{account} -> config",
+            "ANY /api/core/mail/mail_set -> send",
+            "ANY /api/core/mail/push -> send",
+            "ANY /api/core/mail/push/{account} -> send",
             "ANY /api/core/mail/send/{account} -> send",
             "ANY /api/v1/Agents/EMail/SendEMails -> send",
             "ANY /api/v1/transports/email-config -> config",
@@ -112,6 +115,7 @@ fn the_deployed_routes_are_these() {
             "ANY /emailengine/v1/account/{account}/submit -> send",
             "ANY /emailengine/v1/accounts -> config",
             "ANY /emailengine/v1/autoconfig -> validate",
+            "ANY /emailengine/v1/outbox -> send",
             "ANY /emailengine/v1/outbox/{id} -> send",
             "ANY /emailengine/v1/settings -> config",
             "ANY /emailengine/v1/verifyAccount -> validate",

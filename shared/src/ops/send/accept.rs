@@ -40,6 +40,8 @@ impl IdempotencyKey {
 pub enum Wait {
     /// Nothing: the message is only queued.
     No,
+    /// Nothing, and nothing is done until the message is pushed ([`super::push`]).
+    Held,
     /// Waits. DATA is begun until then; what is not decided by then goes on without the caller.
     Until(Deadline),
     /// Waits, and cannot be told "later" (decision 5). There is one attempt: what has not begun DATA by then, or is
@@ -51,7 +53,7 @@ pub enum Wait {
 impl Wait {
     fn deadline(self) -> Option<Deadline> {
         match self {
-            Self::No => None,
+            Self::No | Self::Held => None,
             Self::Until(deadline) | Self::Once(deadline) => Some(deadline),
         }
     }
@@ -117,8 +119,9 @@ pub async fn accept<'a>(
     // Nobody waits for next week.
     let wait = if new.send_at.is_some_and(|at| at > now) { Wait::No } else { wait };
     let claim = match wait {
+        Wait::Held => Claim::Held,
         Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
-        _ => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
+        Wait::Until(_) | Wait::Once(_) => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
     };
     let row = match tools.store.outbox.insert(tenant, new, claim).await? {
         Claimed::Ours(row) => row,

@@ -18,9 +18,11 @@ mod attempt;
 pub(super) mod content;
 mod deliver;
 pub mod outbox;
+mod push;
 pub(super) mod queue;
 mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Sender, Wait, accept};
 pub use content::source;
 pub use deliver::deliver;
+pub use push::{Pushed, push};

@@ -25,10 +25,11 @@ pub(super) fn turn(at: Timestamp, now: Timestamp, settings: &Settings) -> Turn {
 /// Hands messages of one account on that nobody is sending, all with the same turn. Should that fail, the scheduler
 /// finds them.
 pub(super) async fn hand_on(tools: &Tools, tenant: &Tenant, rows: &[OutgoingRow], now: Timestamp) {
-    let Some(first) = rows.first() else {
+    // What is held has no turn.
+    let Some((first, due)) = rows.first().and_then(|first| Some((first, first.due?))) else {
         return;
     };
-    let at = first.turn.or(first.due).unwrap_or(now);
+    let at = first.turn.unwrap_or(due);
     if first.turn.is_none() && at > now {
         return;
     }
