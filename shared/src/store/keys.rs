@@ -19,6 +19,7 @@
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
+//! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
 //! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
@@ -291,6 +292,11 @@ pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key 
     key(message_items(tenant, id), format!("R#{attempt}"))
 }
 
+/// A file by its content.
+pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
+    key(format!("T#{tenant}#F#{sha256}"), "F")
+}
+
 /// Tenant and id of a message's primary key, as the due index gives it.
 pub(super) fn message_of(pk: &str) -> Option<(Tenant, MessageId)> {
     let (tenant, id) = pk.strip_prefix("T#")?.split_once("#M#")?;
@@ -368,6 +374,7 @@ mod tests {
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),
             recipients(tenant, &id, "attempt"),
+            file_place(tenant, &"ab".repeat(32)),
         ]
     }
 

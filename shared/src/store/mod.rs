@@ -39,7 +39,7 @@ pub use counters::Counters;
 pub use cursor::Page;
 pub use drafts::Drafts;
 pub use error::StoreError;
-pub use files::{Download, Files, Upload};
+pub use files::{Download, Files, NewFile, PresignedPut, Upload};
 pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
 pub use guesses::Guesses;
 pub use history::{History, VERSIONS};

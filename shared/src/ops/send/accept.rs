@@ -3,7 +3,7 @@
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::content;
+use super::{content, sources};
 use crate::mail::Deadline;
 use crate::model::send::{Outgoing, Recipient, RecipientState, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
@@ -55,12 +55,21 @@ pub async fn accept(
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
     let from = content::check(request, &account.account).map_err(Problem::invalid)?;
-    let loaded = content::load(&tools.store.files, tenant, request).await?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.0));
+    let fingerprint = fingerprint(account, request)?;
+    // What the key was used for is answered before anything is fetched: the URL may be gone by now.
+    if key.is_some() && sources::are_elsewhere(request) {
+        if let Some(earlier) = tools.store.outbox.get(tenant, &id).await? {
+            return replay(earlier, &fingerprint, now);
+        }
+    }
+    let until = wait.unwrap_or_else(|| Deadline::after(tools.settings.http_budget));
+    let request = &sources::gather(tools, tenant, &account.account.account, request.clone(), until).await?;
+    let loaded = content::load(&tools.store, tenant, request).await?;
     let message_id = content::message_id(&id, &from);
     let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
-    let fingerprint = fingerprint(account, request)?;
     let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
+    drop(loaded);
     let body = tools.store.outbox.put_body(tenant, &id, &fingerprint, &lean).await?;
     let new = NewOutgoing {
         id,

@@ -4,9 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use super::sources;
 use crate::mail::compose::{self, ComposeError, Composed, Draft};
 use crate::model::send::{AttachmentInput, SendRequest};
-use crate::model::{Account, Address, Code, FieldError, Problem, Tenant, Timestamp};
+use crate::model::{Account, Address, FieldError, Problem, Tenant, Timestamp};
+use crate::ops::files;
 use crate::store::{Files, OutgoingRow, Store, StoreError};
 
 /// Attachments of up to this size stay in the stored body; larger ones become files, once per tenant.
@@ -20,7 +22,7 @@ const ATTACHMENTS: usize = 100;
 
 /// Most bytes of all attachments together: base64 makes 48 MB of them, and they are in memory twice while the message
 /// is composed. Few servers take half of it.
-const ATTACHMENT_BYTES: u64 = 36 << 20;
+pub(super) const ATTACHMENT_BYTES: u64 = 36 << 20;
 
 /// Longest name of a person, and longest part of a correlation, in bytes: they stand in the row, which has to stay
 /// small.
@@ -52,6 +54,7 @@ pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<
         errors.push(FieldError::new("/text", "missing", "give at least one of subject, text, html, attachments"));
     }
     check_sizes(request, &mut errors);
+    errors.extend(sources::check(request));
     let from = request.from.clone().unwrap_or_else(|| account.from.clone());
     let allowed =
         std::iter::once(&account.from).chain(&account.identities).any(|identity| identity.same_mailbox(&from.address));
@@ -98,58 +101,53 @@ fn check_sizes(request: &SendRequest, errors: &mut Vec<FieldError>) {
 
 /// Gets the bytes of all attachments: from the request, or from the tenant's files.
 pub(in crate::ops) async fn load(
-    files: &Files,
+    store: &Store,
     tenant: &Tenant,
     request: &SendRequest,
 ) -> Result<Vec<Loaded>, Problem> {
     let (mut loaded, mut room) = (Vec::new(), ATTACHMENT_BYTES);
     for (index, input) in request.attachments.iter().enumerate() {
         let pointer = format!("/attachments/{index}");
-        let bytes = match (&input.content, &input.file_id) {
-            (Some(content), None) => STANDARD.decode(content).map(Bytes::from).map_err(|error| {
+        let mut input = input.clone();
+        let bytes = match (input.content.take(), input.file_id.clone()) {
+            (Some(content), None) => STANDARD.decode(&content).map(Bytes::from).map_err(|error| {
                 Problem::invalid(vec![FieldError::new(
                     format!("{pointer}/content"),
                     "invalid_base64",
                     format!("no base64 (RFC 4648 §4): {error}"),
                 )])
             })?,
-            (None, Some(id)) => stored(files, tenant, id, &pointer, room).await?,
-            _ => {
-                return Err(Problem::invalid(vec![FieldError::new(
-                    pointer,
-                    "missing",
-                    "give either content (base64) or fileId",
-                )]));
-            }
+            (None, Some(id)) => stored(store, tenant, &mut input, &id, &pointer, room).await?,
+            _ => return Err(Problem::invalid(sources::check(request))),
         };
         room = room.saturating_sub(bytes.len() as u64);
-        loaded.push(Loaded { input: input.clone(), bytes });
+        loaded.push(Loaded { input, bytes });
     }
     Ok(loaded)
 }
 
 /// A stored file, if it fits into the room that is left: it is asked for its size first.
-async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str, room: u64) -> Result<Bytes, Problem> {
-    let missing = || {
-        let mut problem = Problem::new(Code::AttachmentFailed, format!("{pointer}/fileId: there is no such file"));
-        problem.errors.push(FieldError::new(
-            format!("{pointer}/fileId"),
-            "not_found",
-            "there is no such file; upload it first, or give content",
-        ));
-        problem
-    };
-    let is_hash = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    if !is_hash {
-        return Err(missing());
+async fn stored(
+    store: &Store,
+    tenant: &Tenant,
+    input: &mut AttachmentInput,
+    id: &str,
+    pointer: &str,
+    room: u64,
+) -> Result<Bytes, Problem> {
+    let pointer = format!("{pointer}/fileId");
+    let missing =
+        || sources::failed(pointer.clone(), "not_found", "there is no such file; upload it first, or give content");
+    let found = files::find(store, tenant, id).await?.ok_or_else(missing)?;
+    if found.size > room {
+        let detail = format!(
+            "{} bytes more than fit; the limit attachmentBytes is {ATTACHMENT_BYTES}, all files together",
+            found.size
+        );
+        return Err(Problem::invalid(vec![FieldError::new(pointer, "too_large", detail)]));
     }
-    let size = files.head_file(tenant, id).await?.ok_or_else(missing)?.size;
-    if size > room {
-        let detail =
-            format!("{size} bytes more than fit; the limit attachmentBytes is {ATTACHMENT_BYTES}, all files together");
-        return Err(Problem::invalid(vec![FieldError::new(format!("{pointer}/fileId"), "too_large", detail)]));
-    }
-    match files.get_file(tenant, id).await {
+    sources::complete(input, found);
+    match store.files.get_file(tenant, id).await {
         Err(StoreError::Missing { .. }) => Err(missing()),
         other => Ok(other?),
     }
@@ -229,7 +227,7 @@ fn field(error: ComposeError) -> FieldError {
 /// The source of an outgoing message, composed from what is stored of it.
 pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
     let request = store.outbox.body(tenant, row).await?;
-    let loaded = load(&store.files, tenant, &request).await?;
+    let loaded = load(store, tenant, &request).await?;
     Ok(render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes)
 }
 

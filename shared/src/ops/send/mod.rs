@@ -17,6 +17,7 @@ mod accept;
 mod attempt;
 pub(super) mod content;
 mod deliver;
+mod sources;
 mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, accept};
