@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_patch;
+mod attachments;
 mod auth;
 mod canaries;
 mod crash;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 30] = [
+const ROUTES: [(&str, &str); 32] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -20,6 +20,7 @@ const ROUTES: [(&str, &str); 30] = [
     ("get", "/v1/accounts/{account}/messages/{id}/attachments/{part}"),
     ("get", "/v1/accounts/{account}/messages/{id}/source"),
     ("get", "/v1/autoconfig"),
+    ("get", "/v1/files/{id}"),
     ("get", "/v1/outbox/{id}"),
     ("get", "/v1/risks"),
     ("get", "/v1/tokens"),
@@ -33,6 +34,7 @@ const ROUTES: [(&str, &str); 30] = [
     ("post", "/v1/accounts/{account}/test-email"),
     ("post", "/v1/accounts/{account}/verify"),
     ("post", "/v1/diagnose"),
+    ("post", "/v1/files"),
     ("post", "/v1/pull"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),

@@ -14,7 +14,7 @@ use shared::store::{Download, Incoming, Range, StoredMessage};
 use crate::filter::Filter;
 
 /// How long a presigned URL is good for.
-const LINK: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LINK: Duration = Duration::from_secs(15 * 60);
 
 /// How much of a source is read to show a message: bodies come before attachments, and nobody reads 16 MB of text.
 const READ_BYTES: u64 = 16 << 20;
@@ -102,7 +102,7 @@ pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
 }
 
 /// What a stranger sent, under the type that he gave it: no browser may run it or guess another one (RFC 9110 §8.3).
-fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
+pub(crate) fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
     Reply::bytes(content_type, body)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
@@ -175,7 +175,7 @@ fn present(row: &Incoming) -> Result<(), Problem> {
     Err(Problem::new(Code::NotFound, why))
 }
 
-fn within(size: u64) -> Result<(), Problem> {
+pub(crate) fn within(size: u64) -> Result<(), Problem> {
     if size <= INLINE_ANSWER_BYTES {
         return Ok(());
     }

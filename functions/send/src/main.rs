@@ -1,5 +1,6 @@
 //! `send`: accept mail and send it.
 
+mod files;
 mod handler;
 
 use shared::http::{mount, routes, serve};
@@ -20,6 +21,10 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::OUTBOX_GET, {
                 let tools = tools.clone();
                 move |call| handler::outgoing(tools.clone(), call)
+            }),
+            mount(&routes::FILE_CREATE, {
+                let tools = tools.clone();
+                move |call| files::create(tools.clone(), call)
             }),
         ],
     )

@@ -12,6 +12,7 @@ use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
+use crate::model::files::{FileInput, FileTicket};
 use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
@@ -138,6 +139,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
+    add::<FileInput>(&mut found);
+    add::<FileTicket>(&mut found);
     add::<Health>(&mut found);
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =

@@ -416,6 +416,26 @@ pub const MESSAGE_ATTACHMENT: Route = Route {
     )
 };
 
+/// Upload a file.
+pub const FILE_CREATE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("FileInput"),
+    answers: &[
+        answer(200, "It is there already.", "FileTicket"),
+        answer(201, "A presigned PUT, good for 15 minutes, that takes this content only.", "FileTicket"),
+    ],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/files", "send", "createFile", "Upload a file by a presigned URL, for attachments of any size")
+};
+
+/// Download a file.
+pub const FILE_GET: Route = Route {
+    parameters: &[INLINE, query("filename", "The name to save it under; left out: that of its upload.")],
+    answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: the bytes.")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/files/{id}", "messages", "getFile", "Download a file")
+};
+
 /// All native routes.
 pub const ALL: &[&Route] = &[
     &HEALTH,
@@ -448,4 +468,6 @@ pub const ALL: &[&Route] = &[
     &MESSAGE_GET,
     &MESSAGE_SOURCE,
     &MESSAGE_ATTACHMENT,
+    &FILE_CREATE,
+    &FILE_GET,
 ];

@@ -7,6 +7,7 @@ pub mod account;
 pub mod address;
 pub mod autoconfig;
 pub mod diagnosis;
+pub mod files;
 pub mod ids;
 pub mod message;
 pub mod patch;

@@ -87,13 +87,7 @@ impl Messages {
 
     /// Notes in which message a file can be found that is too small to be an object of its own. Of several messages
     /// with the same file the last one counts.
-    pub async fn note_file(
-        &self,
-        tenant: &Tenant,
-        sha256: &str,
-        id: &MessageId,
-        part: u32,
-    ) -> Result<(), StoreError> {
+    pub async fn note_file(&self, tenant: &Tenant, sha256: &str, id: &MessageId, part: u32) -> Result<(), StoreError> {
         let mut place = primary(&keys::file_place(tenant, sha256));
         place.insert("id".to_owned(), text(id.as_str()));
         place.insert("part".to_owned(), number(part));

@@ -128,6 +128,8 @@ fn the_deployed_routes_are_these() {
             "ANY /v1/accounts/{account}/verify -> validate",
             "ANY /v1/autoconfig -> validate",
             "ANY /v1/diagnose -> validate",
+            "ANY /v1/files -> send",
+            "ANY /v1/files/{id} -> messages",
             "ANY /v1/outbox -> send",
             "ANY /v1/outbox/{proxy+} -> send",
             "ANY /v1/pull -> pull",

@@ -267,7 +267,13 @@ pub fn attachment(raw: &[u8], part: u32) -> Option<(PartInfo, Vec<u8>)> {
 pub fn disposition_name(value: &[u8]) -> Option<String> {
     // What could end the header is not looked behind.
     let line = value.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    let header = [b"Content-Disposition: ", line, b"\r\n\r\n"].concat();
+    // Where both are given, the name in all of Unicode wins over the one for old readers (RFC 6266 §4.3).
+    let lower = line.to_ascii_lowercase();
+    let wanted = match lower.windows(10).position(|word| word == b"filename*=") {
+        Some(at) => [b"attachment; ", line[at..].split(|byte| *byte == b';').next().unwrap_or_default()].concat(),
+        None => line.to_vec(),
+    };
+    let header = [b"Content-Disposition: ", &wanted[..], b"\r\n\r\n"].concat();
     filename::clean(&guard(|| part_header(&header))?.filename?)
 }
 

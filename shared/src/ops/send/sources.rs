@@ -38,7 +38,8 @@ pub(super) fn check(request: &SendRequest) -> Vec<FieldError> {
             attachment.url.is_some(),
             attachment.message.is_some(),
         ];
-        if given.iter().filter(|given| **given).count() != 1 || attachment.message.is_some() != attachment.part.is_some()
+        if given.iter().filter(|given| **given).count() != 1
+            || attachment.message.is_some() != attachment.part.is_some()
         {
             let detail = "give one of content (base64), fileId, url, and message with part";
             errors.push(FieldError::new(format!("/attachments/{index}"), "missing", detail));
@@ -119,10 +120,9 @@ fn refusal(pointer: String, error: &DownloadError) -> Problem {
             failed(pointer, "too_large", detail)
         }
         DownloadError::Http(_) => failed(pointer, "fetch_failed", "could not be fetched completely and in time"),
-        DownloadError::Redirects
-        | DownloadError::Redirect
-        | DownloadError::Status(_)
-        | DownloadError::Encoded => failed(pointer, "fetch_failed", error.to_string()),
+        DownloadError::Redirects | DownloadError::Redirect | DownloadError::Status(_) | DownloadError::Encoded => {
+            failed(pointer, "fetch_failed", error.to_string())
+        }
     }
 }
 
