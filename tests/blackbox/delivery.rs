@@ -145,8 +145,7 @@ fn a_message_refused_after_the_dot_is_failed_for_all() {
         let (_, client, peer, path) = sender().await;
         peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).reply("554 5.6.0 Not this one\r\n"));
         let problem = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await;
-        assert_eq!(problem.status, 422, "{}", problem.text());
-        let problem = problem.json();
+        let problem = problem.problem(422, "message_rejected");
         assert_eq!(
             problem["resource"]["recipients"][0]["smtp"],
             json!({"code": 554, "enhanced": "5.6.0", "text": "Not this one"}),

@@ -28,6 +28,7 @@ mod real;
 mod routes;
 mod schedule;
 mod send;
+mod templates;
 
 use std::future::Future;
 use std::sync::LazyLock;

@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 32] = [
+const ROUTES: [(&str, &str); 37] = [
     ("delete", "/v1/accounts/{account}"),
+    ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
     ("get", "/health"),
@@ -23,6 +24,8 @@ const ROUTES: [(&str, &str); 32] = [
     ("get", "/v1/files/{id}"),
     ("get", "/v1/outbox/{id}"),
     ("get", "/v1/risks"),
+    ("get", "/v1/templates"),
+    ("get", "/v1/templates/{template}"),
     ("get", "/v1/tokens"),
     ("patch", "/v1/accounts/{account}"),
     ("post", "/v1/accounts"),
@@ -36,9 +39,11 @@ const ROUTES: [(&str, &str); 32] = [
     ("post", "/v1/diagnose"),
     ("post", "/v1/files"),
     ("post", "/v1/pull"),
+    ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
     ("put", "/v1/accounts/{account}"),
+    ("put", "/v1/templates/{template}"),
 ];
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod files;
 mod handler;
+mod templates;
 
 use shared::http::{mount, routes, serve};
 use shared::ops::Tools;
@@ -25,6 +26,26 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::FILE_CREATE, {
                 let tools = tools.clone();
                 move |call| files::create(tools.clone(), call)
+            }),
+            mount(&routes::TEMPLATES_LIST, {
+                let tools = tools.clone();
+                move |call| templates::list(tools.clone(), call)
+            }),
+            mount(&routes::TEMPLATE_PUT, {
+                let tools = tools.clone();
+                move |call| templates::put(tools.clone(), call)
+            }),
+            mount(&routes::TEMPLATE_GET, {
+                let tools = tools.clone();
+                move |call| templates::get(tools.clone(), call)
+            }),
+            mount(&routes::TEMPLATE_DELETE, {
+                let tools = tools.clone();
+                move |call| templates::delete(tools.clone(), call)
+            }),
+            mount(&routes::TEMPLATE_RENDER, {
+                let tools = tools.clone();
+                move |call| templates::render(tools.clone(), call)
             }),
         ],
     )

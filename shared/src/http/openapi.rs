@@ -17,6 +17,7 @@ use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{Outgoing, SendRequest};
+use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
     TokenInput, TokenView, ValidateInput,
@@ -141,6 +142,10 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<MessageDetail>(&mut found);
     add::<FileInput>(&mut found);
     add::<FileTicket>(&mut found);
+    add::<TemplateInput>(&mut found);
+    add::<Template>(&mut found);
+    add::<RenderInput>(&mut found);
+    add::<Rendered>(&mut found);
     add::<Health>(&mut found);
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
@@ -156,6 +161,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("TokenPage", "TokenView"),
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
+        ("TemplatePage", "Template"),
     ] {
         let schema = json!({
             "type": "object",

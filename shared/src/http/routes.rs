@@ -436,6 +436,46 @@ pub const FILE_GET: Route = Route {
     ..route("GET", "/v1/files/{id}", "messages", "getFile", "Download a file")
 };
 
+/// All templates.
+pub const TEMPLATES_LIST: Route = Route {
+    parameters: &[LIMIT, CURSOR],
+    answers: &[answer(200, "A page of templates, by name.", "TemplatePage")],
+    problems: &[422],
+    ..route("GET", "/v1/templates", "send", "listTemplates", "List the templates")
+};
+
+/// Create or replace a template.
+pub const TEMPLATE_PUT: Route = Route {
+    scope: Some(Scope::Admin),
+    request: Some("TemplateInput"),
+    answers: &[answer(200, "Replaced.", "Template"), answer(201, "Created.", "Template")],
+    problems: &[400, 413, 415, 422],
+    ..route("PUT", "/v1/templates/{template}", "send", "putTemplate", "Create or replace a template (Jinja)")
+};
+
+/// One template.
+pub const TEMPLATE_GET: Route = Route {
+    answers: &[answer(200, "The template.", "Template")],
+    problems: &[404],
+    ..route("GET", "/v1/templates/{template}", "send", "getTemplate", "Read a template")
+};
+
+/// Remove a template.
+pub const TEMPLATE_DELETE: Route = Route {
+    scope: Some(Scope::Admin),
+    answers: &[bare(204, "It is gone; messages that were accepted with it are not touched.")],
+    problems: &[404],
+    ..route("DELETE", "/v1/templates/{template}", "send", "deleteTemplate", "Delete a template")
+};
+
+/// Render a template.
+pub const TEMPLATE_RENDER: Route = Route {
+    request: Some("RenderInput"),
+    answers: &[answer(200, "What a message with it would say.", "Rendered")],
+    problems: &[400, 404, 413, 415, 422],
+    ..route("POST", "/v1/templates/{template}/render", "send", "renderTemplate", "Render a template; nothing is sent")
+};
+
 /// All native routes.
 pub const ALL: &[&Route] = &[
     &HEALTH,
@@ -470,4 +510,9 @@ pub const ALL: &[&Route] = &[
     &MESSAGE_ATTACHMENT,
     &FILE_CREATE,
     &FILE_GET,
+    &TEMPLATES_LIST,
+    &TEMPLATE_PUT,
+    &TEMPLATE_GET,
+    &TEMPLATE_DELETE,
+    &TEMPLATE_RENDER,
 ];

@@ -17,6 +17,7 @@ pub mod probe;
 pub mod problem;
 pub mod risk;
 pub mod send;
+pub mod template;
 pub mod time;
 pub mod views;
 

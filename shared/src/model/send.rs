@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Address, MessageId, Timestamp, address::one_or_many};
+use super::template::TemplateId;
+use super::{AccountId, Address, MessageId, Phase, Timestamp, address::one_or_many};
 
 /// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -162,6 +163,13 @@ pub struct SendRequest {
     /// HTML body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
+    /// A template that gives subject, text and HTML instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateId>,
+    /// What the template is rendered with.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub params: serde_json::Map<String, serde_json::Value>,
     /// Further headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -217,8 +225,19 @@ pub struct Recipient {
     /// Our words where no reply came (connection, time-out).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How far the last attempt came that did not end in `sent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// How often it was tried.
     pub attempts: u32,
+}
+
+impl Recipient {
+    /// A recipient of a new message.
+    pub fn new(address: &str) -> Self {
+        let address = address.to_owned();
+        Self { address, state: RecipientState::Queued, smtp: None, error: None, phase: None, attempts: 0 }
+    }
 }
 
 /// An outgoing message as the API shows it.

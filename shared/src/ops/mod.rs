@@ -10,6 +10,7 @@
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`files`]: a file by the hash of its content, wherever it is.
+//! - [`templates`]: texts with places for parameters.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`guesses`]: how often may a given password be tried?
@@ -32,6 +33,7 @@ pub mod risks;
 pub mod schedule;
 pub mod send;
 pub mod sign_in;
+pub mod templates;
 pub mod test_email;
 pub mod tokens;
 

@@ -8,6 +8,7 @@
 //! | account | `T#<tenant>#A` | `<account>` | |
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | template | `T#<tenant>#J` | `<name>` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -43,6 +44,7 @@ use serde::{Deserialize, Serialize};
 use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
 use crate::model::account::OAuth2;
+use crate::model::template::TemplateId;
 use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
@@ -216,6 +218,14 @@ pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
     key(tokens(tenant), hash)
 }
 
+pub(super) fn templates(tenant: &Tenant) -> String {
+    format!("T#{tenant}#J")
+}
+
+pub(super) fn template(tenant: &Tenant, name: &TemplateId) -> Key {
+    key(templates(tenant), name.as_str())
+}
+
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
 }
@@ -363,6 +373,7 @@ mod tests {
             account(tenant, &box_),
             status(tenant, &box_),
             token(tenant, "hash"),
+            template(tenant, &TemplateId::new("P").unwrap()),
             preferences(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),

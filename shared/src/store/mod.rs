@@ -29,6 +29,7 @@ mod seal;
 mod secrets;
 mod status;
 mod table;
+mod templates;
 mod tokens;
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
+pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
 
 use crate::settings::Settings;
@@ -77,6 +79,8 @@ pub struct Store {
     pub counters: Counters,
     /// Access tokens, by hash.
     pub tokens: Tokens,
+    /// Texts with places for parameters.
+    pub templates: Templates,
     /// Messages, both ways.
     pub messages: Messages,
     /// What has been pulled from each folder.
@@ -114,6 +118,7 @@ impl Store {
             polls: Polls::new(table.clone()),
             preferences: AllPreferences::new(table.clone()),
             tokens: Tokens::new(table.clone()),
+            templates: Templates::new(table.clone()),
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),

@@ -61,6 +61,8 @@ pub struct NewOutgoing {
     pub correlation: Option<Correlation>,
     /// Size of the source in bytes; 0 where it is not composed yet.
     pub size: u64,
+    /// It is tried once: what cannot be handed over then has failed.
+    pub once: bool,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
@@ -108,6 +110,9 @@ pub struct OutgoingRow {
     /// The caller's object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<Correlation>,
+    /// It is tried once: its caller cannot be told "later", so what is not handed over then has failed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub once: bool,
     /// Delivery attempts so far.
     pub attempts: u32,
     /// Size of the source in bytes.
@@ -156,6 +161,7 @@ impl OutgoingRow {
             recipients_in: None,
             on_unknown: new.on_unknown,
             correlation: new.correlation,
+            once: new.once,
             attempts: 0,
             size: new.size,
             created_at: new.created_at,

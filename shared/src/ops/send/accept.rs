@@ -3,30 +3,57 @@
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::{content, sources};
+use super::content;
+use super::expand::{self, expand};
 use crate::mail::Deadline;
-use crate::model::send::{Outgoing, Recipient, RecipientState, SendRequest};
+use crate::model::send::{OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
 use crate::store::keys::{idempotent_id, random_id};
 use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow};
 
-/// The caller's name for one send: 1 to 255 printable ASCII characters.
+/// The caller's name for one send, 1 to 255 printable ASCII characters, and the route that it was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey(String);
+pub struct IdempotencyKey {
+    key: String,
+    route: &'static str,
+}
 
 impl IdempotencyKey {
-    /// Checks the header.
-    pub fn new(key: &str) -> Result<Self, Problem> {
+    /// Checks the header. `route` is the operation that carries it: the same key at another route is a mistake of the
+    /// caller.
+    pub fn new(key: &str, route: &'static str) -> Result<Self, Problem> {
         let fits = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if fits {
-            return Ok(Self(key.to_owned()));
+            return Ok(Self { key: key.to_owned(), route });
         }
         Err(Problem::invalid(vec![FieldError::new(
             "Idempotency-Key",
             "invalid_value",
             "1 to 255 printable ASCII characters",
         )]))
+    }
+}
+
+/// What the caller does while the message is on its way.
+#[derive(Clone, Copy, Debug)]
+pub enum Wait {
+    /// Nothing: the message is only queued.
+    No,
+    /// Waits. DATA is begun until then; what is not decided by then goes on without the caller.
+    Until(Deadline),
+    /// Waits, and cannot be told "later" (decision 5). There is one attempt: what has not begun DATA by then, or is
+    /// refused for now, has failed and is not tried again, not even after a crash. The answer is never queued or
+    /// deferred; it is sending only where the outcome could not be written down.
+    Once(Deadline),
+}
+
+impl Wait {
+    fn deadline(self) -> Option<Deadline> {
+        match self {
+            Self::No => None,
+            Self::Until(deadline) | Self::Once(deadline) => Some(deadline),
+        }
     }
 }
 
@@ -39,7 +66,7 @@ pub struct Accepted {
     pub replayed: bool,
 }
 
-/// Accepts a mail. With a `wait`, DATA is begun within it; without, the message is only queued.
+/// Accepts a mail.
 ///
 /// After the claim nothing is an error any more: what happens is the message's state.
 pub async fn accept(
@@ -48,50 +75,45 @@ pub async fn accept(
     account: &AccountRow,
     request: &SendRequest,
     key: Option<&IdempotencyKey>,
-    wait: Option<Deadline>,
+    wait: Wait,
     now: Timestamp,
 ) -> Result<Accepted, Problem> {
-    if account.account.smtp.is_none() {
-        return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
+    let fingerprint = fingerprint(account, request, key)?;
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    // What is fetched may be another thing by now, or gone: a key that was used is answered before.
+    if key.is_some()
+        && expand::is_needed(request)
+        && let Some(earlier) = tools.store.outbox.get(tenant, &id).await?
+    {
+        return replay(earlier, &fingerprint, now);
     }
-    let from = content::check(request, &account.account).map_err(Problem::invalid)?;
-    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.0));
-    let fingerprint = fingerprint(account, request)?;
-    // What the key was used for is answered before anything is fetched: the URL may be gone by now.
-    if key.is_some() && sources::are_elsewhere(request) {
-        if let Some(earlier) = tools.store.outbox.get(tenant, &id).await? {
-            return replay(earlier, &fingerprint, now);
+    let until = wait.deadline().unwrap_or_else(|| Deadline::after(tools.settings.http_budget));
+    let prepared = match expand(tools, tenant, account, request, until).await {
+        Ok(request) => prepare(tools, tenant, account, &request, &id, &fingerprint, now).await,
+        Err(problem) => Err(problem),
+    };
+    let new = match prepared {
+        // Not to be tried again, a lost reply leaves it in doubt at most.
+        Ok(new) if matches!(wait, Wait::Once(_)) && new.on_unknown == OnUnknown::Retry => {
+            NewOutgoing { once: true, on_unknown: OnUnknown::Hold, ..new }
         }
-    }
-    let until = wait.unwrap_or_else(|| Deadline::after(tools.settings.http_budget));
-    let request = &sources::gather(tools, tenant, &account.account.account, request.clone(), until).await?;
-    let loaded = content::load(&tools.store, tenant, request).await?;
-    let message_id = content::message_id(&id, &from);
-    let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
-    let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
-    drop(loaded);
-    let body = tools.store.outbox.put_body(tenant, &id, &fingerprint, &lean).await?;
-    let new = NewOutgoing {
-        id,
-        account: account.account.account.clone(),
-        fingerprint: fingerprint.clone(),
-        body,
-        message_id,
-        from,
-        subject: request.subject.clone(),
-        recipients: request.recipients().into_iter().map(|address| queued(&address.address)).collect(),
-        on_unknown: request.on_unknown.unwrap_or_default(),
-        correlation: request.correlation.clone(),
-        size,
-        created_at: now,
+        Ok(new) => NewOutgoing { once: matches!(wait, Wait::Once(_)), ..new },
+        // What was accepted once is answered for, even if the account or a file has changed since.
+        Err(problem) if key.is_some() => {
+            return match tools.store.outbox.get(tenant, &id).await? {
+                Some(earlier) => replay(earlier, &fingerprint, now),
+                None => Err(problem),
+            };
+        }
+        Err(problem) => return Err(problem),
     };
     let lease = now.plus_seconds(i64::from(tools.settings.lease_seconds));
-    let claim = if wait.is_some() { Claim::Sending(lease) } else { Claim::Queued(now) };
+    let claim = if wait.deadline().is_some() { Claim::Sending(lease) } else { Claim::Queued(now) };
     let row = match tools.store.outbox.insert(tenant, new, claim).await? {
         Claimed::Ours(row) => row,
         Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
     };
-    let row = match wait {
+    let row = match wait.deadline() {
         Some(until) => deliver_now(tools, tenant, account, row, until).await,
         None => row,
     };
@@ -101,15 +123,47 @@ pub async fn accept(
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
-fn queued(address: &str) -> Recipient {
-    Recipient { address: address.to_owned(), state: RecipientState::Queued, smtp: None, error: None, attempts: 0 }
+/// Checks and composes the message, and stores all of it but its row.
+async fn prepare(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    id: &MessageId,
+    fingerprint: &str,
+    now: Timestamp,
+) -> Result<NewOutgoing, Problem> {
+    if account.account.smtp.is_none() {
+        return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
+    }
+    let from = content::check(request, &account.account).map_err(Problem::invalid)?;
+    let loaded = content::load(&tools.store, tenant, request).await?;
+    let message_id = content::message_id(id, &from);
+    let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
+    let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
+    let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
+    Ok(NewOutgoing {
+        id: id.clone(),
+        account: account.account.account.clone(),
+        fingerprint: fingerprint.to_owned(),
+        body,
+        message_id,
+        from,
+        subject: request.subject.clone(),
+        recipients: request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect(),
+        on_unknown: request.on_unknown.unwrap_or_default(),
+        correlation: request.correlation.clone(),
+        size,
+        once: false,
+        created_at: now,
+    })
 }
 
-/// Of the account and of all that was asked for: the same key with another one is a mistake of the caller.
-fn fingerprint(account: &AccountRow, request: &SendRequest) -> Result<String, Problem> {
+/// Of route, account and all that was asked for: the same key with another one is a mistake of the caller.
+fn fingerprint(account: &AccountRow, request: &SendRequest, key: Option<&IdempotencyKey>) -> Result<String, Problem> {
     let body = serde_json::to_vec(request).map_err(Problem::internal)?;
-    let mut text = account.account.account.as_str().as_bytes().to_vec();
-    text.push(0);
+    let route = key.map_or("", |key| key.route);
+    let mut text = format!("{route}\0{}\0", account.account.account).into_bytes();
     text.extend(body);
     Ok(hex::encode(digest(&SHA256, &text)))
 }
@@ -119,7 +173,7 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
     if row.fingerprint != fingerprint {
         return Err(Problem::new(
             Code::IdempotencyMismatch,
-            "this Idempotency-Key was used with another body or account: use a new key",
+            "this Idempotency-Key was used with another body, account or route: use a new key",
         ));
     }
     let under_way = row.state == SendState::Sending && row.due.is_some_and(|until| until > now);

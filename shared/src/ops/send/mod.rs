@@ -17,9 +17,10 @@ mod accept;
 mod attempt;
 pub(super) mod content;
 mod deliver;
+mod expand;
 mod sources;
 mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, accept};
+pub use accept::{Accepted, IdempotencyKey, Wait, accept};
 pub use content::source;
 pub use deliver::deliver;

@@ -15,8 +15,7 @@ use crate::{
 };
 
 pub(super) fn recipients(count: usize, state: RecipientState) -> Vec<Recipient> {
-    let recipient =
-        |number| Recipient { address: format!("r{number}@example.com"), state, smtp: None, error: None, attempts: 0 };
+    let recipient = |number| Recipient { state, ..Recipient::new(&format!("r{number}@example.com")) };
     (0..count).map(recipient).collect()
 }
 
@@ -32,6 +31,7 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         recipients: recipients(count, RecipientState::Queued),
         on_unknown: OnUnknown::Hold,
         correlation: None,
+        once: false,
         size: 4711,
         created_at: at(0),
     }
