@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 37] = [
+const ROUTES: [(&str, &str); 41] = [
     ("delete", "/v1/accounts/{account}"),
+    ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -22,12 +23,14 @@ const ROUTES: [(&str, &str); 37] = [
     ("get", "/v1/accounts/{account}/messages/{id}/source"),
     ("get", "/v1/autoconfig"),
     ("get", "/v1/files/{id}"),
+    ("get", "/v1/outbox"),
     ("get", "/v1/outbox/{id}"),
     ("get", "/v1/risks"),
     ("get", "/v1/templates"),
     ("get", "/v1/templates/{template}"),
     ("get", "/v1/tokens"),
     ("patch", "/v1/accounts/{account}"),
+    ("patch", "/v1/outbox/{id}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
     ("post", "/v1/accounts/{account}/diagnose"),
@@ -38,6 +41,7 @@ const ROUTES: [(&str, &str); 37] = [
     ("post", "/v1/accounts/{account}/verify"),
     ("post", "/v1/diagnose"),
     ("post", "/v1/files"),
+    ("post", "/v1/outbox/{id}/retry"),
     ("post", "/v1/pull"),
     ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),

@@ -31,6 +31,7 @@ mod status;
 mod table;
 mod templates;
 mod tokens;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,7 @@ pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
-pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
+pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
 pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
@@ -57,6 +58,7 @@ pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, S
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
 pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
+pub use waiting::{Cancel, Due, Replaced};
 
 use crate::settings::Settings;
 

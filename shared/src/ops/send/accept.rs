@@ -3,14 +3,14 @@
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::content;
 use super::expand::{self, expand};
+use super::{content, queue};
 use crate::mail::Deadline;
-use crate::model::send::{OnUnknown, Outgoing, Recipient, SendRequest};
+use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
 use crate::store::keys::{idempotent_id, random_id};
-use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow};
+use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow};
 
 /// The caller's name for one send, 1 to 255 printable ASCII characters, and the route that it was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,11 +87,7 @@ pub async fn accept(
     {
         return replay(earlier, &fingerprint, now);
     }
-    let until = wait.deadline().unwrap_or_else(|| Deadline::after(tools.settings.http_budget));
-    let prepared = match expand(tools, tenant, account, request, until).await {
-        Ok(request) => prepare(tools, tenant, account, &request, &id, &fingerprint, now).await,
-        Err(problem) => Err(problem),
-    };
+    let prepared = prepare(tools, tenant, account, request, &id, &fingerprint, now).await;
     let new = match prepared {
         // Not to be tried again, a lost reply leaves it in doubt at most.
         Ok(new) if matches!(wait, Wait::Once(_)) && new.on_unknown == OnUnknown::Retry => {
@@ -107,8 +103,12 @@ pub async fn accept(
         }
         Err(problem) => return Err(problem),
     };
-    let lease = now.plus_seconds(i64::from(tools.settings.lease_seconds));
-    let claim = if wait.deadline().is_some() { Claim::Sending(lease) } else { Claim::Queued(now) };
+    // Nobody waits for next week.
+    let wait = if new.send_at.is_some_and(|at| at > now) { Wait::No } else { wait };
+    let claim = match wait {
+        Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
+        _ => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
+    };
     let row = match tools.store.outbox.insert(tenant, new, claim).await? {
         Claimed::Ours(row) => row,
         Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
@@ -118,13 +118,13 @@ pub async fn accept(
         None => row,
     };
     if row.state == SendState::Queued {
-        hand_on(tools, tenant, &row).await;
+        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
 /// Checks and composes the message, and stores all of it but its row.
-async fn prepare(
+pub(super) async fn prepare(
     tools: &Tools,
     tenant: &Tenant,
     account: &AccountRow,
@@ -136,10 +136,17 @@ async fn prepare(
     if account.account.smtp.is_none() {
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
-    let from = content::check(request, &account.account).map_err(Problem::invalid)?;
+    let times = check_times(request, now);
+    let request = &expand(tools, tenant, account, request).await?;
+    let from = match content::check(request, &account.account) {
+        Ok(from) if times.is_empty() => from,
+        Ok(_) => return Err(Problem::invalid(times)),
+        Err(errors) => return Err(Problem::invalid(errors.into_iter().chain(times).collect())),
+    };
     let loaded = content::load(&tools.store, tenant, request).await?;
     let message_id = content::message_id(id, &from);
-    let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
+    let date = request.send_at.map_or(now, |at| at.max(now));
+    let size = content::render(request, &loaded, &from, &message_id, date)?.bytes.len() as u64;
     let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
     let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
     Ok(NewOutgoing {
@@ -155,9 +162,39 @@ async fn prepare(
         correlation: request.correlation.clone(),
         size,
         once: false,
+        lane: request.lane.unwrap_or_else(|| lane(account)),
+        send_at: request.send_at,
         created_at: now,
     })
 }
+
+/// A time that lies back by a clock that is a little late means now; by more it is a mistake.
+const LATE_SECONDS: i64 = 300;
+
+/// How far ahead mail is kept: a year, and a day for its leap.
+const AHEAD_SECONDS: i64 = 366 * 86_400;
+
+fn check_times(request: &SendRequest, now: Timestamp) -> Vec<FieldError> {
+    let Some(at) = request.send_at else {
+        return Vec::new();
+    };
+    let wrong = |detail: String| vec![FieldError::new("/sendAt", "out_of_range", detail)];
+    if at < now.plus_seconds(-LATE_SECONDS) {
+        return wrong(format!("{at} is in the past, it is {now} now; leave it out to send at once"));
+    }
+    if at > now.plus_seconds(AHEAD_SECONDS) {
+        return wrong(format!("{at} is more than a year ahead; it is {now} now"));
+    }
+    Vec::new()
+}
+
+/// The lane of a message that names none.
+fn lane(account: &AccountRow) -> Lane {
+    if account.account.account.as_str() == SYSTEM { Lane::System } else { Lane::Transactional }
+}
+
+/// The account that sends the system's own messages.
+const SYSTEM: &str = "system";
 
 /// Of route, account and all that was asked for: the same key with another one is a mistake of the caller.
 fn fingerprint(account: &AccountRow, request: &SendRequest, key: Option<&IdempotencyKey>) -> Result<String, Problem> {
@@ -209,14 +246,5 @@ async fn deliver_now(
             tracing::error!(%error, id = %before.id, "the attempt could not be written down; its claim runs over");
             before
         }
-    }
-}
-
-/// A message that nobody is sending goes to the queue. Should that fail, the scheduler finds it.
-async fn hand_on(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) {
-    let ids: Vec<MessageId> = vec![row.id.clone()];
-    let job = DeliverJob { tenant: tenant.clone(), account: row.account.clone(), ids };
-    if let Err(error) = tools.store.queues.enqueue_deliver(&[job], 0).await {
-        tracing::warn!(%error, id = %row.id, "not queued; the scheduler will find it");
     }
 }

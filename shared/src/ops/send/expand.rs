@@ -2,7 +2,6 @@
 //! is claimed, and stored, so that every attempt composes the same bytes.
 
 use super::{content, sources};
-use crate::mail::Deadline;
 use crate::model::send::SendRequest;
 use crate::model::{FieldError, Problem, Tenant};
 use crate::ops::{Tools, templates};
@@ -19,11 +18,10 @@ pub(super) async fn expand(
     tenant: &Tenant,
     account: &AccountRow,
     request: &SendRequest,
-    until: Deadline,
 ) -> Result<SendRequest, Problem> {
     let request = rendered(&tools.store, tenant, request.clone()).await?;
     content::check(&request, &account.account).map_err(Problem::invalid)?;
-    sources::gather(tools, tenant, &account.account.account, request, until).await
+    sources::gather(tools, tenant, &account.account.account, request).await
 }
 
 /// Puts what the template says into the request.

@@ -18,6 +18,8 @@ mod attempt;
 pub(super) mod content;
 mod deliver;
 mod expand;
+pub mod outbox;
+pub(super) mod queue;
 mod sources;
 mod verdicts;
 

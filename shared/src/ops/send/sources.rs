@@ -57,9 +57,8 @@ pub(super) async fn gather(
     tenant: &Tenant,
     account: &AccountId,
     mut request: SendRequest,
-    until: Deadline,
 ) -> Result<SendRequest, Problem> {
-    let (until, mut room) = (until.or_after(PATIENCE), ATTACHMENT_BYTES);
+    let (until, mut room) = (Deadline::after(PATIENCE), ATTACHMENT_BYTES);
     for (index, attachment) in request.attachments.iter_mut().enumerate() {
         let pointer = format!("/attachments/{index}");
         if let Some(url) = attachment.url.take() {

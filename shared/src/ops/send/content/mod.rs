@@ -67,5 +67,5 @@ fn field(error: ComposeError) -> FieldError {
 pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
     let request = store.outbox.body(tenant, row).await?;
     let loaded = load(store, tenant, &request).await?;
-    Ok(render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes)
+    Ok(render(&request, &loaded, &row.from, &row.message_id, row.date())?.bytes)
 }
