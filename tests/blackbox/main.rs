@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_patch;
+mod attachments;
 mod auth;
 mod canaries;
 mod contracts;
@@ -31,6 +32,7 @@ mod routes;
 mod schedule;
 mod send;
 mod send_doors;
+mod templates;
 
 use std::future::Future;
 use std::sync::LazyLock;

@@ -1,8 +1,10 @@
 //! `send`: accept mail and send it.
 
 mod doors;
+mod files;
 mod handler;
 mod outbox;
+mod templates;
 
 use shared::http::{doors as paths, mount, routes, serve};
 use shared::ops::Tools;
@@ -25,6 +27,12 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::OUTBOX_PATCH, with_tools!(outbox::patch)),
         mount(&routes::OUTBOX_DELETE, with_tools!(outbox::cancel)),
         mount(&routes::OUTBOX_RETRY, with_tools!(outbox::retry)),
+        mount(&routes::FILE_CREATE, with_tools!(files::create)),
+        mount(&routes::TEMPLATES_LIST, with_tools!(templates::list)),
+        mount(&routes::TEMPLATE_PUT, with_tools!(templates::put)),
+        mount(&routes::TEMPLATE_GET, with_tools!(templates::get)),
+        mount(&routes::TEMPLATE_DELETE, with_tools!(templates::delete)),
+        mount(&routes::TEMPLATE_RENDER, with_tools!(templates::render)),
         mount(&paths::JET_SEND, with_tools!(doors::jetquery::send)),
         mount(&paths::JET_SET, with_tools!(doors::jetquery::set)),
         mount(&paths::JET_PUSH_ALL, with_tools!(doors::jetquery::push)),

@@ -11,10 +11,12 @@ use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
+use crate::model::files::{FileInput, FileTicket};
 use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{OutboxItem, Outgoing, SendRequest};
+use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
     TokenInput, TokenView, ValidateInput,
@@ -139,6 +141,12 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
+    add::<FileInput>(&mut found);
+    add::<FileTicket>(&mut found);
+    add::<TemplateInput>(&mut found);
+    add::<Template>(&mut found);
+    add::<RenderInput>(&mut found);
+    add::<Rendered>(&mut found);
     add::<Health>(&mut found);
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
@@ -156,6 +164,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("TokenPage", "TokenView"),
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
+        ("TemplatePage", "Template"),
         ("OutboxPage", "OutboxItem"),
     ] {
         let schema = json!({

@@ -9,6 +9,8 @@
 //! - [`risks`]: what will stop working soon?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`files`]: a file by the hash of its content, wherever it is.
+//! - [`templates`]: texts with places for parameters.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`guesses`]: how often may a given password be tried?
@@ -19,6 +21,7 @@
 pub mod autoconfig;
 pub mod diagnose;
 pub mod email_config;
+pub mod files;
 pub mod fortunes;
 pub mod grants;
 pub mod guesses;
@@ -30,6 +33,7 @@ pub mod risks;
 pub mod schedule;
 pub mod send;
 pub mod sign_in;
+pub mod templates;
 pub mod test_email;
 pub mod tokens;
 

@@ -8,6 +8,7 @@
 //! | account | `T#<tenant>#A` | `<account>` | |
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | template | `T#<tenant>#J` | `<name>` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -19,6 +20,7 @@
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
+//! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
 //! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
@@ -43,6 +45,7 @@ use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
 use crate::model::account::{Grant as Kind, OAuth2, SideSecrets};
 use crate::model::send::Lane;
+use crate::model::template::TemplateId;
 use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
@@ -230,6 +233,14 @@ pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
     key(tokens(tenant), hash)
 }
 
+pub(super) fn templates(tenant: &Tenant) -> String {
+    format!("T#{tenant}#J")
+}
+
+pub(super) fn template(tenant: &Tenant, name: &TemplateId) -> Key {
+    key(templates(tenant), name.as_str())
+}
+
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
 }
@@ -304,6 +315,11 @@ pub(super) fn body(tenant: &Tenant, id: &MessageId, fingerprint: &str) -> Key {
 
 pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key {
     key(message_items(tenant, id), format!("R#{attempt}"))
+}
+
+/// A file by its content.
+pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
+    key(format!("T#{tenant}#F#{sha256}"), "F")
 }
 
 /// Tenant and id of a message's primary key, as the due index gives it.
@@ -385,6 +401,7 @@ mod tests {
             account(tenant, &box_),
             status(tenant, &box_),
             token(tenant, "hash"),
+            template(tenant, &TemplateId::new("P").unwrap()),
             preferences(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
@@ -396,6 +413,7 @@ mod tests {
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),
             recipients(tenant, &id, "attempt"),
+            file_place(tenant, &"ab".repeat(32)),
         ]
     }
 

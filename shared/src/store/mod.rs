@@ -29,6 +29,7 @@ mod seal;
 mod secrets;
 mod status;
 mod table;
+mod templates;
 mod tokens;
 mod waiting;
 
@@ -40,7 +41,7 @@ pub use counters::Counters;
 pub use cursor::Page;
 pub use drafts::Drafts;
 pub use error::StoreError;
-pub use files::{Download, Files, Upload};
+pub use files::{Download, Files, NewFile, PresignedPut, Upload};
 pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
 pub use guesses::Guesses;
 pub use history::{History, VERSIONS};
@@ -55,6 +56,7 @@ pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
+pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
 pub use waiting::{Cancel, Due, Replaced};
 
@@ -79,6 +81,8 @@ pub struct Store {
     pub counters: Counters,
     /// Access tokens, by hash.
     pub tokens: Tokens,
+    /// Texts with places for parameters.
+    pub templates: Templates,
     /// Messages, both ways.
     pub messages: Messages,
     /// What has been pulled from each folder.
@@ -116,6 +120,7 @@ impl Store {
             polls: Polls::new(table.clone()),
             preferences: AllPreferences::new(table.clone(), secrets.clone()),
             tokens: Tokens::new(table.clone()),
+            templates: Templates::new(table.clone()),
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),

@@ -196,9 +196,9 @@ fn files(given: Vec<File>, errors: &mut Vec<FieldError>) -> Vec<AttachmentInput>
             filename: file.filename.unwrap_or_default(),
             content_type: file.content_type,
             content: Some(file.content.unwrap_or_default()),
-            file_id: None,
             disposition: file.content_disposition.unwrap_or(usual),
             content_id: file.cid,
+            ..AttachmentInput::default()
         });
     }
     files

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::http::door::renamed;
 use shared::http::{Call, Reply, doors as paths, lenient};
-use shared::model::send::{AttachmentInput, Correlation, Disposition, Outgoing, SendRequest};
+use shared::model::send::{AttachmentInput, Correlation, Outgoing, SendRequest};
 use shared::model::{
     AccountId, Address, Code, FieldError, MessageId, Problem, RecipientState, SendState, Tenant, Timestamp,
 };
@@ -285,7 +285,8 @@ async fn files(
         let is_uuid = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         let file = if is_uuid { tools.store.files.by_uuid(tenant, &digits).await? } else { None };
         match file {
-            Some(sha256) => found.push(attachment(sha256)),
+            // It keeps the name that it was stored with.
+            Some(sha256) => found.push(AttachmentInput { file_id: Some(sha256), ..AttachmentInput::default() }),
             None => {
                 let words = format!("there is no file {uuid:?}");
                 errors.push(FieldError::new("mail_attachments", "not_found", words));
@@ -293,18 +294,6 @@ async fn files(
         }
     }
     Ok(found)
-}
-
-/// The file keeps the name that it was stored with.
-fn attachment(sha256: String) -> AttachmentInput {
-    AttachmentInput {
-        filename: String::new(),
-        content_type: None,
-        content: None,
-        file_id: Some(sha256),
-        disposition: Disposition::Attachment,
-        content_id: None,
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
+use super::expand::{self, expand};
 use super::{content, queue};
 use crate::mail::Deadline;
 use crate::model::account::SideSecrets;
@@ -100,6 +101,13 @@ pub async fn accept<'a>(
     let account = sender.account;
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    // What is fetched may be another thing by now, or gone: a key that was used is answered before.
+    if key.is_some()
+        && expand::is_needed(request)
+        && let Some(earlier) = tools.store.outbox.get(tenant, &id).await?
+    {
+        return replay(earlier, &fingerprint, now);
+    }
     let prepared = prepare(tools, tenant, account, request, &id, &fingerprint, now).await;
     let new = match prepared {
         // Not to be tried again, a lost reply leaves it in doubt at most.
@@ -151,12 +159,13 @@ pub(super) async fn prepare(
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
     let times = check_times(request, now);
+    let request = &expand(tools, tenant, account, request).await?;
     let from = match content::check(request, &account.account) {
         Ok(from) if times.is_empty() => from,
         Ok(_) => return Err(Problem::invalid(times)),
         Err(errors) => return Err(Problem::invalid(errors.into_iter().chain(times).collect())),
     };
-    let loaded = content::load(&tools.store.files, tenant, request).await?;
+    let loaded = content::load(&tools.store, tenant, request).await?;
     let message_id = content::message_id(id, &from);
     let date = request.send_at.map_or(now, |at| at.max(now));
     let size = content::render(request, &loaded, &from, &message_id, date)?.bytes.len() as u64;

@@ -17,9 +17,11 @@ mod accept;
 mod attempt;
 pub(super) mod content;
 mod deliver;
+mod expand;
 pub mod outbox;
 mod push;
 pub(super) mod queue;
+mod sources;
 mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Sender, Wait, accept};

@@ -9,9 +9,6 @@ use shared::model::{Address, FieldError, Problem};
 use super::calendar;
 use super::read::Properties;
 
-/// A type that says no more than that there are bytes.
-const BYTES: &str = "application/octet-stream";
-
 /// A text that is there and not empty.
 pub(super) fn text<'a>(properties: &'a Properties, name: &str) -> Option<&'a str> {
     properties.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
@@ -158,10 +155,10 @@ fn attachment(item: &Properties, bytes: &[u8], html: &str) -> AttachmentInput {
     let filename = text(item, "Filename").or_else(|| text(item, "Description")).unwrap_or("attachment");
     AttachmentInput {
         filename: filename.to_owned(),
-        content_type: calendar::media_type(kind, filename, bytes).or_else(|| Some(kind.unwrap_or(BYTES).to_owned())),
+        content_type: calendar::media_type(kind, filename, bytes).or_else(|| kind.map(str::to_owned)),
         content: Some(STANDARD.encode(bytes)),
-        file_id: None,
         disposition: if inline { Disposition::Inline } else { Disposition::Attachment },
         content_id: id.filter(|_| inline).map(str::to_owned),
+        ..AttachmentInput::default()
     }
 }
