@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use shared::http::body::INLINE_ANSWER_BYTES;
 use shared::http::{Call, Reply};
 use shared::mail::Deadline;
+use shared::model::content::DryRun;
 use shared::model::send::{Outgoing, SendRequest};
-use shared::model::{Code, Problem, SendState};
-use shared::ops::send::{IdempotencyKey, accept};
+use shared::model::{Code, FieldError, Problem, SendState};
+use shared::ops::send::{IdempotencyKey, accept, rehearse};
 use shared::ops::{Tools, sign_in};
 
 /// Longest `wait`; the answer itself must leave by the HTTP budget.
@@ -19,12 +21,25 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let account = sign_in::account(&tools, call.tenant(), &name).await?;
     let request: SendRequest = call.json()?;
     let key = call.header("Idempotency-Key")?.map(IdempotencyKey::new).transpose()?;
+    if request.dry_run {
+        return dry_run(&rehearse(&tools, call.tenant(), &account, &request, key.as_ref(), call.now).await?);
+    }
     let longest = u32::try_from(tools.settings.inline_data.as_secs()).unwrap_or(LONGEST_WAIT);
     let wait = call.number("wait", longest, 0, LONGEST_WAIT)?;
     let wait = (wait > 0).then(|| Deadline::after(Duration::from_secs(u64::from(wait.min(longest)))));
     let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), wait, call.now).await?;
     let reply = answer(&accepted.outgoing, &call)?;
     Ok(if accepted.replayed { reply.replayed() } else { reply })
+}
+
+/// What would be sent; a source that no answer can hold is not shown in part.
+fn dry_run(rehearsed: &DryRun) -> Result<Reply, Problem> {
+    let shown = rehearsed.source.len() as u64;
+    if shown > INLINE_ANSWER_BYTES {
+        let detail = format!("the source has {shown} bytes; the limit inlineBytes is {INLINE_ANSWER_BYTES}");
+        return Err(Problem::invalid(vec![FieldError::new("/dryRun", "too_large", detail)]));
+    }
+    Reply::ok(rehearsed)
 }
 
 /// How an outgoing message fares.

@@ -1,10 +1,13 @@
 //! Accepting a mail: check it, make it durable, and where the caller waits deliver it at once.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::content;
+use super::content::{self, Prepared};
 use crate::mail::Deadline;
+use crate::model::content::DryRun;
 use crate::model::send::{Outgoing, Recipient, RecipientState, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
@@ -54,13 +57,18 @@ pub async fn accept(
     if account.account.smtp.is_none() {
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
-    let from = content::check(request, &account.account).map_err(Problem::invalid)?;
-    let loaded = content::load(&tools.store.files, tenant, request).await?;
+    if request.dry_run {
+        let detail = "a dry run is one message of one account: POST it alone";
+        return Err(Problem::invalid(vec![FieldError::new("/dryRun", "invalid_value", detail)]));
+    }
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.0));
-    let message_id = content::message_id(&id, &from);
-    let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
     let fingerprint = fingerprint(account, request)?;
-    let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
+    if let Some(earlier) = earlier(tools, tenant, request, key, &id).await? {
+        return replay(earlier, &fingerprint, now);
+    }
+    let Prepared { request, from, loaded, message_id, source } =
+        content::prepare(&tools.store, tenant, &account.account, request, &id, now).await?;
+    let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
     let body = tools.store.outbox.put_body(tenant, &id, &fingerprint, &lean).await?;
     let new = NewOutgoing {
         id,
@@ -73,7 +81,7 @@ pub async fn accept(
         recipients: request.recipients().into_iter().map(|address| queued(&address.address)).collect(),
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
-        size,
+        size: source.len() as u64,
         created_at: now,
     };
     let lease = now.plus_seconds(i64::from(tools.settings.lease_seconds));
@@ -90,6 +98,48 @@ pub async fn accept(
         hand_on(tools, tenant, &row).await;
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
+}
+
+/// What a request refers to may be gone when its key is used again: then the first one's outcome is what counts.
+async fn earlier(
+    tools: &Tools,
+    tenant: &Tenant,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    id: &MessageId,
+) -> Result<Option<OutgoingRow>, Problem> {
+    if key.is_none() || request.reference.is_none() {
+        return Ok(None);
+    }
+    Ok(tools.store.outbox.get(tenant, id).await?)
+}
+
+/// What would be sent, and to whom; nothing is claimed or stored.
+pub async fn rehearse(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<DryRun, Problem> {
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.0));
+    let Prepared { request, from, message_id, source, .. } =
+        content::prepare(&tools.store, tenant, &account.account, request, &id, now).await?;
+    let size = source.len() as u64;
+    let (source, encoding) = match String::from_utf8(source) {
+        Ok(text) => (text, "text"),
+        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
+    };
+    Ok(DryRun {
+        dry_run: true,
+        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
+        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
+        message_id,
+        size,
+        source,
+        encoding: encoding.to_owned(),
+    })
 }
 
 fn queued(address: &str) -> Recipient {

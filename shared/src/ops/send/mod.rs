@@ -19,6 +19,6 @@ pub(super) mod content;
 mod deliver;
 mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, accept};
+pub use accept::{Accepted, IdempotencyKey, accept, rehearse};
 pub use content::source;
 pub use deliver::deliver;
