@@ -6,9 +6,11 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 41] = [
+const ROUTES: [(&str, &str); 47] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/outbox/{id}"),
+    ("delete", "/v1/pii-resolver"),
+    ("delete", "/v1/pii-tokens/{token}"),
     ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -25,6 +27,8 @@ const ROUTES: [(&str, &str); 41] = [
     ("get", "/v1/files/{id}"),
     ("get", "/v1/outbox"),
     ("get", "/v1/outbox/{id}"),
+    ("get", "/v1/pii-resolver"),
+    ("get", "/v1/pii-tokens/{token}"),
     ("get", "/v1/risks"),
     ("get", "/v1/templates"),
     ("get", "/v1/templates/{template}"),
@@ -42,11 +46,13 @@ const ROUTES: [(&str, &str); 41] = [
     ("post", "/v1/diagnose"),
     ("post", "/v1/files"),
     ("post", "/v1/outbox/{id}/retry"),
+    ("post", "/v1/pii-tokens"),
     ("post", "/v1/pull"),
     ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
     ("put", "/v1/accounts/{account}"),
+    ("put", "/v1/pii-resolver"),
     ("put", "/v1/templates/{template}"),
 ];
 

@@ -3,6 +3,7 @@
 mod files;
 mod handler;
 mod outbox;
+mod pii;
 mod templates;
 
 use shared::http::{mount, routes, serve};
@@ -43,6 +44,30 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::FILE_CREATE, {
                 let tools = tools.clone();
                 move |call| files::create(tools.clone(), call)
+            }),
+            mount(&routes::PII_TOKEN_CREATE, {
+                let tools = tools.clone();
+                move |call| pii::create(tools.clone(), call)
+            }),
+            mount(&routes::PII_TOKEN_GET, {
+                let tools = tools.clone();
+                move |call| pii::get(tools.clone(), call)
+            }),
+            mount(&routes::PII_TOKEN_DELETE, {
+                let tools = tools.clone();
+                move |call| pii::delete(tools.clone(), call)
+            }),
+            mount(&routes::PII_RESOLVER_PUT, {
+                let tools = tools.clone();
+                move |call| pii::put_resolver(tools.clone(), call)
+            }),
+            mount(&routes::PII_RESOLVER_GET, {
+                let tools = tools.clone();
+                move |call| pii::get_resolver(tools.clone(), call)
+            }),
+            mount(&routes::PII_RESOLVER_DELETE, {
+                let tools = tools.clone();
+                move |call| pii::delete_resolver(tools.clone(), call)
             }),
             mount(&routes::TEMPLATES_LIST, {
                 let tools = tools.clone();

@@ -23,6 +23,6 @@ pub(super) mod queue;
 mod sources;
 mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, Wait, accept};
+pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};
 pub use content::source;
 pub use deliver::deliver;
