@@ -200,7 +200,7 @@ fn a_file_is_uploaded_by_a_signed_url_that_takes_only_what_was_described() {
         assert_eq!(answer.header("location"), format!("/v1/files/{id}"));
         let _ = client.get(format!("/v1/files/{id}")).await.problem(404, "not_found");
         let outside = Client::new("http://none.invalid", None);
-        let put = async |body: Vec<u8>| {
+        let put = async |ticket: Value, body: Vec<u8>| {
             let mut ask = outside.ask(Method::PUT, ticket["upload"]["url"].as_str().unwrap());
             for (name, value) in ticket["upload"]["headers"].as_object().unwrap() {
                 let name = Box::leak(name.clone().into_boxed_str());
@@ -210,10 +210,10 @@ fn a_file_is_uploaded_by_a_signed_url_that_takes_only_what_was_described() {
         };
         let mut other = bytes.clone();
         other[0] ^= 1;
-        assert_ne!(put(other).await, 200, "another content");
-        assert_ne!(put(bytes[1..].to_vec()).await, 200, "another length");
-        assert_eq!(put(bytes.clone()).await, 200);
-        assert_eq!(put(bytes.clone()).await, 412, "once");
+        assert_ne!(put(ticket.clone(), other).await, 200, "another content");
+        assert_ne!(put(ticket.clone(), bytes[1..].to_vec()).await, 200, "another length");
+        assert_eq!(put(ticket.clone(), bytes.clone()).await, 200);
+        assert_eq!(put(ticket, bytes.clone()).await, 412, "once");
         let again = client.post("/v1/files", &input).await.value(200);
         assert_eq!(again, json!({"fileId": id, "exists": true}));
         let wrong = json!({"sha256": id, "size": 1});
@@ -228,6 +228,11 @@ fn a_file_is_uploaded_by_a_signed_url_that_takes_only_what_was_described() {
         let stranger = service().await.tenant().1;
         let _ = stranger.get(format!("/v1/files/{id}")).await.problem(404, "not_found");
 
+        let (bytes, id) = (&bytes[..5_000], sha256(&bytes[..5_000]));
+        let input =
+            json!({"sha256": id, "size": bytes.len(), "contentType": "application/x-large", "filename": "Größe.bin"});
+        let ticket = client.post("/v1/files", &input).await.value(201);
+        assert_eq!(put(ticket, bytes.to_vec()).await, 200);
         let sent = client.post(format!("{path}/messages"), &mail(&json!([{"fileId": id}]))).await.value(200);
         assert_eq!(sent["state"], "sent");
         let (_, listed) = pulled(&client, &path).await;

@@ -23,6 +23,7 @@ mod isolation;
 mod lockout;
 mod oauth;
 mod outbox;
+mod pii;
 mod probes;
 mod pull;
 mod qlik;

@@ -6,9 +6,11 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 41] = [
+pub(crate) const ROUTES: [(&str, &str); 47] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/outbox/{id}"),
+    ("delete", "/v1/pii-resolver"),
+    ("delete", "/v1/pii-tokens/{token}"),
     ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -25,6 +27,8 @@ pub(crate) const ROUTES: [(&str, &str); 41] = [
     ("get", "/v1/files/{id}"),
     ("get", "/v1/outbox"),
     ("get", "/v1/outbox/{id}"),
+    ("get", "/v1/pii-resolver"),
+    ("get", "/v1/pii-tokens/{token}"),
     ("get", "/v1/risks"),
     ("get", "/v1/templates"),
     ("get", "/v1/templates/{template}"),
@@ -42,16 +46,18 @@ pub(crate) const ROUTES: [(&str, &str); 41] = [
     ("post", "/v1/diagnose"),
     ("post", "/v1/files"),
     ("post", "/v1/outbox/{id}/retry"),
+    ("post", "/v1/pii-tokens"),
     ("post", "/v1/pull"),
     ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
     ("put", "/v1/accounts/{account}"),
+    ("put", "/v1/pii-resolver"),
     ("put", "/v1/templates/{template}"),
 ];
 
 /// Every route of the front doors, by hand: no document of ours lists them.
-pub(crate) const DOORS: [(&str, &str); 41] = [
+pub(crate) const DOORS: [(&str, &str); 42] = [
     ("delete", "/api/core/mail/account/{account}"),
     ("delete", "/api/v1/transports/email-config"),
     ("delete", "/emailengine/v1/account/{account}"),
@@ -82,6 +88,7 @@ pub(crate) const DOORS: [(&str, &str); 41] = [
     ("post", "/emailengine/v1/account/{account}/submit"),
     ("post", "/emailengine/v1/settings"),
     ("post", "/emailengine/v1/verifyAccount"),
+    ("post", "/send-email"),
     ("post", "/send-test-email"),
     ("post", "/v1/account"),
     ("post", "/v1/account/{account}/submit"),

@@ -44,7 +44,7 @@ fn refused(answer: &Answer, status: u16, code: &str) -> String {
 
 /// A1.2/4, A1.2/9, A1.2/10, A1.3/11 to A1.3/16, A1.3/18.
 #[test]
-fn a_1_3_the_example_of_the_seed_is_sent_and_found_again() {
+fn a_1_2_and_3_the_example_of_the_seed_is_sent_and_found_again() {
     run(async {
         let (tenant, client, peer) = caller("e-invoice").await;
         let token = format!("Token {TOKEN}");
@@ -80,7 +80,7 @@ fn a_1_3_the_example_of_the_seed_is_sent_and_found_again() {
     });
 }
 
-/// A1.3/17, A1.3/19, A1.3/20; decision 18.
+/// A1.3/17, A1.3/19, A1.3/20, A1.4/27; decision 18.
 #[test]
 fn a_1_3_17_lists_of_recipients_and_files() {
     run(async {
@@ -325,5 +325,115 @@ fn email_engine_names_the_wrong_field() {
         let gone = client.get(format!("/emailengine/v1/outbox/{}", "0".repeat(32))).await.value(404);
         assert_eq!(gone["code"], "MessageNotFound");
         assert!(peer.sandbox.received().is_empty());
+    });
+}
+
+/// A3.4/17, A3.4/19, A3.4/20: an answer to a stored message.
+#[test]
+fn a_3_4_20_a_reply_refers_and_a_missing_message_is_404() {
+    run(async {
+        let (_, client, peer) = caller("example").await;
+        let original = "From: Grace <grace@example.org>\r\nTo: ada@example.test\r\nSubject: Lunch\r\n\
+                        Message-ID: <lunch@example.org>\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\n\r\nLunch?\r\n";
+        peer.sandbox.deliver("ada@example.test", original.as_bytes().to_vec()).unwrap();
+        let pulled = client.post_empty("/v1/accounts/example/pull").await.value(200);
+        let id = pulled["stored"][0].as_str().unwrap();
+        let path = "/v1/account/example/submit";
+        let body = |id: &str, action: &str| json!({"reference": {"message": id, "action": action}, "to": [{"address": "grace@example.org"}], "text": "Yes"});
+        for (index, (action, subject)) in
+            [("reply", "Subject: Re: Lunch"), ("forward", "Subject: Fwd: Lunch")].into_iter().enumerate()
+        {
+            let queued = client.post(path, &body(id, action)).await.value(200);
+            assert_eq!(queued["reference"], json!({"message": id, "success": true}), "{queued}");
+            tests::until("it is sent", async || (peer.sandbox.received().len() > index).then_some(())).await;
+            let text = received(&peer, index);
+            assert!(text.contains(subject) && text.contains("References: <lunch@example.org>"), "A3.4/20: {text}");
+            assert_eq!(text.contains("In-Reply-To: <lunch@example.org>"), action == "reply", "{text}");
+        }
+        let missing = "0".repeat(32);
+        let answer = client.post(path, &body(&missing, "reply")).await.value(404);
+        assert_eq!((&answer["code"], &answer["statusCode"]), (&json!("MessageNotFound"), &json!(404)), "A3.4/19");
+        let mut lenient = body(&missing, "reply");
+        lenient["reference"]["ignoreMissing"] = json!(true);
+        let queued = client.post(path, &lenient).await.value(200);
+        assert_eq!(queued["reference"], json!({"message": missing, "success": false}));
+        tests::until("it is sent", async || (peer.sandbox.received().len() == 3).then_some(())).await;
+    });
+}
+
+/// Holds an answer to the one shape of Email Service 1.0, and returns its words.
+#[track_caller]
+fn words(answer: &Answer, status: u16) -> String {
+    let body = answer.value(status);
+    assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+    body["message"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+/// A4.2/6 to A4.2/15.
+#[test]
+fn a_4_2_an_email_is_sent_with_its_downloads() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let send = async |body: &Value| client.post("/send-email", body).await;
+        let hello =
+            json!({"subject": "Hello", "recipient": "grace@example.org", "message": "First line\nsecond line\n"});
+        let _ = words(&send(&hello).await, 404);
+        let peer = Peer::start().await;
+        account(&client, "default", &peer.account(Receive::Imap, Way::Starttls)).await;
+        let web = tests::web::Web::start().await;
+        let url = web.file(
+            "/a",
+            &["Content-Disposition: attachment; filename=\"offer.txt\"", "Content-Type: text/plain"],
+            b"the offer",
+        );
+        let mut with_file = hello.clone();
+        with_file["attachments"] = json!([url]);
+        let _ = words(&send(&with_file).await, 200);
+        let text = received(&peer, 0);
+        assert!(text.contains("First line\r\nsecond line") && text.contains("offer.txt"), "A4.2/10, 12, 14: {text}");
+
+        let token = async |value: &str| {
+            let made = client.post("/v1/pii-tokens", &json!({"value": value})).await.value(201);
+            made["token"].as_str().unwrap().to_owned()
+        };
+        let (who, what) = (token("alan@example.org").await, token("Your offer, Alan").await);
+        let body = json!({"subject": what, "recipient": who, "message": "x"});
+        let said = words(&send(&body).await, 200);
+        assert!(!said.contains("alan"), "A4.2/13: {said}");
+        assert_eq!(peer.sandbox.received()[1].recipients, ["alan@example.org"]);
+        assert!(received(&peer, 1).contains("Subject: Your offer, Alan"), "A4.2/7");
+
+        let cases = [
+            (json!({"subject": "s"}), 400, "recipient"),
+            (json!({"recipient": "nobody", "subject": "s"}), 400, "recipient"),
+            (json!({"recipient": "a@example.org"}), 400, "message"),
+            (json!({"recipient": "a@example.org", "message": ""}), 400, "message"),
+            (json!({"recipient": "a@example.org", "message": "NS-EU-NOBODY-KNOWS"}), 422, "NS-EU-NOBODY-KNOWS"),
+            (json!({"recipient": "NS-EU-NOBODY-KNOWS", "message": "x"}), 422, "NS-EU-NOBODY-KNOWS"),
+            (
+                json!({"recipient": "a@example.org", "message": "x", "attachments": [format!("{url}/gone")]}),
+                422,
+                "attachments",
+            ),
+            (
+                json!({"recipient": "a@example.org", "message": "x", "attachments": ["http://10.1.2.3/a"]}),
+                422,
+                "attachments",
+            ),
+        ];
+        for (body, status, word) in cases {
+            let answer = send(&body).await;
+            assert!([status, 400].contains(&answer.status), "{body}: {}", answer.text());
+            let said = words(&answer, answer.status);
+            assert!(said.contains(word) || status == 422, "{body}: {said}");
+        }
+        peer.sandbox.script(
+            Rule::on(Protocol::Smtp).at(At::Command("RCPT")).matching("never@").reply("550 5.1.1 No such user\r\n"),
+        );
+        let said = words(&send(&json!({"recipient": "never@example.org", "message": "x"})).await, 422);
+        assert!(said.contains("550"), "A4.2/15: {said}");
+        let no_tenant = service().await.client();
+        assert!(words(&no_tenant.post("/send-email", &hello).await, 400).contains("Tenant"), "A4.1/3");
+        assert_eq!(peer.sandbox.received().len(), 2, "nothing else was sent");
     });
 }

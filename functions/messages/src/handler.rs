@@ -7,7 +7,7 @@ use shared::http::reply::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTEN
 use shared::http::{Call, Reply};
 use shared::mail::{parse, sanitize};
 use shared::model::views::{Defect, HeaderLine, MessageDetail, Page};
-use shared::model::{Attachment, Code, FieldError, Message, Problem};
+use shared::model::{Address, Attachment, Code, FieldError, Message, Problem};
 use shared::ops::{self, Tools, send, sign_in};
 use shared::store::{Download, Incoming, Range, StoredMessage};
 
@@ -59,9 +59,10 @@ pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
     };
     let parsed = parse::parse(&source);
     if message.direction == shared::model::Direction::Outgoing {
-        message.cc.clone_from(&parsed.cc);
-        message.to.clone_from(&parsed.to);
-        message.reply_to.clone_from(&parsed.reply_to);
+        let people = |list: &[Address]| list.iter().cloned().map(ops::pii::unmasked).collect();
+        message.cc = people(&parsed.cc);
+        message.to = people(&parsed.to);
+        message.reply_to = people(&parsed.reply_to);
         message.preview.clone_from(&parsed.preview);
     }
     let html = parse::html(&source).map(|html| sanitize::html(&html, |_| None));

@@ -4,6 +4,7 @@ mod doors;
 mod files;
 mod handler;
 mod outbox;
+mod pii;
 mod templates;
 
 use shared::http::{doors as paths, mount, routes, serve};
@@ -28,6 +29,12 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::OUTBOX_DELETE, with_tools!(outbox::cancel)),
         mount(&routes::OUTBOX_RETRY, with_tools!(outbox::retry)),
         mount(&routes::FILE_CREATE, with_tools!(files::create)),
+        mount(&routes::PII_TOKEN_CREATE, with_tools!(pii::create)),
+        mount(&routes::PII_TOKEN_GET, with_tools!(pii::get)),
+        mount(&routes::PII_TOKEN_DELETE, with_tools!(pii::delete)),
+        mount(&routes::PII_RESOLVER_PUT, with_tools!(pii::put_resolver)),
+        mount(&routes::PII_RESOLVER_GET, with_tools!(pii::get_resolver)),
+        mount(&routes::PII_RESOLVER_DELETE, with_tools!(pii::delete_resolver)),
         mount(&routes::TEMPLATES_LIST, with_tools!(templates::list)),
         mount(&routes::TEMPLATE_PUT, with_tools!(templates::put)),
         mount(&routes::TEMPLATE_GET, with_tools!(templates::get)),
@@ -39,6 +46,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&paths::JET_PUSH_ALL_GET, with_tools!(doors::jetquery::push)),
         mount(&paths::JET_PUSH, with_tools!(doors::jetquery::push)),
         mount(&paths::JET_PUSH_GET, with_tools!(doors::jetquery::push)),
+        mount(&paths::SERVICE_SEND, with_tools!(doors::email_service::send)),
         mount(&paths::ENGINE_SUBMIT, with_tools!(doors::emailengine::submit)),
         mount(&paths::PREFIXED_SUBMIT, with_tools!(doors::emailengine::submit)),
         mount(&paths::PREFIXED_OUTBOX_LIST, with_tools!(doors::emailengine::list)),

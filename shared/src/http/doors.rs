@@ -87,6 +87,8 @@ pub const PREFIXED_LIST: Route = email_engine("GET", "/emailengine/v1/accounts",
 pub const PREFIXED_AUTOCONFIG: Route =
     email_engine("GET", "/emailengine/v1/autoconfig", "validate", "engineAutoconfig", Scope::Read);
 
+/// Send an email (A4.2).
+pub const SERVICE_SEND: Route = email_service("/send-email", "send", "serviceSend");
 /// Send a test message.
 pub const SERVICE_TEST_EMAIL: Route = email_service("/send-test-email", "test-email", "serviceTestEmail");
 /// Probe given credentials.
@@ -201,6 +203,7 @@ pub const ALL: &[&Route] = &[
     &PREFIXED_VERIFY,
     &PREFIXED_LIST,
     &PREFIXED_AUTOCONFIG,
+    &SERVICE_SEND,
     &SERVICE_TEST_EMAIL,
     &SERVICE_VALIDATE,
     &JET_GET,

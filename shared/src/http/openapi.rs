@@ -10,9 +10,11 @@ use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
+use crate::model::content::DryRun;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
 use crate::model::files::{FileInput, FileTicket};
 use crate::model::message::Message;
+use crate::model::pii::{PiiResolver, PiiResolverInput, PiiToken, PiiTokenInput};
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{OutboxItem, Outgoing, SendRequest};
@@ -137,6 +139,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<SendRequest>(&mut found);
     add::<Outgoing>(&mut found);
     add::<OutboxItem>(&mut found);
+    add::<DryRun>(&mut found);
     add::<Pulled>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
@@ -147,6 +150,10 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<Template>(&mut found);
     add::<RenderInput>(&mut found);
     add::<Rendered>(&mut found);
+    add::<PiiTokenInput>(&mut found);
+    add::<PiiToken>(&mut found);
+    add::<PiiResolverInput>(&mut found);
+    add::<PiiResolver>(&mut found);
     add::<Health>(&mut found);
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =

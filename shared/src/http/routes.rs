@@ -526,6 +526,54 @@ pub const TEMPLATE_RENDER: Route = Route {
     ..route("POST", "/v1/templates/{template}/render", "send", "renderTemplate", "Render a template; nothing is sent")
 };
 
+/// Keep personal data.
+pub const PII_TOKEN_CREATE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("PiiTokenInput"),
+    answers: &[answer(201, "The token that stands for the value from now on.", "PiiToken")],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/pii-tokens", "send", "createPiiToken", "Keep personal data, encrypted, under a token")
+};
+
+/// Whether a token is known.
+pub const PII_TOKEN_GET: Route = Route {
+    answers: &[answer(200, "It is known; its value is never shown.", "PiiToken")],
+    problems: &[404],
+    ..route("GET", "/v1/pii-tokens/{token}", "send", "getPiiToken", "Read whether a PII token is known")
+};
+
+/// Forget personal data.
+pub const PII_TOKEN_DELETE: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[bare(204, "The value is forgotten; messages that wait and name it fail.")],
+    problems: &[404],
+    ..route("DELETE", "/v1/pii-tokens/{token}", "send", "deletePiiToken", "Forget what a PII token stands for")
+};
+
+/// Who knows the other tokens.
+pub const PII_RESOLVER_PUT: Route = Route {
+    scope: Some(Scope::Admin),
+    request: Some("PiiResolverInput"),
+    answers: &[answer(200, "It is asked for tokens that are not kept here.", "PiiResolver")],
+    problems: &[400, 413, 415, 422],
+    ..route("PUT", "/v1/pii-resolver", "send", "putPiiResolver", "Say who resolves PII tokens that are not kept here")
+};
+
+/// Who knows the other tokens.
+pub const PII_RESOLVER_GET: Route = Route {
+    answers: &[answer(200, "The resolver, without its secret.", "PiiResolver")],
+    problems: &[404],
+    ..route("GET", "/v1/pii-resolver", "send", "getPiiResolver", "Read who resolves PII tokens")
+};
+
+/// Nobody knows the other tokens.
+pub const PII_RESOLVER_DELETE: Route = Route {
+    scope: Some(Scope::Admin),
+    answers: &[bare(204, "Only tokens that are kept here are resolved.")],
+    problems: &[404],
+    ..route("DELETE", "/v1/pii-resolver", "send", "deletePiiResolver", "Ask no resolver any more")
+};
+
 /// All native routes.
 pub const ALL: &[&Route] = &[
     &HEALTH,
@@ -564,6 +612,12 @@ pub const ALL: &[&Route] = &[
     &MESSAGE_ATTACHMENT,
     &FILE_CREATE,
     &FILE_GET,
+    &PII_TOKEN_CREATE,
+    &PII_TOKEN_GET,
+    &PII_TOKEN_DELETE,
+    &PII_RESOLVER_PUT,
+    &PII_RESOLVER_GET,
+    &PII_RESOLVER_DELETE,
     &TEMPLATES_LIST,
     &TEMPLATE_PUT,
     &TEMPLATE_GET,

@@ -6,11 +6,13 @@
 pub mod account;
 pub mod address;
 pub mod autoconfig;
+pub mod content;
 pub mod diagnosis;
 pub mod files;
 pub mod ids;
 pub mod message;
 pub mod patch;
+pub mod pii;
 pub mod poll;
 pub mod principal;
 pub mod probe;

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
 use super::template::TemplateId;
-use super::{AccountId, Address, MessageId, Phase, Timestamp, address::one_or_many};
+use super::{AccountId, Address, MessageId, Phase, Timestamp, address::recipients};
 
 /// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -153,16 +154,16 @@ pub struct Correlation {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SendRequest {
     /// Recipients.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<Address>,
     /// Recipients of a copy.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub cc: Vec<Address>,
     /// Recipients that nobody sees.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub bcc: Vec<Address>,
     /// Where answers go.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub reply_to: Vec<Address>,
     /// The account's address or one of its identities; left out: the account's.
     #[serde(deserialize_with = "super::address::given_option", skip_serializing_if = "Option::is_none")]
@@ -183,6 +184,38 @@ pub struct SendRequest {
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     #[schema(value_type = Object)]
     pub params: serde_json::Map<String, serde_json::Value>,
+    /// Both bodies as CommonMark with tables, instead of `text` and `html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub markdown: Option<String>,
+    /// A whole message (RFC 5322), as text or base64, instead of everything that makes one. `to`, `cc` and `bcc` then
+    /// name who gets it; left out: those whom it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// A stored message that is answered or handed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Message-IDs of what is answered, where it is not stored here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_reply_to: Vec<String>,
+    /// Message-IDs of the conversation, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+    /// An invitation that goes with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invite: Option<Invite>,
+    /// How readers leave the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_unsubscribe: Option<ListUnsubscribe>,
+    /// Who gets the server's reports (RFC 5321 §3.3, MAIL): the account's address or one of its identities; left out:
+    /// `from`.
+    #[serde(deserialize_with = "super::address::given_option", skip_serializing_if = "Option::is_none")]
+    pub envelope_from: Option<Address>,
+    /// Wishes about delivery reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsn: Option<Dsn>,
+    /// Only show what would be sent; nothing is sent or stored.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dry_run: bool,
     /// Further headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -218,6 +251,10 @@ impl SendRequest {
         }
         seen
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The server's word on one recipient.

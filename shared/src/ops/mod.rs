@@ -10,6 +10,7 @@
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`files`]: a file by the hash of its content, wherever it is.
+//! - [`pii`]: what tokens in messages stand for.
 //! - [`templates`]: texts with places for parameters.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
@@ -27,6 +28,7 @@ pub mod grants;
 pub mod guesses;
 pub mod keyring;
 pub mod limits;
+pub mod pii;
 pub mod probe;
 pub mod pull;
 pub mod risks;

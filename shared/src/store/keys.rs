@@ -9,6 +9,8 @@
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
 //! | template | `T#<tenant>#J` | `<name>` | |
+//! | personal data | `T#<tenant>#V` | `<token>` | |
+//! | who resolves other tokens | `T#<tenant>#P` | `RESOLVER` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -241,6 +243,14 @@ pub(super) fn template(tenant: &Tenant, name: &TemplateId) -> Key {
     key(templates(tenant), name.as_str())
 }
 
+pub(super) fn pii_token(tenant: &Tenant, token: &str) -> Key {
+    key(format!("T#{tenant}#V"), token)
+}
+
+pub(super) fn pii_resolver(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "RESOLVER")
+}
+
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
 }
@@ -403,6 +413,8 @@ mod tests {
             token(tenant, "hash"),
             template(tenant, &TemplateId::new("P").unwrap()),
             preferences(tenant),
+            pii_token(tenant, "NS-EU-A-1"),
+            pii_resolver(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
             guesses(tenant, "mail.example.com", "ada"),

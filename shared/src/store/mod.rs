@@ -21,6 +21,7 @@ mod ledgers;
 mod messages;
 mod outbox;
 mod outgoing;
+mod pii;
 mod polls;
 mod preferences;
 mod queues;
@@ -51,6 +52,7 @@ pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
 pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
+pub use pii::{Pii, Resolver};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
@@ -97,6 +99,8 @@ pub struct Store {
     pub guesses: Guesses,
     /// Passwords and their like.
     pub secrets: Secrets,
+    /// What PII tokens stand for.
+    pub pii: Pii,
     /// What OAuth grants have brought.
     pub grants: Grants,
     /// Work for other functions.
@@ -127,6 +131,7 @@ impl Store {
             guesses: Guesses::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
             files,
+            pii: Pii::new(table.clone(), secrets.clone()),
             grants: Grants::new(table, secrets.clone()),
             secrets,
             queues: Queues::new(clients.sqs, settings.deliver_queue.clone(), settings.pull_queue.clone()),

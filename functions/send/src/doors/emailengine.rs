@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::http::{Call, Reply, doors as paths};
-use shared::model::address::{given_option, one_or_many};
+use shared::model::address::{given_option, one_or_many, recipients};
+use shared::model::content::{Action, Reference};
 use shared::model::send::{AttachmentInput, Disposition, Header, SendRequest};
 use shared::model::{Address, Code, FieldError, Problem, RecipientState, SendState, Timestamp};
 use shared::ops::send::{IdempotencyKey, Wait, accept};
@@ -18,24 +19,37 @@ const LISTED: usize = 1000;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Submit {
+    reference: Option<Referred>,
     #[serde(deserialize_with = "given_option")]
     from: Option<Address>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "recipients")]
     to: Vec<Address>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "recipients")]
     cc: Vec<Address>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "recipients")]
     bcc: Vec<Address>,
     #[serde(deserialize_with = "one_or_many")]
     reply_to: Vec<Address>,
     subject: Option<String>,
     text: Option<String>,
     html: Option<String>,
+    raw: Option<String>,
     headers: Map<String, Value>,
     attachments: Vec<File>,
     send_at: Option<Timestamp>,
     envelope: Option<Value>,
     mail_merge: Option<Value>,
+}
+
+/// A stored message that is answered or handed on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Referred {
+    message: String,
+    action: Option<Action>,
+    inline: bool,
+    forward_attachments: bool,
+    ignore_missing: bool,
 }
 
 /// A file of a message.
@@ -55,16 +69,31 @@ struct File {
 pub(crate) async fn submit(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let account = sign_in::account(&tools, call.tenant(), &call.account()?).await?;
     let asked: Submit = call.json()?;
-    let request = asked.request(call.now)?;
+    let may_be_missing = asked.reference.as_ref().is_some_and(|reference| reference.ignore_missing);
+    let mut request = asked.request(call.now)?;
+    let referred = request.reference.as_ref().map(|reference| reference.message.clone());
     let key = call.header("Idempotency-Key")?;
     let key = key.map(|key| IdempotencyKey::new(key, paths::ENGINE_SUBMIT.operation)).transpose()?;
-    let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), Wait::No, call.now).await?;
-    let reply = Reply::ok(&json!({
+    let queue = async |request: &SendRequest| {
+        accept(&tools, call.tenant(), &account, request, key.as_ref(), Wait::No, call.now).await
+    };
+    let accepted = match queue(&request).await {
+        Err(problem) if problem.code == Code::MessageNotFound && may_be_missing => {
+            request.reference = None;
+            queue(&request).await?
+        }
+        other => other?,
+    };
+    let mut answer = json!({
         "response": "Queued for delivery",
         "messageId": accepted.outgoing.message_id,
         "sendAt": request.send_at.unwrap_or(accepted.outgoing.created_at),
         "queueId": accepted.outgoing.id,
-    }))?;
+    });
+    if let Some(message) = referred {
+        answer["reference"] = json!({"message": message, "success": request.reference.is_some()});
+    }
+    let reply = Reply::ok(&answer)?;
     Ok(if accepted.replayed { reply.replayed() } else { reply })
 }
 
@@ -122,6 +151,8 @@ impl Submit {
             }
         }
         let request = SendRequest {
+            reference: self.reference.map(reference),
+            raw: self.raw,
             from: self.from.map(plain),
             to: all(self.to),
             cc: all(self.cc),
@@ -137,6 +168,16 @@ impl Submit {
             ..SendRequest::default()
         };
         if errors.is_empty() { Ok(request) } else { Err(Problem::invalid(errors)) }
+    }
+}
+
+/// What EmailEngine does with a message unless it is told more: it quotes nothing and takes no files along.
+fn reference(given: Referred) -> Reference {
+    Reference {
+        message: given.message,
+        action: given.action.unwrap_or(Action::Reply),
+        quote: given.inline,
+        attachments: given.forward_attachments,
     }
 }
 

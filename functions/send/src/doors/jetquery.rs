@@ -300,6 +300,7 @@ async fn files(
 mod tests {
     use super::*;
 
+    /// A1.3/20.
     #[test]
     fn a_1_3_20_lists_have_commas_or_semicolons_and_names() {
         let mut errors = Vec::new();
@@ -316,6 +317,7 @@ mod tests {
         assert_eq!(errors[0].pointer, "mail_cc");
     }
 
+    /// A1.3/16.
     #[test]
     fn a_1_3_16_half_a_pair_is_one_too() {
         let of = |source: Option<&str>, id: Value| {

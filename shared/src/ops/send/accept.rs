@@ -1,15 +1,18 @@
 //! Accepting a mail: check it, make it durable, and where the caller waits deliver it at once.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::expand::{self, expand};
-use super::{content, queue};
+use super::content::{self, Prepared};
+use super::{expand, queue};
 use crate::mail::Deadline;
 use crate::model::account::SideSecrets;
+use crate::model::content::DryRun;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
-use crate::ops::Tools;
+use crate::ops::{Tools, pii};
 use crate::store::keys::{idempotent_id, random_id};
 use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow};
 
@@ -145,6 +148,40 @@ pub async fn accept<'a>(
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
+/// What would be sent, and to whom; nothing is claimed.
+pub async fn rehearse(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<DryRun, Problem> {
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    let Prepared { request, from, loaded, message_id, date, clear, source } =
+        content::prepare(tools, tenant, &account.account, request, &id, now).await?;
+    let size = source.len() as u64;
+    // No answer shows what a token stands for.
+    let source = if clear.is_empty() {
+        source
+    } else {
+        content::render(&pii::masked(&request), &loaded, &from, &message_id, date)?.bytes
+    };
+    let (source, encoding) = match String::from_utf8(source) {
+        Ok(text) => (text, "text"),
+        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
+    };
+    Ok(DryRun {
+        dry_run: true,
+        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
+        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
+        message_id,
+        size,
+        source,
+        encoding: encoding.to_owned(),
+    })
+}
+
 /// Checks and composes the message, and stores all of it but its row.
 pub(super) async fn prepare(
     tools: &Tools,
@@ -158,18 +195,19 @@ pub(super) async fn prepare(
     if account.account.smtp.is_none() {
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
-    let times = check_times(request, now);
-    let request = &expand(tools, tenant, account, request).await?;
-    let from = match content::check(request, &account.account) {
-        Ok(from) if times.is_empty() => from,
-        Ok(_) => return Err(Problem::invalid(times)),
-        Err(errors) => return Err(Problem::invalid(errors.into_iter().chain(times).collect())),
-    };
-    let loaded = content::load(&tools.store, tenant, request).await?;
-    let message_id = content::message_id(id, &from);
-    let date = request.send_at.map_or(now, |at| at.max(now));
-    let size = content::render(request, &loaded, &from, &message_id, date)?.bytes.len() as u64;
-    let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
+    let mut wrong = check_times(request, now);
+    if request.dry_run {
+        let detail = "a dry run is one message of one account: POST it alone";
+        wrong.push(FieldError::new("/dryRun", "invalid_value", detail));
+    }
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
+    }
+    let Prepared { request, from, loaded, message_id, source, .. } =
+        content::prepare(tools, tenant, &account.account, request, id, now).await?;
+    let size = source.len() as u64;
+    drop(source);
+    let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
     let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
     Ok(NewOutgoing {
         id: id.clone(),

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::accept::Sender;
-use super::content;
+use super::content::{self, Ready as Message};
 use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
-use crate::mail::smtp::{Client, Content, Outcome as Data};
+use crate::mail::smtp::{Client, Content, Outcome as Data, Terms};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::account::SideSecrets;
 use crate::model::send::{Recipient, RecipientState};
@@ -75,11 +75,11 @@ impl<'a> Courier<'a> {
 
     async fn carry(&mut self, row: OutgoingRow, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
         let mut recipients = row.recipients.clone();
-        let source = match content::source(&self.tools.store, self.tenant, &row).await {
-            Ok(source) => source,
+        let message = match content::outgoing(self.tools, self.tenant, &row).await {
+            Ok(message) => message,
             Err(problem) => return self.uncomposable(&row, recipients, &problem).await,
         };
-        let content = match Content::check(&source) {
+        let content = match Content::check(&message.source) {
             Ok(content) => content,
             Err(error) => {
                 pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
@@ -90,10 +90,11 @@ impl<'a> Courier<'a> {
             return self.unconnected(&row, recipients, failure, begin_by).await;
         }
         let mut row = row;
-        let early = self.hand_over(&mut row, &mut recipients, content, begin_by).await;
+        let early = self.hand_over(&mut row, &mut recipients, (&message, content), begin_by).await;
         if self.client.as_ref().is_some_and(|client| !client.is_usable()) {
             self.client = None;
         }
+        message.clear.scrub(&mut recipients);
         match early {
             Ok(Some(Early::TooLate | Early::Unmarked)) => {
                 self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await
@@ -152,7 +153,7 @@ impl<'a> Courier<'a> {
         &mut self,
         row: &mut OutgoingRow,
         recipients: &mut [Recipient],
-        content: Content<'_>,
+        (message, content): (&Message, Content<'_>),
         begin_by: Option<Deadline>,
     ) -> Result<Option<Early>, StoreError> {
         let Some(client) = self.client.as_mut() else {
@@ -163,11 +164,14 @@ impl<'a> Courier<'a> {
         let long = Deadline::after(settings.reply * 5);
         client.set_deadline(begin_by.map_or(long, |by| by.min(long)));
         let places: Vec<usize> = (0..recipients.len()).filter(|place| is_pending(&recipients[*place])).collect();
-        let addresses: Vec<String> = places.iter().map(|place| recipients[*place].address.clone()).collect();
+        let clear = |place: &usize| message.clear.address(&recipients[*place].address);
+        let addresses: Vec<String> = places.iter().map(clear).collect();
+        client.hide(message.clear.secrets());
         let failed = |recipients: &mut [Recipient], error: &mail::Error| {
             pending(recipients).for_each(|recipient| not_handed_over(recipient, error))
         };
-        let envelope = match client.envelope(&row.from.address, &addresses, content.size(), content.eight_bit()).await {
+        let terms = Terms { dsn: message.dsn.as_ref(), ..content.terms() };
+        let envelope = match client.envelope(&message.envelope_from, &addresses, terms).await {
             Ok(envelope) => envelope,
             Err(error) if error.code == ProbeCode::Timeout && is_over(begin_by) => {
                 self.client = None;
@@ -205,6 +209,7 @@ impl<'a> Courier<'a> {
                 return Ok(Some(Early::Decided));
             }
         };
+        message.clear.scrub(recipients);
         let until = Timestamp::now().plus_seconds(seconds(self.tools.network.timeouts.dot + settings.reply * 5));
         match self.tools.store.outbox.commit(self.tenant, row, recipients, until).await {
             Ok(()) => {}

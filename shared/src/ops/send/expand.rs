@@ -1,31 +1,19 @@
 //! From a request as it was given to one that stands for itself: what it only names is fetched once, before the message
 //! is claimed, and stored, so that every attempt composes the same bytes.
 
-use super::{content, sources};
+use super::sources;
 use crate::model::send::SendRequest;
 use crate::model::{FieldError, Problem, Tenant};
-use crate::ops::{Tools, templates};
-use crate::store::{AccountRow, Store};
+use crate::ops::templates;
+use crate::store::Store;
 
 /// Whether the request names what may be another thing tomorrow.
 pub(super) fn is_needed(request: &SendRequest) -> bool {
-    request.template.is_some() || sources::are_elsewhere(request)
-}
-
-/// Renders, checks the request before anything is fetched for it, and fetches.
-pub(super) async fn expand(
-    tools: &Tools,
-    tenant: &Tenant,
-    account: &AccountRow,
-    request: &SendRequest,
-) -> Result<SendRequest, Problem> {
-    let request = rendered(&tools.store, tenant, request.clone()).await?;
-    content::check(&request, &account.account).map_err(Problem::invalid)?;
-    sources::gather(tools, tenant, &account.account.account, request).await
+    request.template.is_some() || request.reference.is_some() || sources::are_elsewhere(request)
 }
 
 /// Puts what the template says into the request.
-async fn rendered(store: &Store, tenant: &Tenant, mut request: SendRequest) -> Result<SendRequest, Problem> {
+pub(super) async fn rendered(store: &Store, tenant: &Tenant, mut request: SendRequest) -> Result<SendRequest, Problem> {
     let invalid =
         |pointer: &str, code: &str, detail: &str| Problem::invalid(vec![FieldError::new(pointer, code, detail)]);
     let Some(name) = request.template.take() else {

@@ -24,7 +24,7 @@ pub(super) mod queue;
 mod sources;
 mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, Sender, Wait, accept};
+pub use accept::{Accepted, IdempotencyKey, Sender, Wait, accept, rehearse};
 pub use content::source;
 pub use deliver::deliver;
 pub use push::{Pushed, push};

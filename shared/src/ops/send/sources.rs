@@ -14,6 +14,7 @@ use crate::model::{AccountId, Code, FieldError, MessageId, Problem, Tenant};
 use crate::net::http::Error as HttpError;
 use crate::net::{DownloadError, Downloaded};
 use crate::ops::Tools;
+use crate::ops::pii::Clear;
 use crate::store::{StoredMessage, Upload};
 
 /// All downloads of one message together: what is left of the caller's time belongs to the mail server.
@@ -57,12 +58,14 @@ pub(super) async fn gather(
     tenant: &Tenant,
     account: &AccountId,
     mut request: SendRequest,
+    clear: &Clear,
 ) -> Result<SendRequest, Problem> {
     let (until, mut room) = (Deadline::after(PATIENCE), ATTACHMENT_BYTES);
     for (index, attachment) in request.attachments.iter_mut().enumerate() {
         let pointer = format!("/attachments/{index}");
         if let Some(url) = attachment.url.take() {
-            room -= download(tools, tenant, attachment, &url, &pointer, room, until).await?;
+            let place = Place { shown: &url, clear: &clear.text(&url), pointer: format!("{pointer}/url") };
+            room -= download(tools, tenant, attachment, place, room, until).await?;
         } else if let (Some(message), Some(part)) = (attachment.message.take(), attachment.part.take()) {
             quote(tools, tenant, account, attachment, (&message, part), &pointer).await?;
         }
@@ -78,18 +81,23 @@ pub(super) fn failed(pointer: String, code: &str, detail: impl Into<String>) -> 
     problem
 }
 
+/// Where a file is: the URL as it was given, and with its PII tokens resolved.
+struct Place<'a> {
+    shown: &'a str,
+    clear: &'a str,
+    pointer: String,
+}
+
 /// Fetches one file and stores it. Returns its size.
 async fn download(
     tools: &Tools,
     tenant: &Tenant,
     attachment: &mut AttachmentInput,
-    url: &str,
-    pointer: &str,
+    Place { shown, clear, pointer }: Place<'_>,
     room: u64,
     until: Deadline,
 ) -> Result<u64, Problem> {
-    let pointer = format!("{pointer}/url");
-    let url = Url::parse(url).map_err(|_| failed(pointer.clone(), "invalid_url", DownloadError::Url.to_string()))?;
+    let url = Url::parse(clear).map_err(|_| failed(pointer.clone(), "invalid_url", DownloadError::Url.to_string()))?;
     let most = usize::try_from(room).unwrap_or(usize::MAX);
     let found = match tools.network.download(url, most, until.instant()).await {
         Ok(found) => found,
@@ -99,7 +107,8 @@ async fn download(
         }
     };
     if attachment.filename.is_empty() {
-        attachment.filename = name(&found).unwrap_or_default();
+        // A name that is part of what a PII token stands for must not be stored.
+        attachment.filename = name(&found, shown == clear).unwrap_or_default();
     }
     let kind = attachment.content_type.take().or_else(|| kind(&found));
     let size = found.bytes.len() as u64;
@@ -126,9 +135,12 @@ fn refusal(pointer: String, error: &DownloadError) -> Problem {
 }
 
 /// The server's name for the file (RFC 6266), else the last word of the path.
-fn name(found: &Downloaded) -> Option<String> {
+fn name(found: &Downloaded, by_path: bool) -> Option<String> {
     let given = found.disposition.as_deref().and_then(parse::disposition_name);
     given.or_else(|| {
+        if !by_path {
+            return None;
+        }
         let last = found.url.path_segments()?.next_back()?;
         parse::safe_name(&percent_decode_str(last).decode_utf8_lossy())
     })
@@ -171,7 +183,7 @@ async fn quote(
         _ => return Err(no_message()),
     };
     if attachment.filename.is_empty() {
-        attachment.filename = filename.unwrap_or_default();
+        attachment.filename = crate::ops::pii::disarmed(&filename.unwrap_or_default());
     }
     attachment.content_type.get_or_insert(content_type);
     attachment.file_id = Some(file_id);
@@ -202,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_download_is_named_by_its_server_or_its_path_and_never_leads_elsewhere() {
-        let named = |disposition: Option<&str>, url: &str| name(&found(disposition, None, url, b""));
+        let named = |disposition: Option<&str>, url: &str| name(&found(disposition, None, url, b""), true);
         let url = "https://a.example/files/Bericht%20f%C3%BCr%20Ada.pdf?token=secret";
         for (disposition, wanted) in [
             (None, "Bericht für Ada.pdf"),

@@ -41,6 +41,7 @@ fn sent() -> Outgoing {
     .unwrap()
 }
 
+/// A2.4/19 to A2.4/46.
 #[test]
 fn a_2_4_all_28_properties_come_back_in_their_order() {
     let answer = look().at(email(sample()), Ok(&sent()));
@@ -66,6 +67,7 @@ fn a_2_4_all_28_properties_come_back_in_their_order() {
     assert_eq!(answer, same);
 }
 
+/// A2.5/50b.
 #[test]
 fn a_2_5_50b_names_are_matched_without_case_and_unknown_ones_ignored() {
     let given = json!({"subject": "s", "htmlBody": "h", "MESSAGEID": "m", "to": [{"address": "a@example.com"}],
@@ -82,6 +84,7 @@ fn a_2_5_50b_names_are_matched_without_case_and_unknown_ones_ignored() {
     );
 }
 
+/// A2.5/51.
 #[test]
 fn a_2_5_51_items_that_hold_nothing_are_no_items() {
     let given = json!({"To": [{}, null, {"ContactId": 0, "Name": "", "DuplicatePersonIds": [], "TableRight": null},
@@ -110,6 +113,7 @@ fn values_of_another_kind_are_named() {
     }
 }
 
+/// A2.5/52.
 #[test]
 fn a_2_5_52_times_with_seven_digits_and_any_offset_are_read() {
     for time in ["2023-06-02T14:13:40.2660122+02:00", "0001-01-01T00:00:00", "2008-07-21T14:13:40Z", ""] {
@@ -117,6 +121,7 @@ fn a_2_5_52_times_with_seven_digits_and_any_offset_are_read() {
     }
 }
 
+/// A2.2/11.
 #[test]
 fn a_2_2_11_times_are_told_in_the_zone_that_was_asked_for() {
     let told = |zone: &str| Clock::new(Some(zone)).tell(Timestamp::parse("2026-07-01T12:00:00.123Z").unwrap());
@@ -150,6 +155,7 @@ fn every_zone_of_the_table_exists() {
     }
 }
 
+/// A2.1/3.
 #[test]
 fn a_2_1_3_select_nulls_what_is_not_named() {
     let mut mail = email(
@@ -166,6 +172,7 @@ fn a_2_1_3_select_nulls_what_is_not_named() {
     assert_eq!(Selection::new(Some("To,To/Address")), Selection::new(Some("To/Address,To")));
 }
 
+/// A2.2/7.
 #[test]
 fn a_2_2_7_the_answer_is_of_the_type_that_was_asked_for() {
     for (accept, wanted) in [
@@ -188,6 +195,7 @@ fn a_2_2_7_the_answer_is_of_the_type_that_was_asked_for() {
     }
 }
 
+/// A2.2/6.
 #[test]
 fn a_2_2_6_the_same_request_in_every_type() {
     let json = r#"{"Emails":[{"Subject":"a b","To":[{"Address":"a@example.com"},{"Address":"b@example.com"}],"CustomHeaderList":[{"Name":"X-A","Values":["1","2"]}],"HasCalendarData":true,"Size":7}]}"#;
@@ -255,6 +263,7 @@ fn xml_answers_can_be_read_again() {
     assert_eq!(again["Emails"][0], Value::from(wanted));
 }
 
+/// A2.4/27, A2.5/50.
 #[test]
 fn a_2_4_27_six_priorities_are_three() {
     let of = |name: Value| mail::request(&email(json!({"Priority": name}))).unwrap().priority;
@@ -272,6 +281,7 @@ fn a_2_4_27_six_priorities_are_three() {
     assert_eq!(of(json!(2)), Some(Priority::High));
 }
 
+/// A2.4/40, A2.5/49.
 #[test]
 fn a_2_4_40_and_a_2_5_49_headers_of_the_caller_and_of_the_answer() {
     let given = json!({"InReplyTo": {"messageid": "a@example.com"}, "CustomHeaderList": [
@@ -282,6 +292,7 @@ fn a_2_4_40_and_a_2_5_49_headers_of_the_caller_and_of_the_answer() {
     assert_eq!(told, wanted.map(|(name, values)| (name, values.to_owned())));
 }
 
+/// A2.5/48.
 #[test]
 fn a_2_5_48_attachments_are_base64_whatever_encoding_says() {
     let given = json!({"HTMLBody": "<img src=\"cid:logo\">", "Attachments": [
@@ -301,6 +312,7 @@ fn a_2_5_48_attachments_are_base64_whatever_encoding_says() {
     assert_eq!(told, [("/Attachments/0/Stream", "missing"), ("/Attachments/1/Stream", "invalid_base64")]);
 }
 
+/// A2.4/42 to A2.4/44.
 #[test]
 fn a_2_4_42_to_44_calendar_properties_follow_from_the_attachment() {
     let file = |text: &str| {
@@ -327,6 +339,7 @@ fn a_2_4_42_to_44_calendar_properties_follow_from_the_attachment() {
     assert_eq!(calendar::media_type(Some("text/calendar; method=X"), "a.ics", b"METHOD:Y"), None);
 }
 
+/// A2.6/55.
 #[test]
 fn a_2_6_55_a_failure_is_told_beside_the_mail() {
     let answer = look().at(email(sample()), Err(&Problem::new(Code::AccountNotFound, "there is none")));
@@ -346,6 +359,7 @@ fn a_2_6_55_a_failure_is_told_beside_the_mail() {
     assert_eq!(answer["Error"]["Recipients"][0]["Address"], "b@example.com");
 }
 
+/// A2.3/17.
 #[test]
 fn a_2_3_17_a_connection_says_what_its_port_is() {
     let taken = |given: Value| {
