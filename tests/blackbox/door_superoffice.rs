@@ -145,7 +145,7 @@ fn a_2_1_1_a_batch_goes_out_and_comes_back_in_order() {
     });
 }
 
-/// The sample request of the seed as it stands there: nobody is named in it, so that nothing can be sent.
+/// A2.5/51, A2.4/39, A2.4/41: the sample request of the seed as it stands there; nobody is named in it.
 #[test]
 fn a_2_5_51_the_sample_of_the_seed_is_answered_per_item() {
     run(async {

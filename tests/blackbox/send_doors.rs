@@ -348,7 +348,7 @@ fn a_3_4_20_a_reply_refers_and_a_missing_message_is_404() {
             tests::until("it is sent", async || (peer.sandbox.received().len() > index).then_some(())).await;
             let text = received(&peer, index);
             assert!(text.contains(subject) && text.contains("References: <lunch@example.org>"), "A3.4/20: {text}");
-            assert_eq!(text.contains("In-Reply-To: <lunch@example.org>"), action == "reply", "{text}");
+            assert!(text.contains("In-Reply-To: <lunch@example.org>"), "A3.4/20: {text}");
         }
         let missing = "0".repeat(32);
         let answer = client.post(path, &body(&missing, "reply")).await.value(404);
