@@ -15,6 +15,7 @@
 //! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::diagnose`], [`ops::schedule`] | all of the above |
 //! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
 //! | [`events`] | SQS batches and the clock | |
+//! | [`background`] | what must be done before an invocation ends | |
 //! | [`settings`], [`logging`] | the environment, read once; logs that hold no secret | |
 //!
 //! Arrows never turn back: `functions -> http, events, ops -> mail, store -> model`. [`mail`] and [`store`] never see
@@ -53,6 +54,7 @@
 //! No connection outlives its invocation. No opportunistic TLS. No transaction, and no lock that correctness depends
 //! on. No mock of AWS: it is moved by endpoint URL. No switch for tests in production code.
 
+pub mod background;
 pub mod events;
 pub mod http;
 pub mod logging;

@@ -10,6 +10,7 @@ mod auth;
 mod canaries;
 mod contracts;
 mod crash;
+mod credentials;
 mod delivery;
 mod diagnose;
 mod door_email_service;
@@ -29,6 +30,7 @@ mod routes;
 mod schedule;
 mod send;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::LazyLock;
 
@@ -51,6 +53,13 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 /// The shared service.
 async fn service() -> &'static Service {
     SERVICE.get_or_init(|| Service::start(Options::default())).await
+}
+
+/// What is stored for a tenant, but for the counts of refused sign-ins.
+async fn settings_of(tenant: &str) -> BTreeMap<String, Value> {
+    let mut items = service().await.aws().await.items_of(&format!("T#{tenant}#")).await;
+    items.retain(|key, _| !key.starts_with(&format!("T#{tenant}#G")));
+    items
 }
 
 /// Creates an account; returns its path.

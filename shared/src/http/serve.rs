@@ -18,6 +18,7 @@ use super::call::{Call, is_callers, text};
 use super::principal::from_context;
 use super::routes::Route;
 use super::{Reply, body, door};
+use crate::background;
 use crate::events::time_left;
 use crate::mail::Deadline;
 use crate::model::{Code, Principal, Problem, Timestamp};
@@ -25,6 +26,9 @@ use crate::model::{Code, Principal, Problem, Timestamp};
 /// Headers that name a request, the first one ours. Email Service 1.0 writes "Request ID" (A4.1/4), which no header can
 /// be called: whoever generated a client from it sends one of the other two.
 const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "request_id"];
+
+/// How long an answer may wait for work that its caller has given up on: API Gateway waits for no more.
+const LAST_WORK: Duration = Duration::from_secs(4);
 
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
 
@@ -66,7 +70,11 @@ pub async fn serve(budget: Duration, mounts: Vec<Mount>) -> Result<(), lambda_ht
     let router = Arc::new(Router::new(budget, mounts)?);
     lambda_http::run(service_fn(move |request: Request| {
         let router = Arc::clone(&router);
-        async move { Ok::<_, Infallible>(router.answer(request).await) }
+        async move {
+            let answer = router.answer(request).await;
+            background::finished(LAST_WORK).await;
+            Ok::<_, Infallible>(answer)
+        }
     }))
     .await
 }

@@ -227,7 +227,9 @@ pub(super) fn preferences(tenant: &Tenant) -> Key {
 
 /// What is refused is counted by server and user, whatever their letter case.
 pub(super) fn guesses(tenant: &Tenant, host: &str, username: &str) -> Key {
-    let id = MessageId::derived(&["guess", &host.to_lowercase(), &username.to_lowercase()]);
+    // RFC 1034 §3.1: a final dot names the same host.
+    let host = host.trim_end_matches('.').to_lowercase();
+    let id = MessageId::derived(&["guess", &host, &username.to_lowercase()]);
     key(format!("T#{tenant}#G"), id.as_str())
 }
 

@@ -37,7 +37,7 @@ mod tests;
 pub use accounts::{AccountRow, Accounts, Expect};
 pub use counters::Counters;
 pub use cursor::Page;
-pub use drafts::Drafts;
+pub use drafts::{Drafted, Drafts};
 pub use error::StoreError;
 pub use files::{Download, Files, Upload};
 pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};

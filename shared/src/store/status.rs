@@ -123,6 +123,19 @@ pub struct StatusChange {
 type Field = (&'static str, Option<AttributeValue>);
 
 impl StatusChange {
+    /// Forgets how the account fared, and not when it was used or what was learned of its servers.
+    pub fn afresh() -> Self {
+        Self {
+            state: Some(AccountState::default()),
+            error_code: Some(AccountErrorCode::default()),
+            smtp: Some(SideStatus::default()),
+            receive: Some(SideStatus::default()),
+            suspended_at: Some(None),
+            last_error: Some(None),
+            ..Self::default()
+        }
+    }
+
     /// What leads from one status to another.
     pub fn between(before: &AccountStatus, after: &AccountStatus) -> Self {
         fn changed<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {

@@ -115,6 +115,10 @@ impl<'a> Courier<'a> {
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
         let client = sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?;
         risks::notice(self.tools, self.tenant, self.account, Side::Smtp, &known, client.tls()).await;
+        if known.smtp.pause.is_some() {
+            // The message may fail for reasons of its own; those who wait for this login need not.
+            fortunes::record(self.tools, self.tenant, self.account, Fortune::Entered(Side::Smtp), now).await?;
+        }
         self.client = Some(client);
         Ok(())
     }
