@@ -8,6 +8,7 @@ use super::attempt::{Attempt, Courier};
 use super::content::{self, Prepared};
 use crate::mail::Deadline;
 use crate::model::content::DryRun;
+use crate::model::message::thread_of;
 use crate::model::send::{Outgoing, Recipient, RecipientState, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
@@ -81,6 +82,7 @@ pub async fn accept(
         recipients: request.recipients().into_iter().map(|address| queued(&address.address)).collect(),
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
+        thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
         size: source.len() as u64,
         created_at: now,
     };

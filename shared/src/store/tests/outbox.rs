@@ -32,6 +32,7 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         recipients: recipients(count, RecipientState::Queued),
         on_unknown: OnUnknown::Hold,
         correlation: None,
+        thread: None,
         size: 4711,
         created_at: at(0),
     }
