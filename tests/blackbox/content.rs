@@ -49,7 +49,7 @@ fn text_of(message: &Received) -> String {
 
 /// A3.4/17, A3.4/20
 #[test]
-fn an_answer_has_its_thread_subject_recipients_and_quotation() {
+fn a_3_4_17_and_20_an_answer_has_its_thread_subject_recipients_and_quotation() {
     run(async {
         let (_, client, peer, path) = sender().await;
         let (id, _) = pulled(&client, &peer, &path).await;
@@ -83,7 +83,7 @@ fn an_answer_has_its_thread_subject_recipients_and_quotation() {
 
 /// A3.4/17, A3.4/20
 #[test]
-fn a_forward_brings_header_and_files_byte_for_byte_even_if_the_original_goes() {
+fn a_3_4_17_and_20_a_forward_brings_header_and_files_even_if_the_original_goes() {
     run(async {
         let (tenant, client, peer, path) = sender().await;
         let (id, files) = pulled(&client, &peer, &path).await;
@@ -123,7 +123,7 @@ fn a_forward_brings_header_and_files_byte_for_byte_even_if_the_original_goes() {
 
 /// A3.4/19
 #[test]
-fn without_the_message_nothing_is_sent_and_no_key_is_used() {
+fn a_3_4_19_without_the_message_nothing_is_sent_and_no_key_is_used() {
     run(async {
         let (tenant, client, peer, path) = sender().await;
         let (id, _) = pulled(&client, &peer, &path).await;

@@ -9,6 +9,7 @@ mod accounts_patch;
 mod auth;
 mod canaries;
 mod content;
+mod contracts;
 mod crash;
 mod delivery;
 mod diagnose;
