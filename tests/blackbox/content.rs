@@ -149,6 +149,54 @@ fn a_3_4_19_without_the_message_nothing_is_sent_and_no_key_is_used() {
     });
 }
 
+/// What was worked out stays, whoever asks again and whatever else is edited.
+#[test]
+fn an_answer_that_waits_keeps_what_was_worked_out() {
+    run(async {
+        let (_, client, peer, path) = sender().await;
+        let (id, _) = pulled(&client, &peer, &path).await;
+        let later = (time::OffsetDateTime::now_utc() + time::Duration::hours(1)).unix_timestamp();
+        let later = time::OffsetDateTime::from_unix_timestamp(later).unwrap();
+        let later = later.format(&time::format_description::well_known::Rfc3339).unwrap();
+        let body = json!({"reference": {"message": id, "action": "replyAll", "quote": false}, "text": "First", "sendAt": later});
+        let ask =
+            || client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "w").json(&body).send();
+        let first = ask().await.value(202);
+        let mut settings = peer.account(Receive::Imap, Way::Starttls);
+        settings["identities"] = json!(["eve@example.org"]);
+        let _ = client.put(path.clone(), &settings).await.is(200);
+        assert_eq!(ask().await.is(202).header("idempotency-replayed"), "true");
+
+        let outbox = format!("/v1/outbox/{}", first["id"].as_str().unwrap());
+        let patch = async |change: Value| client.ask(Method::PATCH, outbox.clone()).json(&change).send().await;
+        let _ = patch(json!({"text": "Second"})).await.is(200);
+        patch(json!({"reference": {"action": "forward"}})).await.names(&[("/reference", "conflict")]);
+        patch(json!({"inReplyTo": ["<other@x.example>"]}))
+            .await
+            .names(&[("/inReplyTo", "conflict"), ("/references", "conflict")]);
+        let _ = patch(json!({"sendAt": null})).await.is(200);
+        tests::until("sent", async || (client.get(outbox.clone()).await.value(200)["state"] == "sent").then_some(()))
+            .await;
+        assert_eq!(last(&peer).recipients, ["desk@example.org", "eve@example.org", "joe@example.org"]);
+        let text = text_of(&last(&peer));
+        assert!(
+            text.contains("References: <1@x.example> <2@x.example>\r\n") && text.ends_with("\r\n\r\nSecond\r\n"),
+            "{text}"
+        );
+
+        let raw = json!({"raw": "From: ada@example.test\nTo: bob@example.org\nSubject: Raw\n\nx\n", "sendAt": later});
+        let waits = client.post(format!("{path}/messages"), &raw).await.value(202);
+        let outbox = format!("/v1/outbox/{}", waits["id"].as_str().unwrap());
+        let patch = async |change: Value| client.ask(Method::PATCH, outbox.clone()).json(&change).send().await;
+        patch(json!({"subject": "Other"})).await.names(&[("/subject", "conflict")]);
+        patch(json!({"raw": "From: eve@x.example\n\n"})).await.names(&[("/raw", "conflict")]);
+        let _ = patch(json!({"sendAt": null})).await.is(200);
+        tests::until("sent", async || (client.get(outbox.clone()).await.value(200)["state"] == "sent").then_some(()))
+            .await;
+        assert!(text_of(&last(&peer)).contains("Subject: Raw\r\n"));
+    });
+}
+
 #[test]
 fn a_dry_run_shows_what_is_sent_and_does_nothing() {
     run(async {
@@ -272,14 +320,14 @@ fn what_the_server_cannot_take_is_refused_before_mail() {
         let (_, client, peer, path) = sender().await;
         peer.sandbox.script(Rule::on(Protocol::Smtp).capabilities(["SIZE 2000", "8BITMIME", "AUTH PLAIN", "STARTTLS"]));
         let large = json!({"to": "ada@example.test", "subject": "x", "text": "x".repeat(3_000)});
-        let problem = client.post(format!("{path}/messages"), &large).await.problem(422, "recipient_rejected");
+        let problem = client.post(format!("{path}/messages"), &large).await.problem(422, "message_rejected");
         assert!(problem["detail"].as_str().unwrap().contains("the server takes 2000 (SIZE)"), "{problem}");
         let international = json!({"to": "jörg@bücher.example", "subject": "x"});
-        let problem = client.post(format!("{path}/messages"), &international).await.problem(422, "recipient_rejected");
+        let problem = client.post(format!("{path}/messages"), &international).await.problem(422, "message_rejected");
         assert!(problem["detail"].as_str().unwrap().contains("SMTPUTF8"), "{problem}");
         let reported =
             json!({"to": "ada@example.test", "subject": "x", "dsn": {"notify": ["success"], "required": true}});
-        let problem = client.post(format!("{path}/messages"), &reported).await.problem(422, "recipient_rejected");
+        let problem = client.post(format!("{path}/messages"), &reported).await.problem(422, "message_rejected");
         assert!(problem["detail"].as_str().unwrap().contains("DSN"), "{problem}");
         assert!(!peer.sandbox.transcript().iter().any(|line| line.bytes.starts_with(b"MAIL")));
 

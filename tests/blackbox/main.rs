@@ -21,6 +21,7 @@ mod import;
 mod isolation;
 mod lockout;
 mod oauth;
+mod outbox;
 mod probes;
 mod pull;
 mod qlik;

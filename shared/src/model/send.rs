@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
-use super::{AccountId, Address, MessageId, Timestamp, address::one_or_many};
+use super::{AccountId, Address, MessageId, Phase, Timestamp, address::one_or_many};
 
 /// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,6 +57,19 @@ pub enum OnUnknown {
     Retry,
     /// Count it as failed.
     Fail,
+}
+
+/// What goes first where not all can go at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Mail that the service's own people wait for. The lane of the account `system`.
+    System,
+    /// Mail that somebody waits for.
+    #[default]
+    Transactional,
+    /// Mail to many. The lane of a batch.
+    Bulk,
 }
 
 /// X-Priority and Importance.
@@ -194,6 +207,13 @@ pub struct SendRequest {
     /// Attachments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<AttachmentInput>,
+    /// Not before this time, up to a year ahead; left out: now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
+    /// What goes first where not all can go at once; left out: `system` for the account of that name, `bulk` in a
+    /// batch, else `transactional`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
     /// When the reply to the handed-over message is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<OnUnknown>,
@@ -244,8 +264,19 @@ pub struct Recipient {
     /// Our words where no reply came (connection, time-out).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How far the last attempt came that did not end in `sent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// How often it was tried.
     pub attempts: u32,
+}
+
+impl Recipient {
+    /// A recipient of a new message.
+    pub fn new(address: &str) -> Self {
+        let address = address.to_owned();
+        Self { address, state: RecipientState::Queued, smtp: None, error: None, phase: None, attempts: 0 }
+    }
 }
 
 /// An outgoing message as the API shows it.
@@ -272,4 +303,23 @@ pub struct Outgoing {
     pub next_attempt_at: Option<Timestamp>,
     /// Each recipient.
     pub recipients: Vec<Recipient>,
+}
+
+/// A message of the outbox list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxItem {
+    /// How it fares.
+    #[serde(flatten)]
+    pub outgoing: Outgoing,
+    /// The sender.
+    pub from: Address,
+    /// The subject.
+    pub subject: Option<String>,
+    /// What goes first.
+    pub lane: Lane,
+    /// Not before this time.
+    pub send_at: Option<Timestamp>,
+    /// The caller's object.
+    pub correlation: Option<Correlation>,
 }

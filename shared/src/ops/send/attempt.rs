@@ -160,7 +160,7 @@ impl<'a> Courier<'a> {
                     recipients[place].state = RecipientState::Queued;
                     accepted.push(place);
                 }
-                Err(refusal) => refused(&mut recipients[place], refusal),
+                Err(refusal) => refused(&mut recipients[place], refusal, Phase::Rcpt),
             }
         }
         let Some(mut transaction) = envelope.transaction else {
@@ -294,7 +294,7 @@ async fn hold(tools: &Tools, tenant: &Tenant, claim: &OutgoingRow) -> Infallible
 fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
     match data {
         Data::Sent(reply) => sent(recipient, reply),
-        Data::Refused(refusal) => refused(recipient, refusal),
+        Data::Refused(refusal) => refused(recipient, refusal, Phase::Data),
         Data::NotHandedOver(error) => not_handed_over(recipient, error),
         Data::Unknown(error) => in_doubt(recipient, &error.detail, row.on_unknown),
     }

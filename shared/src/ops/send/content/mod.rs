@@ -36,23 +36,54 @@ pub(in crate::ops) struct Prepared {
     pub(in crate::ops) source: Vec<u8>,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(in crate::ops) enum Given<'a> {
+    /// A new mail.
+    New(&'a SendRequest),
+    /// A stored one, and what it shall say from now on. What was worked out of it stays.
+    Edited {
+        /// As it is stored.
+        before: &'a SendRequest,
+        /// As it shall be.
+        after: &'a SendRequest,
+    },
+}
+
+impl<'a> Given<'a> {
+    /// What the mail shall say.
+    pub(in crate::ops) fn request(self) -> &'a SendRequest {
+        match self {
+            Self::New(request) | Self::Edited { after: request, .. } => request,
+        }
+    }
+}
+
 /// Works out and checks a request; writes nothing.
 pub(in crate::ops) async fn prepare(
     store: &Store,
     tenant: &Tenant,
     account: &Account,
-    request: &SendRequest,
+    given: Given<'_>,
     id: &MessageId,
     now: Timestamp,
 ) -> Result<Prepared, Problem> {
-    let conflicts = check::conflicts(request);
+    let conflicts = match given {
+        Given::New(request) => check::conflicts(request),
+        Given::Edited { before, after } => check::changes(before, after),
+    };
     if !conflicts.is_empty() {
         return Err(Problem::invalid(conflicts));
     }
-    let mut request = request.clone();
-    let given_id = raw::settle(&mut request, account, id, now)?;
+    let mut request = given.request().clone();
+    let mut given_id = None;
+    if let Given::New(_) = given {
+        given_id = raw::settle(&mut request, account, id, now)?;
+    }
     markdown::settle(&mut request);
-    reference::settle(store, tenant, account, &mut request).await?;
+    if let Given::New(_) = given {
+        reference::settle(store, tenant, account, &mut request).await?;
+    }
     let from = check(&request, account).map_err(Problem::invalid)?;
     let message_id = given_id.unwrap_or_else(|| message_id(id, &from));
     invite::settle(&mut request, &from, message_id.trim_matches(['<', '>']), now)?;
@@ -152,7 +183,7 @@ pub(super) struct Ready {
 pub(super) async fn outgoing(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Ready, Problem> {
     let request = store.outbox.body(tenant, row).await?;
     let loaded = load(&store.files, tenant, &request).await?;
-    let source = render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes;
+    let source = render(&request, &loaded, &row.from, &row.message_id, row.date())?.bytes;
     let envelope_from = request.envelope_from.as_ref().unwrap_or(&row.from).address.clone();
     let dsn = request.dsn.map(|dsn| Dsn { envelope_id: dsn.envelope_id.or(Some(row.id.to_string())), ..dsn });
     Ok(Ready { source, envelope_from, dsn })
