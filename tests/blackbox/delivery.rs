@@ -13,7 +13,7 @@ use crate::send::sender;
 use crate::{run, service};
 
 /// Waits until the message has one of these states.
-async fn settled(client: &Client, id: &Value, states: &[&str]) -> Value {
+pub(crate) async fn settled(client: &Client, id: &Value, states: &[&str]) -> Value {
     let path = format!("/v1/outbox/{}", id.as_str().unwrap());
     until(&format!("state {states:?}"), async || {
         let message = client.get(path.clone()).await.value(200);
@@ -22,7 +22,7 @@ async fn settled(client: &Client, id: &Value, states: &[&str]) -> Value {
     .await
 }
 
-fn mail(to: &[&str]) -> Value {
+pub(crate) fn mail(to: &[&str]) -> Value {
     json!({"to": to, "subject": "Delivery", "text": "once"})
 }
 
@@ -145,8 +145,7 @@ fn a_message_refused_after_the_dot_is_failed_for_all() {
         let (_, client, peer, path) = sender().await;
         peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).reply("554 5.6.0 Not this one\r\n"));
         let problem = client.post(format!("{path}/messages"), &mail(&["ada@example.test"])).await;
-        assert_eq!(problem.status, 422, "{}", problem.text());
-        let problem = problem.json();
+        let problem = problem.problem(422, "message_rejected");
         assert_eq!(
             problem["resource"]["recipients"][0]["smtp"],
             json!({"code": 554, "enhanced": "5.6.0", "text": "Not this one"}),

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Address, MessageId, Timestamp, address::one_or_many};
+use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
+use super::{AccountId, Address, MessageId, Phase, Timestamp, address::one_or_many};
 
 /// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -56,6 +57,19 @@ pub enum OnUnknown {
     Retry,
     /// Count it as failed.
     Fail,
+}
+
+/// What goes first where not all can go at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Mail that the service's own people wait for. The lane of the account `system`.
+    System,
+    /// Mail that somebody waits for.
+    #[default]
+    Transactional,
+    /// Mail to many. The lane of a batch.
+    Bulk,
 }
 
 /// X-Priority and Importance.
@@ -152,6 +166,38 @@ pub struct SendRequest {
     /// HTML body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
+    /// Both bodies as CommonMark with tables, instead of `text` and `html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub markdown: Option<String>,
+    /// A whole message (RFC 5322), as text or base64, instead of everything that makes one. `to`, `cc` and `bcc` then
+    /// name who gets it; left out: those whom it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// A stored message that is answered or handed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Message-IDs of what is answered, where it is not stored here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_reply_to: Vec<String>,
+    /// Message-IDs of the conversation, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+    /// An invitation that goes with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invite: Option<Invite>,
+    /// How readers leave the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_unsubscribe: Option<ListUnsubscribe>,
+    /// Who gets the server's reports (RFC 5321 §3.3, MAIL): the account's address or one of its identities; left out:
+    /// `from`.
+    #[serde(deserialize_with = "super::address::given_option", skip_serializing_if = "Option::is_none")]
+    pub envelope_from: Option<Address>,
+    /// Wishes about delivery reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsn: Option<Dsn>,
+    /// Only show what would be sent; nothing is sent or stored.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dry_run: bool,
     /// Further headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -161,6 +207,13 @@ pub struct SendRequest {
     /// Attachments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<AttachmentInput>,
+    /// Not before this time, up to a year ahead; left out: now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
+    /// What goes first where not all can go at once; left out: `system` for the account of that name, `bulk` in a
+    /// batch, else `transactional`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
     /// When the reply to the handed-over message is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<OnUnknown>,
@@ -180,6 +233,10 @@ impl SendRequest {
         }
         seen
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The server's word on one recipient.
@@ -207,8 +264,19 @@ pub struct Recipient {
     /// Our words where no reply came (connection, time-out).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How far the last attempt came that did not end in `sent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// How often it was tried.
     pub attempts: u32,
+}
+
+impl Recipient {
+    /// A recipient of a new message.
+    pub fn new(address: &str) -> Self {
+        let address = address.to_owned();
+        Self { address, state: RecipientState::Queued, smtp: None, error: None, phase: None, attempts: 0 }
+    }
 }
 
 /// An outgoing message as the API shows it.
@@ -235,4 +303,23 @@ pub struct Outgoing {
     pub next_attempt_at: Option<Timestamp>,
     /// Each recipient.
     pub recipients: Vec<Recipient>,
+}
+
+/// A message of the outbox list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxItem {
+    /// How it fares.
+    #[serde(flatten)]
+    pub outgoing: Outgoing,
+    /// The sender.
+    pub from: Address,
+    /// The subject.
+    pub subject: Option<String>,
+    /// What goes first.
+    pub lane: Lane,
+    /// Not before this time.
+    pub send_at: Option<Timestamp>,
+    /// The caller's object.
+    pub correlation: Option<Correlation>,
 }

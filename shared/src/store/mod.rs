@@ -30,6 +30,7 @@ mod secrets;
 mod status;
 mod table;
 mod tokens;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
-pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
+pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
 pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
@@ -55,6 +56,7 @@ pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
 pub use tokens::{TokenRow, Tokens};
+pub use waiting::{Cancel, Due, Replaced};
 
 use crate::settings::Settings;
 

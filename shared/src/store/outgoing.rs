@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError, keys,
+    StoreError, Turn, keys,
     table::{Table, item, row, text_of},
 };
 use crate::model::message::thread_of;
 use crate::model::{
     AccountId, Address, Direction, Message, MessageId, SendState, Tenant, Timestamp,
-    send::{Correlation, OnUnknown, Outgoing, Recipient},
+    send::{Correlation, Lane, OnUnknown, OutboxItem, Outgoing, Recipient},
 };
 
 /// More recipients than this are an item of their own, so that the three writes of a send stay cheap.
@@ -47,6 +47,8 @@ pub struct NewOutgoing {
     pub fingerprint: String,
     /// What [`super::Outbox::put_body`] said.
     pub body: BodyPlace,
+    /// Its name, where the fingerprint is not.
+    pub body_name: Option<String>,
     /// The Message-ID header, with its angle brackets.
     pub message_id: String,
     /// The sender.
@@ -59,8 +61,16 @@ pub struct NewOutgoing {
     pub on_unknown: OnUnknown,
     /// The caller's object.
     pub correlation: Option<Correlation>,
+    /// [`thread_of`] the first message of the conversation; none: this one is it.
+    pub thread: Option<String>,
     /// Size of the source in bytes; 0 where it is not composed yet.
     pub size: u64,
+    /// It is tried once: what cannot be handed over then has failed.
+    pub once: bool,
+    /// What goes first.
+    pub lane: Lane,
+    /// Not before this time.
+    pub send_at: Option<Timestamp>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
@@ -101,13 +111,34 @@ pub struct OutgoingRow {
     pub recipients: Vec<Recipient>,
     /// The item that holds the recipients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) recipients_in: Option<String>,
+    pub(crate) recipients_in: Option<String>,
     /// What to do when the reply to the handed-over message is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_unknown: OnUnknown,
     /// The caller's object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<Correlation>,
+    /// Name of the conversation; none: it begins with this message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+    /// It is tried once: its caller cannot be told "later", so what is not handed over then has failed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub once: bool,
+    /// What goes first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lane: Lane,
+    /// Not before this time; also its Date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
+    /// When somebody asked for another try of what had ended: it expires from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revived_at: Option<Timestamp>,
+    /// While it is in the queue: when its turn came. `due` is when it is handed on again then, should it get lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Timestamp>,
+    /// Names the body where the fingerprint does not: since it was edited, or because more stands in it than was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_name: Option<String>,
     /// Delivery attempts so far.
     pub attempts: u32,
     /// Size of the source in bytes.
@@ -156,6 +187,13 @@ impl OutgoingRow {
             recipients_in: None,
             on_unknown: new.on_unknown,
             correlation: new.correlation,
+            thread: new.thread,
+            once: new.once,
+            lane: new.lane,
+            send_at: new.send_at,
+            revived_at: None,
+            turn: None,
+            body_name: new.body_name,
             attempts: 0,
             size: new.size,
             created_at: new.created_at,
@@ -168,7 +206,48 @@ impl OutgoingRow {
         !matches!(self.state, SendState::Queued | SendState::Deferred | SendState::Sending)
     }
 
-    /// As the outbox shows it.
+    /// Lets it wait for its turn.
+    pub fn wait(&mut self, turn: Turn) {
+        self.state = SendState::Queued;
+        (self.due, self.turn) = match turn {
+            Turn::At(at) => (Some(at), None),
+            Turn::Handed { at, again } => (Some(again), Some(at)),
+        };
+    }
+
+    /// Its Date, the same at every attempt.
+    pub fn date(&self) -> Timestamp {
+        self.send_at.map_or(self.created_at, |at| at.max(self.created_at))
+    }
+
+    /// Since when it could have been sent: it expires by that.
+    pub fn waiting_since(&self) -> Timestamp {
+        self.revived_at.map_or(self.date(), |at| at.max(self.date()))
+    }
+
+    /// What names its body.
+    pub(super) fn body_name(&self) -> &str {
+        self.body_name.as_deref().unwrap_or(&self.fingerprint)
+    }
+
+    /// Whether the outbox lists it.
+    pub(super) fn is_listed(&self) -> bool {
+        !self.is_final() || self.state == SendState::Unknown
+    }
+
+    /// As the outbox lists it.
+    pub fn item(&self) -> OutboxItem {
+        OutboxItem {
+            outgoing: self.outgoing(),
+            from: self.from.clone(),
+            subject: self.subject.clone(),
+            lane: self.lane,
+            send_at: self.send_at,
+            correlation: self.correlation.clone(),
+        }
+    }
+
+    /// As one is shown.
     pub fn outgoing(&self) -> Outgoing {
         Outgoing {
             id: self.id.clone(),
@@ -178,7 +257,10 @@ impl OutgoingRow {
             size: self.size,
             created_at: self.created_at,
             sent_at: self.sent_at,
-            next_attempt_at: self.due.filter(|_| matches!(self.state, SendState::Queued | SendState::Deferred)),
+            next_attempt_at: self
+                .turn
+                .or(self.due)
+                .filter(|_| matches!(self.state, SendState::Queued | SendState::Deferred)),
             recipients: self.recipients.clone(),
         }
     }
@@ -202,7 +284,7 @@ impl OutgoingRow {
             flags: Vec::new(),
             message_id: Some(self.message_id.clone()),
             in_reply_to: None,
-            thread_id: thread_of(&self.message_id),
+            thread_id: self.thread.clone().unwrap_or_else(|| thread_of(&self.message_id)),
             preview: String::new(),
             has_attachments: false,
             attachments: Vec::new(),

@@ -1,32 +1,63 @@
 //! Accepting a mail: check it, make it durable, and where the caller waits deliver it at once.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::content;
+use super::content::{self, Given, Prepared};
+use super::queue;
 use crate::mail::Deadline;
-use crate::model::send::{Outgoing, Recipient, RecipientState, SendRequest};
+use crate::model::content::DryRun;
+use crate::model::message::thread_of;
+use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
 use crate::store::keys::{idempotent_id, random_id};
-use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow};
+use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow};
 
-/// The caller's name for one send: 1 to 255 printable ASCII characters.
+/// The caller's name for one send, 1 to 255 printable ASCII characters, and the route that it was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey(String);
+pub struct IdempotencyKey {
+    key: String,
+    route: &'static str,
+}
 
 impl IdempotencyKey {
-    /// Checks the header.
-    pub fn new(key: &str) -> Result<Self, Problem> {
+    /// Checks the header. `route` is the operation that carries it: the same key at another route is a mistake of the
+    /// caller.
+    pub fn new(key: &str, route: &'static str) -> Result<Self, Problem> {
         let fits = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
         if fits {
-            return Ok(Self(key.to_owned()));
+            return Ok(Self { key: key.to_owned(), route });
         }
         Err(Problem::invalid(vec![FieldError::new(
             "Idempotency-Key",
             "invalid_value",
             "1 to 255 printable ASCII characters",
         )]))
+    }
+}
+
+/// What the caller does while the message is on its way.
+#[derive(Clone, Copy, Debug)]
+pub enum Wait {
+    /// Nothing: the message is only queued.
+    No,
+    /// Waits. DATA is begun until then; what is not decided by then goes on without the caller.
+    Until(Deadline),
+    /// Waits, and cannot be told "later" (decision 5). There is one attempt: what has not begun DATA by then, or is
+    /// refused for now, has failed and is not tried again, not even after a crash. The answer is never queued or
+    /// deferred; it is sending only where the outcome could not be written down.
+    Once(Deadline),
+}
+
+impl Wait {
+    fn deadline(self) -> Option<Deadline> {
+        match self {
+            Self::No => None,
+            Self::Until(deadline) | Self::Once(deadline) => Some(deadline),
+        }
     }
 }
 
@@ -39,7 +70,7 @@ pub struct Accepted {
     pub replayed: bool,
 }
 
-/// Accepts a mail. With a `wait`, DATA is begun within it; without, the message is only queued.
+/// Accepts a mail.
 ///
 /// After the claim nothing is an error any more: what happens is the message's state.
 pub async fn accept(
@@ -48,59 +79,170 @@ pub async fn accept(
     account: &AccountRow,
     request: &SendRequest,
     key: Option<&IdempotencyKey>,
-    wait: Option<Deadline>,
+    wait: Wait,
     now: Timestamp,
 ) -> Result<Accepted, Problem> {
-    if account.account.smtp.is_none() {
-        return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
-    }
-    let from = content::check(request, &account.account).map_err(Problem::invalid)?;
-    let loaded = content::load(&tools.store.files, tenant, request).await?;
-    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.0));
-    let message_id = content::message_id(&id, &from);
-    let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
-    let fingerprint = fingerprint(account, request)?;
-    let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
-    let body = tools.store.outbox.put_body(tenant, &id, &fingerprint, &lean).await?;
-    let new = NewOutgoing {
-        id,
-        account: account.account.account.clone(),
-        fingerprint: fingerprint.clone(),
-        body,
-        message_id,
-        from,
-        subject: request.subject.clone(),
-        recipients: request.recipients().into_iter().map(|address| queued(&address.address)).collect(),
-        on_unknown: request.on_unknown.unwrap_or_default(),
-        correlation: request.correlation.clone(),
-        size,
-        created_at: now,
+    let fingerprint = fingerprint(account, request, key)?;
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    let prepared = prepare(tools, tenant, account, Given::New(request), &id, &fingerprint, now).await;
+    let new = match prepared {
+        // Not to be tried again, a lost reply leaves it in doubt at most.
+        Ok(new) if matches!(wait, Wait::Once(_)) && new.on_unknown == OnUnknown::Retry => {
+            NewOutgoing { once: true, on_unknown: OnUnknown::Hold, ..new }
+        }
+        Ok(new) => NewOutgoing { once: matches!(wait, Wait::Once(_)), ..new },
+        // What was accepted once is answered for, even if the account or a file has changed since.
+        Err(problem) if key.is_some() => {
+            return match tools.store.outbox.get(tenant, &id).await? {
+                Some(earlier) => replay(earlier, &fingerprint, now),
+                None => Err(problem),
+            };
+        }
+        Err(problem) => return Err(problem),
     };
-    let lease = now.plus_seconds(i64::from(tools.settings.lease_seconds));
-    let claim = if wait.is_some() { Claim::Sending(lease) } else { Claim::Queued(now) };
+    // Nobody waits for next week.
+    let wait = if new.send_at.is_some_and(|at| at > now) { Wait::No } else { wait };
+    let claim = match wait {
+        Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
+        _ => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
+    };
     let row = match tools.store.outbox.insert(tenant, new, claim).await? {
         Claimed::Ours(row) => row,
         Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
     };
-    let row = match wait {
+    let row = match wait.deadline() {
         Some(until) => deliver_now(tools, tenant, account, row, until).await,
         None => row,
     };
     if row.state == SendState::Queued {
-        hand_on(tools, tenant, &row).await;
+        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
-fn queued(address: &str) -> Recipient {
-    Recipient { address: address.to_owned(), state: RecipientState::Queued, smtp: None, error: None, attempts: 0 }
+/// Checks and composes the message, and stores all of it but its row.
+pub(super) async fn prepare(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    given: Given<'_>,
+    id: &MessageId,
+    fingerprint: &str,
+    now: Timestamp,
+) -> Result<NewOutgoing, Problem> {
+    if account.account.smtp.is_none() {
+        return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
+    }
+    let asked = given.request();
+    if asked.dry_run {
+        let detail = "a dry run is one message of one account: POST it alone";
+        return Err(Problem::invalid(vec![FieldError::new("/dryRun", "invalid_value", detail)]));
+    }
+    let times = check_times(asked, now);
+    if !times.is_empty() {
+        return Err(Problem::invalid(times));
+    }
+    let date = asked.send_at.map_or(now, |at| at.max(now));
+    let Prepared { request, from, loaded, message_id, source } =
+        content::prepare(&tools.store, tenant, &account.account, given, id, date).await?;
+    let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
+    // What was worked out may come out otherwise the next time. Under a name of its own, no replay of the key touches
+    // the body of a message that is under way.
+    let own_name = if request == *asked { None } else { Some(hash_of(&lean)?) };
+    let name = own_name.as_deref().unwrap_or(fingerprint);
+    let body = tools.store.outbox.put_body(tenant, id, name, &lean).await?;
+    Ok(NewOutgoing {
+        id: id.clone(),
+        account: account.account.account.clone(),
+        fingerprint: fingerprint.to_owned(),
+        body,
+        body_name: own_name,
+        message_id,
+        from,
+        subject: request.subject.clone(),
+        recipients: request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect(),
+        on_unknown: request.on_unknown.unwrap_or_default(),
+        correlation: request.correlation.clone(),
+        thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
+        size: source.len() as u64,
+        once: false,
+        lane: request.lane.unwrap_or_else(|| lane(account)),
+        send_at: request.send_at,
+        created_at: now,
+    })
 }
 
-/// Of the account and of all that was asked for: the same key with another one is a mistake of the caller.
-fn fingerprint(account: &AccountRow, request: &SendRequest) -> Result<String, Problem> {
+fn hash_of(request: &SendRequest) -> Result<String, Problem> {
     let body = serde_json::to_vec(request).map_err(Problem::internal)?;
-    let mut text = account.account.account.as_str().as_bytes().to_vec();
-    text.push(0);
+    Ok(hex::encode(digest(&SHA256, &body)))
+}
+
+/// What would be sent, and to whom; nothing is claimed or stored.
+pub async fn rehearse(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<DryRun, Problem> {
+    let times = check_times(request, now);
+    if !times.is_empty() {
+        return Err(Problem::invalid(times));
+    }
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    let date = request.send_at.map_or(now, |at| at.max(now));
+    let Prepared { request, from, message_id, source, .. } =
+        content::prepare(&tools.store, tenant, &account.account, Given::New(request), &id, date).await?;
+    let size = source.len() as u64;
+    let (source, encoding) = match String::from_utf8(source) {
+        Ok(text) => (text, "text"),
+        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
+    };
+    Ok(DryRun {
+        dry_run: true,
+        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
+        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
+        message_id,
+        size,
+        source,
+        encoding: encoding.to_owned(),
+    })
+}
+
+/// A time that lies back by a clock that is a little late means now; by more it is a mistake.
+const LATE_SECONDS: i64 = 300;
+
+/// How far ahead mail is kept: a year, and a day for its leap.
+const AHEAD_SECONDS: i64 = 366 * 86_400;
+
+fn check_times(request: &SendRequest, now: Timestamp) -> Vec<FieldError> {
+    let Some(at) = request.send_at else {
+        return Vec::new();
+    };
+    let wrong = |detail: String| vec![FieldError::new("/sendAt", "out_of_range", detail)];
+    if at < now.plus_seconds(-LATE_SECONDS) {
+        return wrong(format!("{at} is in the past, it is {now} now; leave it out to send at once"));
+    }
+    if at > now.plus_seconds(AHEAD_SECONDS) {
+        return wrong(format!("{at} is more than a year ahead; it is {now} now"));
+    }
+    Vec::new()
+}
+
+/// The lane of a message that names none.
+fn lane(account: &AccountRow) -> Lane {
+    if account.account.account.as_str() == SYSTEM { Lane::System } else { Lane::Transactional }
+}
+
+/// The account that sends the system's own messages.
+const SYSTEM: &str = "system";
+
+/// Of route, account and all that was asked for: the same key with another one is a mistake of the caller.
+fn fingerprint(account: &AccountRow, request: &SendRequest, key: Option<&IdempotencyKey>) -> Result<String, Problem> {
+    let body = serde_json::to_vec(request).map_err(Problem::internal)?;
+    let route = key.map_or("", |key| key.route);
+    let mut text = format!("{route}\0{}\0", account.account.account).into_bytes();
     text.extend(body);
     Ok(hex::encode(digest(&SHA256, &text)))
 }
@@ -110,7 +252,7 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
     if row.fingerprint != fingerprint {
         return Err(Problem::new(
             Code::IdempotencyMismatch,
-            "this Idempotency-Key was used with another body or account: use a new key",
+            "this Idempotency-Key was used with another body, account or route: use a new key",
         ));
     }
     let under_way = row.state == SendState::Sending && row.due.is_some_and(|until| until > now);
@@ -146,14 +288,5 @@ async fn deliver_now(
             tracing::error!(%error, id = %before.id, "the attempt could not be written down; its claim runs over");
             before
         }
-    }
-}
-
-/// A message that nobody is sending goes to the queue. Should that fail, the scheduler finds it.
-async fn hand_on(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) {
-    let ids: Vec<MessageId> = vec![row.id.clone()];
-    let job = DeliverJob { tenant: tenant.clone(), account: row.account.clone(), ids };
-    if let Err(error) = tools.store.queues.enqueue_deliver(&[job], 0).await {
-        tracing::warn!(%error, id = %row.id, "not queued; the scheduler will find it");
     }
 }

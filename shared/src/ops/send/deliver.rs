@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::attempt::{Attempt, Courier};
-use super::verdicts::{in_doubt, outcome};
+use super::verdicts::{given_up, in_doubt, outcome, postponed};
 use crate::mail::Deadline;
 use crate::model::send::RecipientState;
 use crate::model::{Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::store::{DeliverJob, OutgoingRow, StoreError, Taken};
+use crate::settings::Settings;
+use crate::store::{DeliverJob, Outcome, OutgoingRow, StoreError, Taken};
 
 /// Time that must be left to begin a message: the reply to its final dot may take ten minutes (RFC 5321 §4.5.3.2.6).
 const LEAST_TIME: Duration = Duration::from_secs(660);
@@ -25,13 +26,21 @@ pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Res
             tools.store.queues.enqueue_deliver(&[rest], 0).await?;
             break;
         }
-        match tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await? {
+        match tools
+            .store
+            .outbox
+            .take(&job.tenant, id, job.handed, Timestamp::now(), tools.settings.lease_seconds)
+            .await?
+        {
+            Taken::Ours(row) if given_up(&row, &tools.settings, Timestamp::now()).is_some() => {
+                settle(tools, &job.tenant, &row, postponed(&row, &tools.settings, Timestamp::now())).await?;
+            }
             Taken::Ours(row) => {
                 if let Attempt::Done(row) = courier.attempt(row, None).await? {
                     tracing::info!(id = %row.id, state = ?row.state, attempts = row.attempts, "attempted");
                 }
             }
-            Taken::InDoubt(row) => settle(tools, &job.tenant, &row).await?,
+            Taken::InDoubt(row) => settle(tools, &job.tenant, &row, interrupted(&row, &tools.settings)).await?,
             Taken::Busy(_) | Taken::NotDue(_) | Taken::Done(_) | Taken::Missing => {}
         }
     }
@@ -41,12 +50,16 @@ pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Res
 
 /// An earlier attempt died between handing over and its result: nobody knows. Those whom the server had refused
 /// before keep its word.
-async fn settle(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<(), StoreError> {
+fn interrupted(row: &OutgoingRow, settings: &Settings) -> Outcome {
     let mut recipients = row.recipients.clone();
     for recipient in recipients.iter_mut().filter(|recipient| recipient.state == RecipientState::Queued) {
         in_doubt(recipient, "the attempt was interrupted", row.on_unknown);
     }
-    let outcome = outcome(row, recipients, &tools.settings, Timestamp::now());
+    outcome(row, recipients, settings, Timestamp::now())
+}
+
+/// Writes down what is decided without an attempt, unless somebody was faster.
+async fn settle(tools: &Tools, tenant: &Tenant, row: &OutgoingRow, outcome: Outcome) -> Result<(), StoreError> {
     match tools.store.outbox.finish(tenant, row, outcome).await {
         Err(error) if error.is_conflict() => Ok(()),
         other => other.map(|_| ()),
@@ -56,11 +69,15 @@ async fn settle(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<(),
 /// The account is gone: its messages have nowhere to leave through, and say so.
 async fn orphaned(tools: &Tools, job: &DeliverJob) -> Result<(), StoreError> {
     for id in &job.ids {
-        let row = match tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await?
+        let row = match tools
+            .store
+            .outbox
+            .take(&job.tenant, id, job.handed, Timestamp::now(), tools.settings.lease_seconds)
+            .await?
         {
             Taken::Ours(row) => row,
             Taken::InDoubt(row) => {
-                settle(tools, &job.tenant, &row).await?;
+                settle(tools, &job.tenant, &row, interrupted(&row, &tools.settings)).await?;
                 continue;
             }
             Taken::Busy(_) | Taken::NotDue(_) | Taken::Done(_) | Taken::Missing => continue,

@@ -17,8 +17,10 @@ mod accept;
 mod attempt;
 pub(super) mod content;
 mod deliver;
+pub mod outbox;
+pub(super) mod queue;
 mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, accept};
+pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};
 pub use content::source;
 pub use deliver::deliver;

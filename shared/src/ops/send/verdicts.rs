@@ -3,7 +3,7 @@
 use crate::mail::smtp::Reply;
 use crate::mail::{self, Refusal};
 use crate::model::send::{OnUnknown, Recipient, RecipientState, SmtpReply};
-use crate::model::{SendState, Timestamp};
+use crate::model::{Phase, SendState, Timestamp};
 use crate::ops::fortunes::Pause;
 use crate::settings::Settings;
 use crate::store::{Outcome, OutgoingRow};
@@ -18,17 +18,19 @@ pub(super) fn sent(recipient: &mut Recipient, reply: &Reply) {
     recipient.state = RecipientState::Sent;
     recipient.smtp = Some(SmtpReply { code: reply.code, enhanced: reply.enhanced.clone(), text: reply.text.clone() });
     recipient.error = None;
+    recipient.phase = None;
     recipient.attempts += 1;
 }
 
 /// The server refused: for good with 5yz, for now with 4yz (RFC 5321 §4.2.1). A refusal without a code is our own,
 /// because the address cannot be put on the wire, and is for good.
-pub(super) fn refused(recipient: &mut Recipient, refusal: &Refusal) {
+pub(super) fn refused(recipient: &mut Recipient, refusal: &Refusal, phase: Phase) {
     let transient = refusal.code.is_some_and(|code| code < 500);
     recipient.state = if transient { RecipientState::Deferred } else { RecipientState::Failed };
     recipient.smtp =
         refusal.code.map(|code| SmtpReply { code, enhanced: refusal.enhanced.clone(), text: refusal.text.clone() });
     recipient.error = if refusal.code.is_none() { Some(refusal.text.clone()) } else { None };
+    recipient.phase = Some(phase);
     recipient.attempts += 1;
 }
 
@@ -37,7 +39,7 @@ pub(super) fn refused(recipient: &mut Recipient, refusal: &Refusal) {
 pub(super) fn not_handed_over(recipient: &mut Recipient, error: &mail::Error) {
     let about_message = error.code == crate::model::ProbeCode::MessageRejected;
     match &error.refusal {
-        Some(refusal) if about_message => return refused(recipient, refusal),
+        Some(refusal) if about_message => return refused(recipient, refusal, error.phase),
         _ => {}
     }
     recipient.state = if about_message { RecipientState::Failed } else { RecipientState::Deferred };
@@ -45,6 +47,7 @@ pub(super) fn not_handed_over(recipient: &mut Recipient, error: &mail::Error) {
         Some(SmtpReply { code: refusal.code?, enhanced: refusal.enhanced.clone(), text: refusal.text.clone() })
     });
     recipient.error = Some(error.detail.clone());
+    recipient.phase = Some(error.phase);
     recipient.attempts += 1;
 }
 
@@ -57,6 +60,7 @@ pub(super) fn in_doubt(recipient: &mut Recipient, words: &str, policy: OnUnknown
     };
     recipient.smtp = None;
     recipient.error = Some(format!("handed over, reply lost: {words}"));
+    recipient.phase = Some(Phase::Data);
     recipient.attempts += 1;
 }
 
@@ -64,11 +68,11 @@ pub(super) fn in_doubt(recipient: &mut Recipient, words: &str, policy: OnUnknown
 pub(super) fn outcome(row: &OutgoingRow, recipients: Vec<Recipient>, settings: &Settings, now: Timestamp) -> Outcome {
     let attempts = row.attempts.saturating_add(1);
     let mut recipients = recipients;
-    if is_expired(row, settings, now) {
+    if let Some(why) = given_up(row, settings, now) {
         for recipient in recipients.iter_mut().filter(|recipient| is_pending(recipient)) {
             recipient.state = RecipientState::Failed;
             let last = recipient.error.take().map_or(String::new(), |words| format!("; last: {words}"));
-            recipient.error = Some(format!("expired after {} s{last}", settings.expire_seconds));
+            recipient.error = Some(format!("{why}{last}"));
         }
     }
     let state = summary(&recipients);
@@ -83,15 +87,19 @@ pub(super) fn outcome(row: &OutgoingRow, recipients: Vec<Recipient>, settings: &
     }
 }
 
-/// No attempt begins once a message is this old.
-fn is_expired(row: &OutgoingRow, settings: &Settings, now: Timestamp) -> bool {
-    row.created_at.plus_seconds(i64::from(settings.expire_seconds)) <= now
+/// Why no further attempt is made, if none is: it is too old, or its caller was told by now that it failed.
+pub(super) fn given_up(row: &OutgoingRow, settings: &Settings, now: Timestamp) -> Option<String> {
+    if row.once {
+        return Some("not sent while the caller waited, and given up".to_owned());
+    }
+    let expired = row.waiting_since().plus_seconds(i64::from(settings.expire_seconds)) <= now;
+    expired.then(|| format!("expired after {} s", settings.expire_seconds))
 }
 
-/// An attempt that was not made: its turn comes again at once, unless it has been coming for too long.
+/// An attempt that was not made: its turn comes again at once, unless it is given up.
 pub(super) fn postponed(row: &OutgoingRow, settings: &Settings, now: Timestamp) -> Outcome {
-    if is_expired(row, settings, now) {
-        return outcome(row, row.recipients.clone(), settings, now);
+    if given_up(row, settings, now).is_some() {
+        return Outcome { attempts: row.attempts, ..outcome(row, row.recipients.clone(), settings, now) };
     }
     Outcome {
         state: SendState::Queued,
@@ -171,6 +179,20 @@ mod tests {
         assert_eq!((late.state, late.due), (SendState::Partial, None));
         assert_eq!(late.recipients[1].state, RecipientState::Failed);
         assert_eq!(late.recipients[0], row().recipients[0], "what was sent stays sent");
+    }
+
+    #[test]
+    fn what_is_tried_once_fails_instead_of_waiting() {
+        let mut once = row();
+        once.once = true;
+        for ended in [
+            postponed(&once, &settings(), Timestamp(0)),
+            outcome(&once, once.recipients.clone(), &settings(), Timestamp(0)),
+        ] {
+            assert_eq!((ended.state, ended.due), (SendState::Partial, None));
+            assert_eq!(ended.recipients[1].state, RecipientState::Failed);
+            assert_eq!(ended.recipients[0], once.recipients[0], "what was sent stays sent");
+        }
     }
 
     #[test]
