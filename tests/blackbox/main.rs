@@ -16,6 +16,7 @@ mod door_emailengine;
 mod door_jetquery;
 mod faults;
 mod import;
+mod in_doubt;
 mod isolation;
 mod lockout;
 mod oauth;
@@ -27,6 +28,8 @@ mod real;
 mod routes;
 mod schedule;
 mod send;
+mod sent_copy;
+mod suppressions;
 
 use std::future::Future;
 use std::sync::LazyLock;

@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 30] = [
+const ROUTES: [(&str, &str); 34] = [
     ("delete", "/v1/accounts/{account}"),
+    ("delete", "/v1/suppressions/{address}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
     ("get", "/health"),
@@ -22,6 +23,8 @@ const ROUTES: [(&str, &str); 30] = [
     ("get", "/v1/autoconfig"),
     ("get", "/v1/outbox/{id}"),
     ("get", "/v1/risks"),
+    ("get", "/v1/suppressions"),
+    ("get", "/v1/suppressions/{address}"),
     ("get", "/v1/tokens"),
     ("patch", "/v1/accounts/{account}"),
     ("post", "/v1/accounts"),
@@ -34,6 +37,7 @@ const ROUTES: [(&str, &str); 30] = [
     ("post", "/v1/accounts/{account}/verify"),
     ("post", "/v1/diagnose"),
     ("post", "/v1/pull"),
+    ("post", "/v1/suppressions"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
     ("put", "/v1/accounts/{account}"),
@@ -87,6 +91,7 @@ fn every_route_of_the_document_is_served() {
             let concrete = path
                 .replace("{account}", "nobody")
                 .replace("{id}", "0123456789abcdef0123456789abcdef")
+                .replace("{address}", "a@example.com")
                 .replace("{part}", "1");
             let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
             let answer = client.ask(method, concrete).send().await;

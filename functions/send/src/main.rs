@@ -1,6 +1,7 @@
 //! `send`: accept mail and send it.
 
 mod handler;
+mod suppressions;
 
 use shared::http::{mount, routes, serve};
 use shared::ops::Tools;
@@ -20,6 +21,22 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::OUTBOX_GET, {
                 let tools = tools.clone();
                 move |call| handler::outgoing(tools.clone(), call)
+            }),
+            mount(&routes::SUPPRESSIONS_LIST, {
+                let tools = tools.clone();
+                move |call| suppressions::list(tools.clone(), call)
+            }),
+            mount(&routes::SUPPRESSION_ADD, {
+                let tools = tools.clone();
+                move |call| suppressions::add(tools.clone(), call)
+            }),
+            mount(&routes::SUPPRESSION_GET, {
+                let tools = tools.clone();
+                move |call| suppressions::get(tools.clone(), call)
+            }),
+            mount(&routes::SUPPRESSION_DELETE, {
+                let tools = tools.clone();
+                move |call| suppressions::delete(tools.clone(), call)
             }),
         ],
     )

@@ -16,6 +16,7 @@ use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{Outgoing, SendRequest};
+use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
     TokenInput, TokenView, ValidateInput,
@@ -134,6 +135,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TestEmailInput>(&mut found);
     add::<SendRequest>(&mut found);
     add::<Outgoing>(&mut found);
+    add::<SuppressionInput>(&mut found);
+    add::<Suppression>(&mut found);
     add::<Pulled>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
@@ -153,6 +156,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("TokenPage", "TokenView"),
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
+        ("SuppressionPage", "Suppression"),
     ] {
         let schema = json!({
             "type": "object",

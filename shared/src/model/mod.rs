@@ -7,6 +7,7 @@ pub mod account;
 pub mod address;
 pub mod autoconfig;
 pub mod diagnosis;
+pub mod follow_up;
 pub mod ids;
 pub mod message;
 pub mod patch;
@@ -16,6 +17,7 @@ pub mod probe;
 pub mod problem;
 pub mod risk;
 pub mod send;
+pub mod suppression;
 pub mod time;
 pub mod views;
 

@@ -12,6 +12,7 @@ mod cursor;
 mod drafts;
 mod error;
 mod files;
+mod follow_ups;
 mod grants;
 pub mod guesses;
 mod history;
@@ -28,6 +29,7 @@ mod random;
 mod seal;
 mod secrets;
 mod status;
+mod suppressions;
 mod table;
 mod tokens;
 
@@ -48,12 +50,13 @@ pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
-pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
+pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
+pub use suppressions::Suppressions;
 pub use tokens::{TokenRow, Tokens};
 
 use crate::settings::Settings;
@@ -85,6 +88,8 @@ pub struct Store {
     pub leases: Leases,
     /// Messages on their way out.
     pub outbox: Outbox,
+    /// Who is not sent to any more.
+    pub suppressions: Suppressions,
     /// Sources, attachments and large bodies.
     pub files: Files,
     /// Refused sign-ins with given passwords.
@@ -118,6 +123,7 @@ impl Store {
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
             guesses: Guesses::new(table.clone()),
+            suppressions: Suppressions::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
             files,
             grants: Grants::new(table, secrets.clone()),

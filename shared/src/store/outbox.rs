@@ -84,7 +84,7 @@ pub struct Due {
 /// Outgoing messages, by tenant and id.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    table: Table,
+    pub(super) table: Table,
     files: Files,
 }
 
@@ -179,14 +179,17 @@ impl Outbox {
             (":duesh", text(keys::due(id))),
             (":now", number(now.0)),
         ];
-        // Only what waits or is being sent has a due time; of what is being sent it is the end of the claim.
-        let taken = match self.table.update(&keys::message(tenant, id), update, Some("#due <= :now"), values).await? {
+        // Only what waits or is being sent has a due time; of what is being sent it is the end of the claim. What has
+        // left and waits for something else is not for sending ([`Outbox::take_follow_up`]).
+        let waits = "#due <= :now AND attribute_not_exists(#followUp)";
+        let taken = match self.table.update(&keys::message(tenant, id), update, Some(waits), values).await? {
             Write::Done(item) => item,
             // The answer got lost and the SDK asked again: it is ourselves who took it.
             Write::Refused(Some(old)) if is_attempt(&old, &attempt) => old,
             Write::Refused(Some(old)) if old.contains_key("fence") => {
                 let row = self.read(tenant, old).await?;
                 return Ok(match row.state {
+                    _ if row.follow_up.is_some() => Taken::Done(row),
                     SendState::Sending => Taken::Busy(row),
                     SendState::Queued | SendState::Deferred => Taken::NotDue(row),
                     _ => Taken::Done(row),
@@ -254,7 +257,7 @@ impl Outbox {
         row: &OutgoingRow,
         outcome: Outcome,
     ) -> Result<OutgoingRow, StoreError> {
-        let waits = matches!(outcome.state, SendState::Queued | SendState::Deferred);
+        let waits = matches!(outcome.state, SendState::Queued | SendState::Deferred) || outcome.follow_up.is_some();
         // Without a time of its own it is tried when the claim would have ended: never lost from the index.
         let due = outcome.due.or(row.due).filter(|_| waits);
         let mut update = "SET #state = :state, #attempts = :attempts, #size = :size".to_owned();
@@ -270,6 +273,14 @@ impl Outbox {
         if let Some(due) = due {
             update.push_str(", #due = :due");
             values.push((":due", number(due.0)));
+        }
+        if let Some(tries) = outcome.follow_up {
+            update.push_str(", #followUp = :tries");
+            values.push((":tries", number(tries)));
+        }
+        if outcome.after != row.after {
+            update.push_str(", #after = :after");
+            values.push((":after", value(&outcome.after)?));
         }
         let written = self.recipients(tenant, row, "-f", &outcome.recipients).await?;
         update.push_str(&set_recipients(written, &mut values)?);
@@ -379,7 +390,7 @@ impl Outbox {
         self.table.update(&keys::message(tenant, &row.id), update, Some(claimed), values).await
     }
 
-    async fn recipients(
+    pub(super) async fn recipients(
         &self,
         tenant: &Tenant,
         row: &OutgoingRow,
@@ -389,21 +400,21 @@ impl Outbox {
         outgoing::put_recipients(&self.table, tenant, &row.id, format!("{}{step}", row.attempt), list).await
     }
 
-    async fn read(&self, tenant: &Tenant, item: Item) -> Result<OutgoingRow, StoreError> {
+    pub(super) async fn read(&self, tenant: &Tenant, item: Item) -> Result<OutgoingRow, StoreError> {
         let mut row: OutgoingRow = row(item)?;
         outgoing::complete(&self.table, tenant, [&mut row].into_iter()).await?;
         Ok(row)
     }
 }
 
-const CONFLICT: StoreError = StoreError::Conflict { what: "the message" };
+pub(super) const CONFLICT: StoreError = StoreError::Conflict { what: "the message" };
 
-fn is_attempt(item: &Item, attempt: &str) -> bool {
+pub(super) fn is_attempt(item: &Item, attempt: &str) -> bool {
     text_of(item, "attempt") == Some(attempt)
 }
 
 /// The part of an update that puts recipients (and where the others are) into the state item.
-fn set_recipients(
+pub(super) fn set_recipients(
     (list, elsewhere): (Vec<Recipient>, Option<String>),
     values: &mut Values<'_>,
 ) -> Result<String, StoreError> {

@@ -133,6 +133,8 @@ fn the_deployed_routes_are_these() {
             "ANY /v1/pull -> pull",
             "ANY /v1/risks -> validate",
             "ANY /v1/settings -> config",
+            "ANY /v1/suppressions -> send",
+            "ANY /v1/suppressions/{proxy+} -> send",
             "ANY /v1/tokens -> config",
             "ANY /v1/tokens/{proxy+} -> config",
             "ANY /v1/validate-credentials -> validate",

@@ -8,8 +8,9 @@ use crate::mail::Deadline;
 use crate::model::send::{OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
+use crate::ops::suppressions::Suppressed;
 use crate::store::keys::{idempotent_id, random_id};
-use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow};
+use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow, StoreError};
 
 /// The caller's name for one send, 1 to 255 printable ASCII characters, and the route that it was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,8 @@ pub async fn accept(
         Some(until) => deliver_now(tools, tenant, account, row, until).await,
         None => row,
     };
-    if row.state == SendState::Queued {
+    let follows = row.follow_up.is_some() && row.due.is_some_and(|due| due <= Timestamp::now());
+    if row.state == SendState::Queued || follows {
         hand_on(tools, tenant, &row).await;
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
@@ -125,11 +127,18 @@ async fn prepare(
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
     let from = content::check(request, &account.account).map_err(Problem::invalid)?;
+    let suppressed = suppressed(tools, tenant, request).await?;
+    if let Some(problem) = suppressed.all(request) {
+        return Err(problem);
+    }
     let loaded = content::load(&tools.store.files, tenant, request).await?;
     let message_id = content::message_id(id, &from);
     let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
     let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
     let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
+    let mut recipients: Vec<_> =
+        request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect();
+    suppressed.strike(&mut recipients);
     Ok(NewOutgoing {
         id: id.clone(),
         account: account.account.account.clone(),
@@ -138,13 +147,21 @@ async fn prepare(
         message_id,
         from,
         subject: request.subject.clone(),
-        recipients: request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect(),
+        recipients,
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
+        sent_copy: request.sent_copy,
+        mark: None,
         size,
         once: false,
         created_at: now,
     })
+}
+
+/// Those of the recipients that are not sent to any more.
+async fn suppressed(tools: &Tools, tenant: &Tenant, request: &SendRequest) -> Result<Suppressed, StoreError> {
+    let recipients = request.recipients();
+    Suppressed::among(&tools.store, tenant, recipients.iter().map(|address| address.address.as_str())).await
 }
 
 /// Of route, account and all that was asked for: the same key with another one is a mistake of the caller.
@@ -185,7 +202,7 @@ async fn deliver_now(
     row: OutgoingRow,
     until: Deadline,
 ) -> OutgoingRow {
-    let mut courier = Courier::new(tools, tenant, account);
+    let mut courier = Courier::new(tools, tenant, account, true);
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
         Ok(Attempt::Done(row)) => {
@@ -200,7 +217,7 @@ async fn deliver_now(
     }
 }
 
-/// A message that nobody is sending goes to the queue. Should that fail, the scheduler finds it.
+/// A message that nobody is sending goes to the queue, and so does what follows on one that was sent. Should that fail, the scheduler finds it.
 async fn hand_on(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) {
     let ids: Vec<MessageId> = vec![row.id.clone()];
     let job = DeliverJob { tenant: tenant.clone(), account: row.account.clone(), ids };

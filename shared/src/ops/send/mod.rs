@@ -17,7 +17,7 @@ mod accept;
 mod attempt;
 pub(super) mod content;
 mod deliver;
-mod verdicts;
+pub(super) mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Wait, accept};
 pub use content::source;
