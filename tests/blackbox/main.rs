@@ -8,6 +8,7 @@ mod accounts;
 mod accounts_patch;
 mod auth;
 mod canaries;
+mod contracts;
 mod crash;
 mod delivery;
 mod diagnose;

@@ -77,6 +77,8 @@ fn without_value(words: &str) -> String {
             continue;
         };
         let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+        // What a type is called here is nothing that a caller could know.
+        let expected = if expected.starts_with("struct ") { "an object" } else { expected };
         return format!("{}, expected {expected}", format!("{start}{kind}").trim_end());
     }
     words.to_owned()

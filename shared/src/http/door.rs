@@ -32,14 +32,25 @@ pub enum Door {
 }
 
 impl Door {
+    /// The name of the system whose format it is.
+    pub fn system(self) -> &'static str {
+        match self {
+            Self::Native => "Halfpenny",
+            Self::EmailEngine => "EmailEngine v1",
+            Self::EmailService => "Email Service 1.0",
+            Self::JetQuery => "jetQuery Emails",
+            Self::Qlik => "Qlik transports/email-config",
+        }
+    }
+
     /// A refusal in this door's envelope, with this door's status.
     pub fn refusal(self, problem: &Problem, request_id: &str) -> Reply {
         let status = self.status(problem.code);
         let body = match self {
             Self::Native => return Reply::problem(problem, request_id),
             Self::EmailEngine => email_engine(problem, status),
-            Self::EmailService => json!({"message": problem.detail}),
-            Self::JetQuery => json!({"message": problem.detail, "code": problem.code}),
+            Self::EmailService => json!({"message": words(problem)}),
+            Self::JetQuery => json!({"message": words(problem), "code": problem.code}),
             Self::Qlik => qlik(problem),
         };
         Reply::refused(status, &body, problem.retry_after)
@@ -66,9 +77,19 @@ impl Door {
     }
 }
 
-/// The door of a route's table entry, or ours where there is none.
-pub(super) fn of(route: Option<&Route>) -> Door {
-    route.map_or(Door::Native, |route| route.door)
+/// Below these paths there is nothing but a door's own: whoever mistypes one of them is told so in the door's words.
+const PLACES: [(&str, Door); 3] =
+    [("/emailengine/", Door::EmailEngine), ("/api/core/mail/", Door::JetQuery), ("/api/v1/transports/", Door::Qlik)];
+
+/// The door of a route's table entry; where there is none, that of the place.
+pub(super) fn of(route: Option<&Route>, path: &str) -> Door {
+    let place = || PLACES.iter().find(|(place, _)| path.starts_with(place)).map(|(_, door)| *door);
+    route.map(|route| route.door).or_else(place).unwrap_or_default()
+}
+
+/// What is wrong, for doors whose callers know fields and no pointers.
+fn words(problem: &Problem) -> &str {
+    problem.detail.trim_start_matches(['/', ':', ' '])
 }
 
 /// The same problem with its fields named in a door's words: the first pointer of the table that a field's pointer
@@ -99,7 +120,8 @@ fn qlik(problem: &Problem) -> Value {
         .filter(|verdict| !verdict.success)
         .map(|verdict| one(json!(verdict.code), &verdict.message))
         .chain(problem.errors.iter().map(|error| {
-            one(json!(error.code), &format!("{}: {}", error.pointer.trim_start_matches('/'), error.detail))
+            let title = format!("{}: {}", error.pointer, error.detail);
+            one(json!(error.code), title.trim_start_matches(['/', ':', ' ']))
         }))
         .collect();
     if errors.is_empty() {
@@ -163,6 +185,7 @@ mod tests {
         (status, serde_json::from_slice(response.body().as_ref()).unwrap())
     }
 
+    /// A4.1/5, A5.1/2, A5.1/4.
     #[test]
     fn every_door_has_its_own_words() {
         let field = Problem::invalid(vec![FieldError::new("/imap/auth/pass", "missing", "give the password")]);
@@ -174,13 +197,10 @@ mod tests {
                        "fields": [{"message": "\"imap.auth.pass\" give the password", "key": "pass"}]})
             )
         );
-        assert_eq!(
-            refused(Door::EmailService, &field),
-            (400, json!({"message": "/imap/auth/pass: give the password"}))
-        );
+        assert_eq!(refused(Door::EmailService, &field), (400, json!({"message": "imap/auth/pass: give the password"})));
         assert_eq!(
             refused(Door::JetQuery, &field),
-            (422, json!({"message": "/imap/auth/pass: give the password", "code": "invalid_request"}))
+            (422, json!({"message": "imap/auth/pass: give the password", "code": "invalid_request"}))
         );
         assert_eq!(
             refused(Door::Qlik, &field),
@@ -217,6 +237,19 @@ mod tests {
         assert_eq!(other.detail, "as it was");
     }
 
+    #[test]
+    fn a_path_that_is_no_route_is_refused_by_the_door_around_it() {
+        for (path, door) in [
+            ("/emailengine/v1/nothing", Door::EmailEngine),
+            ("/api/core/mail/account", Door::JetQuery),
+            ("/api/v1/transports/email-config/", Door::Qlik),
+            ("/v1/nothing", Door::Native),
+        ] {
+            assert_eq!(of(None, path), door, "{path}");
+        }
+    }
+
+    /// A4.1/3.
     #[test]
     fn only_the_email_service_requires_a_tenant() {
         for (door, header, admitted) in [
