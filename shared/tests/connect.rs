@@ -427,7 +427,7 @@ async fn a_message_arrives_byte_for_byte_and_each_recipient_has_its_verdict() {
     let message = format!("Subject: x\r\n\r\n.\r\n..\r\n{}\r\n.end\r\n", "0123456789\r\n".repeat(20_000));
     let content = Content::check(message.as_bytes()).unwrap();
     let recipients = ["ada@example.test", "grey@example.test", "gone@example.test"].map(str::to_owned);
-    let envelope = client.envelope(USER, &recipients, content.size(), content.eight_bit()).await.unwrap();
+    let envelope = client.envelope(USER, &recipients, content.terms()).await.unwrap();
     let verdicts: Vec<_> = envelope
         .verdicts
         .iter()
@@ -449,7 +449,7 @@ async fn a_lost_reply_is_unknown_although_the_message_arrived() {
     stage.sandbox.script(on(Service::Smtps).at(At::Data).times(1).swallow_then_drop());
     let mut client = stage.sign_in(stage.server(Service::Smtps)).await.unwrap();
     let content = Content::check(b"Subject: x\r\n\r\nbody\r\n").unwrap();
-    let envelope = client.envelope(USER, &[USER.to_owned()], content.size(), false).await.unwrap();
+    let envelope = client.envelope(USER, &[USER.to_owned()], content.terms()).await.unwrap();
     let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
     assert!(matches!(outcome, Outcome::Unknown(ref error) if error.phase == Phase::Data), "{outcome:?}");
     assert_eq!(stage.sandbox.received().len(), 1);
@@ -463,7 +463,7 @@ async fn the_reply_to_the_dot_is_waited_for_beyond_the_deadline() {
     let mut client = stage.sign_in(stage.server(Service::Smtps)).await.unwrap();
     client.set_deadline(Deadline::after(Duration::from_secs(2)));
     let content = Content::check(b"Subject: x\r\n\r\nbody\r\n").unwrap();
-    let envelope = client.envelope(USER, &[USER.to_owned()], content.size(), false).await.unwrap();
+    let envelope = client.envelope(USER, &[USER.to_owned()], content.terms()).await.unwrap();
     let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
     assert!(matches!(outcome, Outcome::Sent(_)), "{outcome:?}");
     assert_eq!(client.noop().await.unwrap_err().code, ProbeCode::Timeout, "the deadline holds again");

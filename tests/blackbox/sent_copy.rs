@@ -1,4 +1,5 @@
-//! The copy in the Sent folder: made behind the answer, once, and never instead of the answer.
+//! The copy in the Sent folder, and the mark on what was answered: made behind the answer to the caller, once, and
+//! never instead of it.
 
 use sandbox::{At, Protocol, Rule};
 use serde_json::{Value, json};
@@ -6,7 +7,8 @@ use tests::client::Client;
 use tests::peer::{Peer, Receive, Way};
 use tests::until;
 
-use crate::{account, run, service};
+use crate::pull::pull_all;
+use crate::{account, real, run, service};
 
 /// A caller with an account that makes copies, at a server of its own.
 pub(crate) async fn copier() -> (Client, Peer, String) {
@@ -155,5 +157,102 @@ fn a_mailbox_without_a_sent_folder_or_without_its_login_is_told() {
         let failed = done(&client, &sent["id"], "copy").await;
         assert_eq!(failed["copy"]["state"], "failed", "{failed}");
         assert!(failed["copy"]["error"].as_str().is_some_and(|error| !error.is_empty()), "{failed}");
+    });
+}
+
+/// Lets a message arrive and be pulled; returns its id.
+async fn arrived(client: &Client, peer: &Peer, path: &str, subject: &str) -> String {
+    let message = format!(
+        "From: Grace <grace@example.org>\r\nTo: ada@example.test\r\nSubject: {subject}\r\nMessage-ID: <{subject}@example.org>\r\n\r\nAsking\r\n"
+    );
+    peer.sandbox.deliver(&peer.user, message).unwrap();
+    pull_all(client, path).await;
+    let list = client.get(format!("{path}/messages?direction=incoming&subject={subject}")).await.value(200);
+    list["items"][0]["id"].as_str().unwrap().to_owned()
+}
+
+async fn answer(client: &Client, path: &str, message: &str, action: &str) -> Value {
+    let mail = json!({"to": "grace@example.org", "text": "Here", "reference": {"message": message, "action": action}});
+    let sent = client.post(format!("{path}/messages"), &mail).await.value(200);
+    done(client, &sent["id"], "mark").await
+}
+
+fn inbox_flags(peer: &Peer) -> Vec<String> {
+    peer.sandbox.messages(&peer.user).iter().map(|message| message.flags.iter().cloned().collect()).collect()
+}
+
+#[test]
+fn a3_4_20_what_was_answered_or_forwarded_is_marked_at_the_server_and_here() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        let path = account(&client, "mail", &peer.account(Receive::Imap, Way::Tls)).await;
+        for (action, flag) in [("reply", "\\Answered"), ("replyAll", "\\Answered"), ("forward", "$Forwarded")] {
+            let id = arrived(&client, &peer, &path, action).await;
+            let message = answer(&client, &path, &id, action).await;
+            assert_eq!(message["mark"], json!({"state": "set", "message": id, "flag": flag}), "{message}");
+            assert_eq!(inbox_flags(&peer).last().unwrap(), flag);
+            let stored = client.get(format!("{path}/messages/{id}")).await.value(200);
+            assert_eq!(stored["flags"], json!([flag]), "{stored}");
+        }
+        // The folder has new numbers: the same UID is another message now, but its Message-ID tells.
+        let id = arrived(&client, &peer, &path, "renumbered").await;
+        let other = arrived(&client, &peer, &path, "other").await;
+        let select = "* FLAGS (\\Seen \\Answered)\r\n* 5 EXISTS\r\n* OK [UIDVALIDITY 7] New\r\n* OK [UIDNEXT 9] Next\r\n{tag} OK [READ-WRITE] Selected\r\n";
+        let renumbered = peer
+            .sandbox
+            .script(Rule::on(Protocol::Imap).at(At::Command("SELECT")).times(1).reply(select).and_continue());
+        let message = answer(&client, &path, &id, "reply").await;
+        assert_eq!((&message["mark"]["state"], renumbered.count()), (&json!("set"), 1), "{message}");
+        let flags = inbox_flags(&peer);
+        assert_eq!((flags[3].as_str(), flags[4].as_str()), ("\\Answered", ""), "{flags:?}");
+        // The server does not take the flag: the mail is sent, and the rest is told.
+        peer.sandbox
+            .script(Rule::on(Protocol::Imap).at(At::Command("UID STORE")).reply("{tag} NO [CANNOT] Read only\r\n"));
+        let message = answer(&client, &path, &other, "reply").await;
+        assert_eq!((&message["state"], &message["mark"]["state"]), (&json!("sent"), &json!("failed")), "{message}");
+        assert!(message["mark"]["error"].as_str().unwrap().contains("Read only"), "{message}");
+    });
+}
+
+#[test]
+fn what_was_pulled_by_pop3_is_marked_here_alone() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        let path = account(&client, "mail", &peer.account(Receive::Pop3, Way::Tls)).await;
+        let id = arrived(&client, &peer, &path, "pop").await;
+        let message = answer(&client, &path, &id, "reply").await;
+        assert_eq!(message["mark"]["state"], "set", "{message}");
+        let stored = client.get(format!("{path}/messages/{id}")).await.value(200);
+        assert_eq!(stored["flags"], json!(["\\Answered"]), "{stored}");
+    });
+}
+
+#[test]
+fn a_real_dovecot_has_the_copy_in_the_folder_that_it_names_and_the_mark() {
+    run(async {
+        let (dovecot, _) = real::servers().await;
+        let user = "copied@example.test";
+        let (_, client) = service().await.tenant();
+        let path = account(&client, "mail", &real::settings(user, Receive::Imap, Way::Starttls).await).await;
+        dovecot.deliver(user, &[tests::corpus::plain(1)]);
+        assert_eq!(pull_all(&client, &path).await, 1);
+        let list = client.get(format!("{path}/messages?direction=incoming")).await.value(200);
+        let id = list["items"][0]["id"].as_str().unwrap();
+        let mail = json!({"to": "someone@example.test", "text": "Grüße\n.\n", "reference": {"message": id, "action": "reply"}});
+        let sent = client.post(format!("{path}/messages"), &mail).await.value(200);
+        let message = done(&client, &sent["id"], "copy").await;
+        assert_eq!(message["copy"], json!({"state": "stored", "folder": "Gesendet"}), "{message}");
+        let copies = dovecot.folder(user, "Gesendet");
+        assert_eq!(copies.len(), 1);
+        assert!(copies[0].0.ends_with(":2,S"), "read: {}", copies[0].0);
+        assert_eq!(copies[0].1.len() as u64, message["size"].as_u64().unwrap(), "byte for byte");
+        let source = client.get(format!("{path}/messages/{}/source?inline=true", sent["id"].as_str().unwrap())).await;
+        assert!(source.is(200).body == copies[0].1);
+        let message = done(&client, &sent["id"], "mark").await;
+        assert_eq!(message["mark"]["state"], "set", "{message}");
+        let inbox = dovecot.folder(user, "");
+        assert!(inbox[0].0.ends_with(":2,R"), "answered: {}", inbox[0].0);
     });
 }

@@ -152,10 +152,11 @@ impl Dovecot {
         }
     }
 
-    /// What another folder than INBOX holds now: the names of its files, which end with their flags, and its messages.
+    /// What a folder holds now (`""` is INBOX): the names of its files, which end with their flags, and its messages.
     #[must_use]
     pub fn folder(&self, user: &str, folder: &str) -> Vec<(String, Vec<u8>)> {
-        let maildir = self.folder.join("mail").join(user).join("Maildir").join(format!(".{folder}"));
+        let maildir = self.folder.join("mail").join(user).join("Maildir");
+        let maildir = if folder.is_empty() { maildir } else { maildir.join(format!(".{folder}")) };
         let files = ["cur", "new"].into_iter().flat_map(|name| dir::files(&maildir.join(name)));
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         files.map(|path| (name(&path), crlf(&fs::read(&path).unwrap()))).collect()

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use shared::http::body::INLINE_ANSWER_BYTES;
 use shared::http::{Call, Reply, routes};
 use shared::mail::Deadline;
+use shared::model::content::DryRun;
 use shared::model::send::{Outgoing, SendRequest};
-use shared::model::{Code, Phase, Problem, SendState};
-use shared::ops::send::{IdempotencyKey, Wait, accept};
+use shared::model::{Code, FieldError, Phase, Problem, SendState};
+use shared::ops::send::{IdempotencyKey, Wait, accept, rehearse};
 use shared::ops::{Tools, sign_in};
 
 /// Longest `wait`; the answer itself must leave by the HTTP budget.
@@ -20,6 +22,9 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let request: SendRequest = call.json()?;
     let key = call.header("Idempotency-Key")?;
     let key = key.map(|key| IdempotencyKey::new(key, routes::SEND.operation)).transpose()?;
+    if request.dry_run {
+        return dry_run(&rehearse(&tools, call.tenant(), &account, &request, key.as_ref(), call.now).await?);
+    }
     let longest = u32::try_from(tools.settings.inline_data.as_secs()).unwrap_or(LONGEST_WAIT);
     let wait = call.number("wait", longest, 0, LONGEST_WAIT)?;
     let wait = match wait.min(longest) {
@@ -29,6 +34,16 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), wait, call.now).await?;
     let reply = answer(&accepted.outgoing, &call)?;
     Ok(if accepted.replayed { reply.replayed() } else { reply })
+}
+
+/// What would be sent; a source that no answer can hold is not shown in part.
+fn dry_run(rehearsed: &DryRun) -> Result<Reply, Problem> {
+    let shown = rehearsed.source.len() as u64;
+    if shown > INLINE_ANSWER_BYTES {
+        let detail = format!("the source has {shown} bytes; the limit inlineBytes is {INLINE_ANSWER_BYTES}");
+        return Err(Problem::invalid(vec![FieldError::new("/dryRun", "too_large", detail)]));
+    }
+    Reply::ok(rehearsed)
 }
 
 /// How an outgoing message fares.

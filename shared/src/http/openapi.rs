@@ -10,6 +10,7 @@ use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
+use crate::model::content::DryRun;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
 use crate::model::message::Message;
 use crate::model::probe::Probe;
@@ -136,6 +137,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<Outgoing>(&mut found);
     add::<SuppressionInput>(&mut found);
     add::<Suppression>(&mut found);
+    add::<DryRun>(&mut found);
     add::<Pulled>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod address;
 pub mod autoconfig;
+pub mod content;
 pub mod diagnosis;
 pub mod follow_up;
 pub mod ids;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
 use super::follow_up::{self, Mark, Resolution};
 use super::{AccountId, Address, MessageId, Phase, SentCopy, Timestamp, address::one_or_many};
 
@@ -153,6 +154,38 @@ pub struct SendRequest {
     /// HTML body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
+    /// Both bodies as CommonMark with tables, instead of `text` and `html`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub markdown: Option<String>,
+    /// A whole message (RFC 5322), as text or base64, instead of everything that makes one. `to`, `cc` and `bcc` then
+    /// name who gets it; left out: those whom it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// A stored message that is answered or handed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Message-IDs of what is answered, where it is not stored here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_reply_to: Vec<String>,
+    /// Message-IDs of the conversation, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+    /// An invitation that goes with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invite: Option<Invite>,
+    /// How readers leave the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_unsubscribe: Option<ListUnsubscribe>,
+    /// Who gets the server's reports (RFC 5321 §3.3, MAIL): the account's address or one of its identities; left out:
+    /// `from`.
+    #[serde(deserialize_with = "super::address::given_option", skip_serializing_if = "Option::is_none")]
+    pub envelope_from: Option<Address>,
+    /// Wishes about delivery reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsn: Option<Dsn>,
+    /// Only show what would be sent; nothing is sent or stored.
+    #[serde(skip_serializing_if = "is_false")]
+    pub dry_run: bool,
     /// Further headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -184,6 +217,10 @@ impl SendRequest {
         }
         seen
     }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The server's word on one recipient.

@@ -2,10 +2,21 @@
 
 use super::follow_up::{Mailbox, Setback};
 use crate::mail::Deadline;
-use crate::model::follow_up::Mark;
-use crate::model::{Protocol, Receive};
+use crate::model::content::{Action, Reference};
+use crate::model::follow_up::{Mark, MarkState};
+use crate::model::{MessageId, Protocol, Receive};
 use crate::store::keys::incoming_id;
 use crate::store::{Incoming, MessageKey, SourceId, StoredMessage};
+
+/// The mark that a reference asks for; none where it names no message.
+pub(super) fn wanted(reference: &Reference) -> Option<Mark> {
+    let flag = match reference.action {
+        Action::Reply | Action::ReplyAll => r"\Answered",
+        Action::Forward => "$Forwarded",
+    };
+    let message = MessageId::new(reference.message.clone()).ok()?;
+    Some(Mark { state: MarkState::Pending, message, flag: flag.to_owned(), error: None })
+}
 
 /// Sets the mark. A mailbox that is read by POP3 has no flags: there the stored message has it alone.
 pub(super) async fn set(mailbox: &mut Mailbox<'_>, mark: &Mark, deadline: Deadline) -> Result<(), Setback> {

@@ -9,6 +9,7 @@
 //! | IMAP; its server files what it sends (Gmail, Microsoft 365, some others) | nobody was sent to | **sent** | most likely not taken: `onUnknown` |
 //! | IMAP; its server files nothing | nobody was sent to | cannot be | says nothing: `onUnknown` |
 //! | IMAP, any | somebody was sent to | is the one of then, or ours: says nothing, so nobody looks: `onUnknown` | – |
+//! | IMAP, any | the Message-ID is the caller's own | may be another message's, so nobody looks: `onUnknown` | – |
 //! | POP3, or none | any | nowhere to look: `onUnknown` | – |
 //!
 //! Whether an unknown server files what it sends cannot be asked, and in both cases absence ends in `onUnknown`: so there
@@ -50,6 +51,9 @@ pub fn decide(
         None => "there is no IMAP mailbox to look for its copy in",
         Some(_) if any(RecipientState::Sent) || row.after.copy.is_some() => {
             "an earlier attempt had left a copy: finding one would prove nothing"
+        }
+        Some(_) if !row.message_id.contains(row.id.as_str()) => {
+            "its Message-ID is the caller's own: another message may have it"
         }
         Some(_) => {
             let state = ResolutionState::Searching;
@@ -173,7 +177,7 @@ mod tests {
         let recipients: Vec<_> = states.iter().map(recipient).collect();
         serde_json::from_value(serde_json::json!({
             "id": "80".repeat(16), "account": "box", "state": "sending", "fence": 1, "attempt": "mine", "due": 0,
-            "fingerprint": "f", "body": "item", "messageId": "<a@example.com>", "from": {"address": "a@example.com"},
+            "fingerprint": "f", "body": "item", "messageId": format!("<{}@x>", "80".repeat(16)), "from": {"address": "a@example.com"},
             "recipients": recipients, "attempts": 1, "size": 1, "createdAt": "1970-01-01T00:00:00Z",
             "onUnknown": on_unknown,
         }))
@@ -214,6 +218,9 @@ mod tests {
             (Some(Impossible), vec![Sent, Deferred]),
             "a copy proves nothing"
         );
+        let mut given = row("fail", &["unknown"]);
+        given.message_id = "<given@example.com>".to_owned();
+        assert_eq!(decided(Some(&imap), &given, 0), (Some(Impossible), vec![Failed]), "anybody may have used it");
         let mut copied = row("fail", &["unknown"]);
         copied.after.copy = Some(Copy::of(CopyState::Stored));
         assert_eq!(decided(Some(&imap), &copied, 0), (Some(Impossible), vec![Failed]));

@@ -167,7 +167,7 @@ async fn hand_over(
     client.set_deadline(deadline);
     let content = Content::check(source)?;
     let recipients: Vec<String> = request.to.iter().map(|address| address.address.clone()).collect();
-    let envelope = client.envelope(&from.address, &recipients, content.size(), content.eight_bit()).await?;
+    let envelope = client.envelope(&from.address, &recipients, content.terms()).await?;
     let Some(transaction) = envelope.transaction else {
         let refusal = envelope.verdicts.into_iter().find_map(Result::err);
         return Err(match refusal {

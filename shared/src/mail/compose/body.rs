@@ -2,7 +2,7 @@
 
 use super::content_type::{UNKNOWN, by_extension, parse, plain_name};
 use super::fields::is_bare_id;
-use super::{Attachment, ComposeError, Disposition, Draft, MAX_LINE};
+use super::{Attachment, ComposeError, Disposition, Draft, MAX_LINE, crlf};
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::{BodyPart, MimePart};
 use ring::digest::{SHA256, digest};
@@ -13,7 +13,7 @@ const MAX_FILENAME: usize = 255;
 /// Longest line of base64 (RFC 2045 §6.8).
 const BASE64_LINE: usize = 76;
 
-/// Builds the tree: mixed(alternative(text, related(html, pictures)), files), without the levels that hold one part.
+/// Builds the tree: mixed(alternative(text, related(html, pictures), calendar), files), without the levels that hold one part.
 pub(super) fn body(draft: &Draft<'_>) -> Result<MimePart<'static>, ComposeError> {
     let mut pictures = Vec::new();
     let mut files = Vec::new();
@@ -29,11 +29,17 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<MimePart<'static>, ComposeError>
         .html
         .map(|html| readable("text/html", html))
         .map(|html| if pictures.is_empty() { html } else { seed.related(html, pictures) });
-    let main = match (text, html) {
-        // RFC 2046 §5.1.4: the best rendering comes last.
-        (Some(text), Some(html)) => seed.multipart("multipart/alternative", vec![text, html]),
-        (Some(part), None) | (None, Some(part)) => part,
-        (None, None) => readable("text/plain", ""),
+    let calendar = draft.calendar.map(|calendar| {
+        // RFC 6047 §2.4: the type names the method, or readers show a file.
+        let kind = ContentType::new("text/calendar").attribute("method", calendar.method.to_owned());
+        readable_as(kind, calendar.ics)
+    });
+    // RFC 2046 §5.1.4: the best rendering comes last.
+    let mut renderings: Vec<_> = [text, html, calendar].into_iter().flatten().collect();
+    let main = match renderings.len() {
+        0 => readable("text/plain", ""),
+        1 => renderings.remove(0),
+        _ => seed.multipart("multipart/alternative", renderings),
     };
     if files.is_empty() {
         return Ok(main);
@@ -52,7 +58,8 @@ impl<'a> Seed<'a> {
     fn new(draft: &'a Draft<'a>) -> Self {
         let mut seed = Self { message_id: draft.message_id, salt: 0 };
         // Only what may go out as it is can hold a boundary: base64 has no underscore, and quoted-printable encodes "=".
-        let texts = [draft.text, draft.html].into_iter().flatten().map(str::as_bytes);
+        let calendar = draft.calendar.map(|calendar| calendar.ics);
+        let texts = [draft.text, draft.html, calendar].into_iter().flatten().map(str::as_bytes);
         let messages = draft.attachments.iter().map(|a| a.content.as_ref());
         let plain: Vec<&[u8]> = texts.chain(messages).collect();
         let kinds = ["multipart/mixed", "multipart/alternative", "multipart/related"];
@@ -89,28 +96,18 @@ impl<'a> Seed<'a> {
 
 /// A text in UTF-8: as it is if it is short ASCII lines, else quoted-printable or base64, whichever is shorter.
 fn readable(kind: &'static str, text: &str) -> MimePart<'static> {
-    let content_type = ContentType::new(kind).attribute("charset", "utf-8");
-    let text = crlf(text);
+    readable_as(ContentType::new(kind), text)
+}
+
+fn readable_as(kind: ContentType<'static>, text: &str) -> MimePart<'static> {
+    let content_type = kind.attribute("charset", "utf-8");
+    // Only line ends change, which are ASCII: it is UTF-8 as before.
+    let text = String::from_utf8_lossy(&crlf(text.as_bytes())).into_owned();
     // The builder would write a NUL or an escape in a short line as it is (RFC 5322 §3.5 allows no NUL).
     if text.bytes().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r' | b'\n')) {
         return encoded(content_type, text.as_bytes());
     }
     MimePart::new(content_type, BodyPart::Text(Cow::Owned(text)))
-}
-
-/// Every kind of line end becomes CR LF (RFC 2046 §4.1.1).
-fn crlf(text: &str) -> String {
-    let mut result = String::with_capacity(text.len() + text.len() / 32);
-    let mut after_cr = false;
-    for c in text.chars() {
-        match c {
-            '\n' if after_cr => {}
-            '\r' | '\n' => result.push_str("\r\n"),
-            c => result.push(c),
-        }
-        after_cr = c == '\r';
-    }
-    result
 }
 
 fn encoded(content_type: ContentType<'static>, content: &[u8]) -> MimePart<'static> {
@@ -176,7 +173,7 @@ fn file_part(mut content_type: ContentType<'static>, content: &[u8]) -> MimePart
     if !content_type.c_type.starts_with("message/") {
         return encoded(content_type, content);
     }
-    match std::str::from_utf8(content).ok().map(crlf).filter(|text| is_7bit(text)) {
+    match String::from_utf8(crlf(content)).ok().filter(|text| is_7bit(text)) {
         Some(text) => {
             let body = BodyPart::Binary(Cow::Owned(text.into_bytes()));
             MimePart::new(content_type, body).transfer_encoding("7bit")

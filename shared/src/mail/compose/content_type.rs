@@ -65,6 +65,11 @@ pub(super) fn parse(value: &str) -> Option<ContentType<'static>> {
     Some(result)
 }
 
+/// Whether a file can have this type.
+pub(crate) fn is_media_type(value: &str) -> bool {
+    parse(value).is_some()
+}
+
 /// RFC 2045 §5.1: printable ASCII without tspecials.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))

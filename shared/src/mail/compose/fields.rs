@@ -129,7 +129,7 @@ fn priority_words(priority: Priority) -> (&'static str, &'static str) {
 /// A field name is made of ftext: printable ASCII without the colon (RFC 5322 §3.6.8).
 fn check_name(draft: &Draft<'_>, pointer: &str, name: &str) -> Result<(), ComposeError> {
     let refuse = |detail: &str| Err(ComposeError::new(pointer, "invalid_header", detail));
-    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
+    if !is_field_name(name) {
         return refuse("a header name has 1 to 76 printable ASCII characters and neither colon nor blank");
     }
     let lower = name.to_ascii_lowercase();
@@ -143,6 +143,11 @@ fn check_name(draft: &Draft<'_>, pointer: &str, name: &str) -> Result<(), Compos
         _ => false,
     };
     if taken { refuse("this header is already set by the message that is answered") } else { Ok(()) }
+}
+
+/// RFC 5322 §2.2, in ASCII and of a length that leaves room for the value.
+pub(super) fn is_field_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
 }
 
 /// No CR, LF, NUL or other control character in any value: what would split a field is refused, not repaired.
@@ -191,6 +196,6 @@ fn message_id(pointer: &str, id: &str) -> Result<String, ComposeError> {
 }
 
 /// What may stand between the angle brackets of an id that we write, be it of a message or of a part.
-pub(in crate::mail) fn is_bare_id(id: &str) -> bool {
+pub(crate) fn is_bare_id(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>')
 }

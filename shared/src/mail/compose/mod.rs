@@ -9,11 +9,14 @@ mod address;
 mod body;
 mod content_type;
 mod fields;
+mod raw;
 #[cfg(test)]
 mod tests;
 
 pub use address::{AddrSpec, addr_spec};
-pub(in crate::mail) use fields::is_bare_id;
+pub(crate) use content_type::is_media_type;
+pub(crate) use fields::is_bare_id;
+pub use raw::{Raw, raw};
 
 use crate::model::Address as Mailbox;
 use crate::model::send::{Disposition, Priority};
@@ -69,6 +72,17 @@ pub struct Draft<'a> {
     pub in_reply_to: &'a [String],
     /// Message-IDs of the thread, oldest first.
     pub references: &'a [String],
+    /// An invitation that calendars read beside the bodies (RFC 6047 §2.4).
+    pub calendar: Option<Calendar<'a>>,
+}
+
+/// A calendar as one of the renderings of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Calendar<'a> {
+    /// METHOD of the calendar, which the part's type has to repeat (RFC 6047 §2.4): letters and hyphens.
+    pub method: &'a str,
+    /// VCALENDAR (RFC 5545 §3.4).
+    pub ics: &'a str,
 }
 
 /// A finished message.
@@ -136,4 +150,19 @@ fn check_wire(bytes: &[u8]) -> Result<(), ComposeError> {
         return Ok(());
     }
     Err(ComposeError::new("", "invalid_header", "some value cannot be written in lines of 998 bytes; shorten it"))
+}
+
+/// Every kind of line end becomes CR LF (RFC 2046 §4.1.1).
+fn crlf(text: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len() + text.len() / 32);
+    let mut after_cr = false;
+    for &byte in text {
+        match byte {
+            b'\n' if after_cr => {}
+            b'\r' | b'\n' => result.extend_from_slice(b"\r\n"),
+            byte => result.push(byte),
+        }
+        after_cr = byte == b'\r';
+    }
+    result
 }

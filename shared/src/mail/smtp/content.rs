@@ -1,5 +1,6 @@
 //! The bytes of a message on their way to the wire (RFC 5321 §4.5.2).
 
+use super::Terms;
 use crate::mail::error::Error;
 use crate::model::{Phase, ProbeCode};
 
@@ -13,6 +14,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 pub struct Content<'a> {
     message: &'a [u8],
     eight_bit: bool,
+    international: bool,
 }
 
 impl<'a> Content<'a> {
@@ -32,17 +34,18 @@ impl<'a> Content<'a> {
                 _ => {}
             }
         }
-        Ok(Self { message, eight_bit: !message.is_ascii() })
+        let header = memchr::memmem::find(message, b"\r\n\r\n").map_or(message, |end| &message[..end]);
+        Ok(Self { message, eight_bit: !message.is_ascii(), international: !header.is_ascii() })
+    }
+
+    /// What MAIL says about it.
+    pub fn terms(&self) -> Terms<'static> {
+        Terms { size: self.size(), eight_bit: self.eight_bit, international: self.international, dsn: None }
     }
 
     /// What SIZE counts: all bytes, with the CRLF that may be added, without dots (RFC 1870 §3).
     pub fn size(&self) -> u64 {
         self.message.len() as u64 + if self.is_terminated() { 0 } else { 2 }
-    }
-
-    /// Whether it needs 8BITMIME (RFC 6152).
-    pub fn eight_bit(&self) -> bool {
-        self.eight_bit
     }
 
     fn is_terminated(&self) -> bool {
@@ -105,7 +108,10 @@ mod tests {
         for good in ["", "\r\n", "a", "a\r\n", "a\r\n.\r\n", "\r\n\r\n"] {
             assert!(Content::check(good.as_bytes()).is_ok(), "{good:?}");
         }
-        assert!(Content::check("ä\r\n".as_bytes()).unwrap().eight_bit() && !Content::check(b"a").unwrap().eight_bit());
+        assert!(Content::check("ä\r\n".as_bytes()).unwrap().eight_bit && !Content::check(b"a").unwrap().eight_bit);
+        let international = ["x: ä\r\n\r\n", "x: a\r\n\r\nä", "a"];
+        let international = international.map(|text| Content::check(text.as_bytes()).unwrap().terms().international);
+        assert_eq!(international, [true, false, false]);
         assert_eq!(["", "a", "a\r\n"].map(|text| Content::check(text.as_bytes()).unwrap().size()), [0, 3, 3]);
     }
 

@@ -15,6 +15,7 @@
 mod auth;
 mod capabilities;
 mod content;
+mod dsn;
 pub(in crate::mail) mod reply;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,7 @@ use crate::model::{Phase, ProbeCode};
 pub use capabilities::Capabilities;
 pub use content::Content;
 pub use reply::Reply;
-pub use transaction::{Envelope, Outcome, Ready, Transaction};
+pub use transaction::{Envelope, Outcome, Ready, Terms, Transaction};
 
 /// How long QUIT may take: the mail is delivered or lost already, and nobody waits for courtesy.
 const QUIT_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! The client against scripted servers: what each reply at each stage means, and what goes over the wire.
 
+mod extensions;
 mod peer;
 mod replies;
 
@@ -28,6 +29,10 @@ fn credential() -> Credential {
     Credential::Password { username: "ada@example.test".to_owned(), password: PASSWORD.to_owned().into() }
 }
 
+fn terms(size: u64, eight_bit: bool) -> Terms<'static> {
+    Terms { size, eight_bit, ..Terms::default() }
+}
+
 fn to(addresses: &[&str]) -> Vec<String> {
     addresses.iter().map(|&address| address.to_owned()).collect()
 }
@@ -48,7 +53,7 @@ async fn verdict(peer: &Peer, timeouts: Timeouts) -> String {
     };
     let recipients = to(&["bob@example.test"]);
     let content = Content::check(MESSAGE).unwrap();
-    let envelope = match client.envelope("ada@example.test", &recipients, content.size(), false).await {
+    let envelope = match client.envelope("ada@example.test", &recipients, terms(content.size(), false)).await {
         Ok(envelope) => envelope,
         Err(error) => return format!("envelope {}", told(&error)),
     };
@@ -180,7 +185,8 @@ async fn pipelining_sends_mail_and_rcpt_at_once_and_data_never_with_them() {
     let wire = Wire::new(ours, Phase::Greeting, Deadline::after(Duration::from_secs(5)), Duration::from_secs(5));
     let mut client = Client::greeted(wire, "h.test", &Credential::None, timeouts()).await.unwrap();
     let content = Content::check(MESSAGE).unwrap();
-    let envelope = client.envelope("a@b.test", &to(&["c@d.test", "e@f.test"]), content.size(), false).await.unwrap();
+    let envelope =
+        client.envelope("a@b.test", &to(&["c@d.test", "e@f.test"]), terms(content.size(), false)).await.unwrap();
     assert!(envelope.verdicts[0].is_ok());
     assert_eq!(envelope.verdicts[1].as_ref().unwrap_err().enhanced.as_deref(), Some("5.1.1"));
     let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
@@ -206,7 +212,7 @@ async fn each_recipient_has_its_own_verdict_and_only_the_accepted_ones_share_tha
                 peer = peer.with("DOT", if dot == "lost" { Closes } else { says(format!("{dot} so\r\n")) });
                 let mut client = peer.client().await.unwrap();
                 let envelope = client
-                    .envelope("a@b.test", &to(&["r0@x.test", "r1@x.test", "r2@x.test"]), 20, false)
+                    .envelope("a@b.test", &to(&["r0@x.test", "r1@x.test", "r2@x.test"]), terms(20, false))
                     .await
                     .unwrap();
                 let got: Vec<_> = envelope
@@ -231,7 +237,7 @@ async fn each_recipient_has_its_own_verdict_and_only_the_accepted_ones_share_tha
 async fn a_refused_mail_is_read_to_the_end_and_leaves_the_connection_in_step() {
     let peer = Peer::pipelining().with("MAIL", says("550 5.7.1 no\r\n")).with("RCPT", says("503 5.5.1 MAIL first\r\n"));
     let mut client = peer.client().await.unwrap();
-    let error = client.envelope("a@b.test", &to(&["c@d.test", "e@f.test"]), 20, false).await.unwrap_err();
+    let error = client.envelope("a@b.test", &to(&["c@d.test", "e@f.test"]), terms(20, false)).await.unwrap_err();
     assert_eq!((error.phase, error.refusal.as_ref().and_then(|refusal| refusal.code)), (Phase::Mail, Some(550)));
     client.noop().await.unwrap();
     assert!(peer.heard().ends_with("RSET\r\nNOOP\r\n") && !peer.heard().contains("DATA"));
@@ -257,7 +263,7 @@ async fn many_recipients_go_in_groups() {
     let mut client = Client::greeted(wire, "h.test", &Credential::None, timeouts()).await.unwrap();
     // With MAIL these are N + 1 commands.
     let recipients: Vec<_> = (0..SMTP_PIPELINE).map(|n| format!("r{n}@x.test")).collect();
-    let envelope = client.envelope("", &recipients, 20, false).await.unwrap();
+    let envelope = client.envelope("", &recipients, terms(20, false)).await.unwrap();
     assert!(envelope.verdicts.len() == recipients.len() && envelope.verdicts.iter().all(Result::is_ok));
     peer.await.unwrap();
 }
@@ -265,7 +271,7 @@ async fn many_recipients_go_in_groups() {
 #[tokio::test]
 async fn the_null_sender_has_an_empty_path() {
     let peer = Peer::pipelining();
-    peer.client().await.unwrap().envelope("", &to(&["c@d.test"]), 20, false).await.unwrap();
+    peer.client().await.unwrap().envelope("", &to(&["c@d.test"]), terms(20, false)).await.unwrap();
     assert!(peer.heard().contains("MAIL FROM:<> SIZE=20\r\n"));
 }
 
@@ -289,8 +295,9 @@ fn our_name_is_a_domain_or_an_address_literal() {
 async fn what_the_server_cannot_take_is_not_offered_to_it() {
     let peer = Peer::pipelining();
     let mut client = peer.client().await.unwrap();
-    let mut try_with =
-        async |size, eight_bit| client.envelope("a@b.test", &to(&["c@d.test"]), size, eight_bit).await.map(|_| ());
+    let mut try_with = async |size, eight_bit| {
+        client.envelope("a@b.test", &to(&["c@d.test"]), terms(size, eight_bit)).await.map(|_| ())
+    };
     let too_large = try_with(1001, false).await.unwrap_err();
     assert_eq!((too_large.code, too_large.is_transient()), (ProbeCode::MessageRejected, false));
     assert!(too_large.detail.contains("1001") && too_large.detail.contains("1000"));
@@ -299,7 +306,7 @@ async fn what_the_server_cannot_take_is_not_offered_to_it() {
     try_with(1000, false).await.unwrap();
 
     let peer = Peer::simple();
-    peer.client().await.unwrap().envelope("a@b.test", &to(&["c@d.test"]), u64::MAX, true).await.unwrap();
+    peer.client().await.unwrap().envelope("a@b.test", &to(&["c@d.test"]), terms(u64::MAX, true)).await.unwrap();
     assert!(peer.heard().contains("MAIL FROM:<a@b.test> BODY=8BITMIME\r\n"), "{}", peer.heard());
 }
 
@@ -319,19 +326,19 @@ async fn addresses_cannot_carry_commands_and_international_ones_need_the_extensi
     ];
     let peer = Peer::simple();
     let mut client = peer.client().await.unwrap();
-    let envelope = client.envelope("a@b.test", &to(&hostile), 20, false).await.unwrap();
+    let envelope = client.envelope("a@b.test", &to(&hostile), terms(20, false)).await.unwrap();
     assert!(
         envelope.transaction.is_none()
             && envelope.verdicts.iter().all(|verdict| verdict.as_ref().is_err_and(|refusal| !refusal.is_transient()))
     );
     for sender in hostile {
-        let error = client.envelope(sender, &to(&["c@d.test"]), 20, false).await.unwrap_err();
+        let error = client.envelope(sender, &to(&["c@d.test"]), terms(20, false)).await.unwrap_err();
         assert!(error.code == ProbeCode::MessageRejected && !error.is_transient(), "{sender}");
     }
     assert_eq!(peer.heard().lines().count(), 2, "nothing but EHLO and AUTH: {}", peer.heard());
 
     let envelope = client
-        .envelope("a@b.test", &to(&["plain", "bob@bücher.test", "\"a b\"@c.test", "c@[192.0.2.1]"]), 20, false)
+        .envelope("a@b.test", &to(&["plain", "bob@bücher.test", "\"a b\"@c.test", "c@[192.0.2.1]"]), terms(20, false))
         .await
         .unwrap();
     assert_eq!(envelope.verdicts.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true, true]);
@@ -342,7 +349,9 @@ async fn addresses_cannot_carry_commands_and_international_ones_need_the_extensi
 
     let peer = Peer::new("250-mail.test\r\n250-SMTPUTF8\r\n250 AUTH PLAIN\r\n");
     let mut client = peer.client().await.unwrap();
-    assert!(client.envelope("a@b.test", &to(&["jörg@example.test"]), 20, false).await.unwrap().transaction.is_some());
+    assert!(
+        client.envelope("a@b.test", &to(&["jörg@example.test"]), terms(20, false)).await.unwrap().transaction.is_some()
+    );
     assert!(peer.heard().contains("MAIL FROM:<a@b.test> SMTPUTF8\r\nRCPT TO:<jörg@example.test>\r\n"));
 }
 
@@ -350,7 +359,7 @@ async fn addresses_cannot_carry_commands_and_international_ones_need_the_extensi
 async fn behind_354_only_the_message_can_follow() {
     let peer = Peer::simple();
     let mut client = peer.client().await.unwrap();
-    let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), 20, false).await.unwrap();
+    let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), terms(20, false)).await.unwrap();
     assert!(envelope.transaction.unwrap().start().await.is_ok());
     assert!(!client.is_usable());
     assert_eq!(client.reset().await.unwrap_err().code, ProbeCode::ProtocolError);
@@ -363,7 +372,7 @@ async fn one_connection_takes_several_messages() {
     let peer = Peer::pipelining();
     let mut client = peer.client().await.unwrap();
     for _ in 0..3 {
-        let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), 20, false).await.unwrap();
+        let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), terms(20, false)).await.unwrap();
         let outcome =
             envelope.transaction.unwrap().start().await.unwrap().finish(Content::check(MESSAGE).unwrap()).await;
         assert!(matches!(outcome, Outcome::Sent(_)));
@@ -388,7 +397,8 @@ async fn a_message_that_breaks_off_before_its_dot_was_not_handed_over() {
         });
         let wire = Wire::new(ours, Phase::Greeting, Deadline::after(Duration::from_secs(5)), Duration::from_secs(5));
         let mut client = Client::greeted(wire, "h.test", &Credential::None, timeouts()).await.unwrap();
-        let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), message.len() as u64, false).await.unwrap();
+        let envelope =
+            client.envelope("a@b.test", &to(&["c@d.test"]), terms(message.len() as u64, false)).await.unwrap();
         let outcome = envelope
             .transaction
             .unwrap()
@@ -419,7 +429,7 @@ async fn a_last_piece_that_breaks_off_is_unknown() {
     let wire = Wire::new(ours, Phase::Greeting, Deadline::after(Duration::from_secs(5)), Duration::from_secs(5));
     let mut client = Client::greeted(wire, "h.test", &Credential::None, impatient()).await.unwrap();
     let message = "0123456789abcdef\r\n".repeat(500);
-    let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), 9_000, false).await.unwrap();
+    let envelope = client.envelope("a@b.test", &to(&["c@d.test"]), terms(9_000, false)).await.unwrap();
     let content = Content::check(message.as_bytes()).unwrap();
     let outcome = envelope.transaction.unwrap().start().await.unwrap().finish(content).await;
     assert!(matches!(&outcome, Outcome::Unknown(error) if error.code == ProbeCode::Timeout), "{outcome:?}");

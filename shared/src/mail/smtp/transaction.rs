@@ -2,13 +2,27 @@
 
 use lettre::Address;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
-use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
+use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter, RcptParameter};
 
-use super::{Client, Content, Reply, reply};
+use super::{Client, Content, Reply, dsn, reply};
 use crate::mail::error::{Error, Refusal};
 use crate::mail::limits::SMTP_PIPELINE;
 use crate::mail::wire::{Deadline, Stream};
+use crate::model::content::Dsn;
 use crate::model::{Phase, ProbeCode};
+
+/// What MAIL and RCPT say about the message beside the addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// Bytes, as SIZE counts them (RFC 1870 §3).
+    pub size: u64,
+    /// Some byte is above 127 (RFC 6152).
+    pub eight_bit: bool,
+    /// Some byte of the header is (RFC 6531 §3.2).
+    pub international: bool,
+    /// Wishes about delivery reports; they are told only where DSN is offered.
+    pub dsn: Option<&'a Dsn>,
+}
 
 /// What became of an envelope. Nothing of the message has been handed over.
 #[derive(Debug)]
@@ -48,7 +62,7 @@ pub enum Outcome {
 
 impl<S: Stream> Client<S> {
     /// MAIL and RCPT; in one write where PIPELINING is offered. `from` is empty for the null sender (RFC 5321
-    /// §4.5.5); `size` and `eight_bit` are those of the [`Content`].
+    /// §4.5.5); `terms` are those of the [`Content`].
     ///
     /// # Errors
     /// [`ProbeCode::MessageRejected`]: MAIL is refused, or the message is too large or too international for this
@@ -57,11 +71,10 @@ impl<S: Stream> Client<S> {
         &mut self,
         from: &str,
         recipients: &[String],
-        size: u64,
-        eight_bit: bool,
+        terms: Terms<'_>,
     ) -> Result<Envelope<'_, S>, Error> {
         self.wire.phase = Phase::Mail;
-        self.fits(size, eight_bit)?;
+        self.fits(terms)?;
         let smtputf8 = self.capabilities.smtputf8;
         let parsed: Vec<_> = recipients.iter().map(|recipient| address(recipient, smtputf8)).collect();
         let sender =
@@ -75,7 +88,8 @@ impl<S: Stream> Client<S> {
         let replies = if usable.is_empty() {
             Vec::new()
         } else {
-            self.converse(self.mail(sender, &usable, size, eight_bit), usable).await?
+            let dsn = terms.dsn.filter(|_| self.capabilities.dsn);
+            self.converse(self.mail(sender, &usable, terms), usable, dsn).await?
         };
         let mut replies = replies.into_iter();
         let verdicts: Vec<_> = parsed
@@ -90,35 +104,48 @@ impl<S: Stream> Client<S> {
     }
 
     /// What the server has announced that it will not take is not offered to it.
-    fn fits(&self, size: u64, eight_bit: bool) -> Result<(), Error> {
+    fn fits(&self, terms: Terms<'_>) -> Result<(), Error> {
+        let refuse = |words: String| Err(self.wire.error(ProbeCode::MessageRejected, words));
+        let (offered, size) = (&self.capabilities, terms.size);
         // RFC 1870 §6.1
-        if let Some(limit) = self.capabilities.size.filter(|&limit| size > limit) {
-            return Err(self
-                .wire
-                .error(ProbeCode::MessageRejected, format!("the message has {size} bytes, the server takes {limit}")));
+        if let Some(limit) = offered.size.filter(|&limit| size > limit) {
+            return refuse(format!("the message has {size} bytes, the server takes {limit} (SIZE)"));
         }
         // RFC 6152 §3: such a message must not be sent.
-        if eight_bit && !self.capabilities.eight_bit_mime {
-            return Err(self.wire.error(
-                ProbeCode::MessageRejected,
-                "the message holds bytes above 127 and the server does not offer 8BITMIME",
-            ));
+        if terms.eight_bit && !offered.eight_bit_mime {
+            return refuse("the message holds bytes above 127 and the server does not offer 8BITMIME".to_owned());
+        }
+        // RFC 6531 §3.2: nor such a header.
+        if terms.international && !offered.smtputf8 {
+            let words = "the header names an international address and the server does not offer SMTPUTF8";
+            return refuse(words.to_owned());
+        }
+        if terms.dsn.is_some_and(|dsn| dsn.required) && !offered.dsn {
+            return refuse("delivery reports are required and the server does not offer DSN".to_owned());
         }
         Ok(())
     }
 
-    fn mail(&self, sender: Option<Address>, recipients: &[Address], size: u64, eight_bit: bool) -> Mail {
-        let international = sender.iter().chain(recipients).any(|address| !is_ascii(address));
-        let size = usize::try_from(size).ok().filter(|_| self.capabilities.declares_size).map(MailParameter::Size);
-        let body = eight_bit.then_some(MailParameter::Body(MailBodyParameter::EightBitMime));
+    fn mail(&self, sender: Option<Address>, recipients: &[Address], terms: Terms<'_>) -> Mail {
+        let international = terms.international || sender.iter().chain(recipients).any(|address| !is_ascii(address));
+        let size =
+            usize::try_from(terms.size).ok().filter(|_| self.capabilities.declares_size).map(MailParameter::Size);
+        let body = terms.eight_bit.then_some(MailParameter::Body(MailBodyParameter::EightBitMime));
         let utf8 = international.then_some(MailParameter::SmtpUtfEight); // RFC 6531 §3.4
-        Mail::new(sender, [size, body, utf8].into_iter().flatten().collect())
+        let dsn = terms.dsn.filter(|_| self.capabilities.dsn).map(dsn::mail).unwrap_or_default();
+        Mail::new(sender, [size, body, utf8].into_iter().flatten().chain(dsn).collect())
     }
 
     /// MAIL and all RCPTs: in groups whose replies fit into the socket's buffers (RFC 2920 §3.1), or one by one.
-    async fn converse(&mut self, mail: Mail, recipients: Vec<Address>) -> Result<Vec<Result<(), Refusal>>, Error> {
+    async fn converse(
+        &mut self,
+        mail: Mail,
+        recipients: Vec<Address>,
+        dsn: Option<&Dsn>,
+    ) -> Result<Vec<Result<(), Refusal>>, Error> {
+        let parameters = |to: &Address| -> Vec<RcptParameter> { dsn.map(|dsn| dsn::rcpt(dsn, to)).unwrap_or_default() };
         let commands: Vec<String> = std::iter::once(mail.to_string())
-            .chain(recipients.into_iter().map(|to| Rcpt::new(to, Vec::new()).to_string()))
+            .chain(recipients.into_iter().map(|to| Rcpt::new(to.clone(), parameters(&to)).to_string()))
             .collect();
         let mut verdicts = Vec::with_capacity(commands.len());
         for group in commands.chunks(if self.capabilities.pipelining { SMTP_PIPELINE } else { 1 }) {

@@ -168,6 +168,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether mail may be written in this name: the account's address, or one of its identities.
+    pub fn speaks_for(&self, who: &Address) -> bool {
+        std::iter::once(&self.from).chain(&self.identities).any(|identity| identity.same_mailbox(&who.address))
+    }
+
     /// [`Server::fingerprint`] of the sending side, if it has secrets.
     pub fn smtp_fingerprint(&self) -> Option<String> {
         let server = self.smtp.as_ref()?;

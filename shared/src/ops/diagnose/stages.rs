@@ -172,7 +172,7 @@ async fn envelope(
         *reached = Reached { phase: Phase::Auth, code: Some(reply.code), words: reply.to_string() };
     }
     if let Some(sender) = subject.sender.as_deref().filter(|_| signed) {
-        let envelope = client.envelope(sender, &[sender.to_owned()], 0, false).await?;
+        let envelope = client.envelope(sender, &[sender.to_owned()], smtp::Terms::default()).await?;
         let refusal = envelope.verdicts.into_iter().find_map(Result::err);
         if let Some(refusal) = refusal {
             client.quit().await;

@@ -1,14 +1,17 @@
 //! Accepting a mail: check it, make it durable, and where the caller waits deliver it at once.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::content;
+use super::content::{self, Prepared};
 use crate::mail::Deadline;
+use crate::model::content::DryRun;
 use crate::model::send::{OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
-use crate::ops::Tools;
 use crate::ops::suppressions::Suppressed;
+use crate::ops::{Tools, mark};
 use crate::store::keys::{idempotent_id, random_id};
 use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow, StoreError};
 
@@ -126,15 +129,17 @@ async fn prepare(
     if account.account.smtp.is_none() {
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
-    let from = content::check(request, &account.account).map_err(Problem::invalid)?;
-    let suppressed = suppressed(tools, tenant, request).await?;
-    if let Some(problem) = suppressed.all(request) {
+    if request.dry_run {
+        let detail = "a dry run is one message of one account: POST it alone";
+        return Err(Problem::invalid(vec![FieldError::new("/dryRun", "invalid_value", detail)]));
+    }
+    let Prepared { request, from, loaded, message_id, source } =
+        content::prepare(&tools.store, tenant, &account.account, request, id, now).await?;
+    let suppressed = suppressed(tools, tenant, &request).await?;
+    if let Some(problem) = suppressed.all(&request) {
         return Err(problem);
     }
-    let loaded = content::load(&tools.store.files, tenant, request).await?;
-    let message_id = content::message_id(id, &from);
-    let size = content::render(request, &loaded, &from, &message_id, now)?.bytes.len() as u64;
-    let lean = content::put_files(&tools.store.files, tenant, request, &loaded).await?;
+    let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
     let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
     let mut recipients: Vec<_> =
         request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect();
@@ -151,10 +156,38 @@ async fn prepare(
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
         sent_copy: request.sent_copy,
-        mark: None,
-        size,
+        mark: request.reference.as_ref().and_then(mark::wanted),
+        size: source.len() as u64,
         once: false,
         created_at: now,
+    })
+}
+
+/// What would be sent, and to whom; nothing is claimed or stored.
+pub async fn rehearse(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<DryRun, Problem> {
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    let Prepared { request, from, message_id, source, .. } =
+        content::prepare(&tools.store, tenant, &account.account, request, &id, now).await?;
+    let size = source.len() as u64;
+    let (source, encoding) = match String::from_utf8(source) {
+        Ok(text) => (text, "text"),
+        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
+    };
+    Ok(DryRun {
+        dry_run: true,
+        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
+        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
+        message_id,
+        size,
+        source,
+        encoding: encoding.to_owned(),
     })
 }
 

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::content;
+use super::content::{self, Ready as Message};
 use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
-use crate::mail::smtp::{Client, Content, Outcome as Data};
+use crate::mail::smtp::{Client, Content, Outcome as Data, Terms};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::send::{Recipient, RecipientState};
 use crate::model::{Account, Phase, ProbeCode, Problem, Tenant, Timestamp};
@@ -76,11 +76,11 @@ impl<'a> Courier<'a> {
         if !self.is_awaited && self.suppress(&mut recipients).await? == 0 {
             return self.conclude(&row, recipients).await;
         }
-        let source = match content::source(&self.tools.store, self.tenant, &row).await {
-            Ok(source) => source,
+        let message = match content::outgoing(&self.tools.store, self.tenant, &row).await {
+            Ok(message) => message,
             Err(problem) => return self.uncomposable(&row, recipients, &problem).await,
         };
-        let content = match Content::check(&source) {
+        let content = match Content::check(&message.source) {
             Ok(content) => content,
             Err(error) => {
                 pending(&mut recipients).for_each(|recipient| not_handed_over(recipient, &error));
@@ -91,7 +91,7 @@ impl<'a> Courier<'a> {
             return self.unconnected(&row, recipients, failure, begin_by).await;
         }
         let mut row = row;
-        let early = self.hand_over(&mut row, &mut recipients, content, begin_by).await;
+        let early = self.hand_over(&mut row, &mut recipients, (&message, content), begin_by).await;
         if self.client.as_ref().is_some_and(|client| !client.is_usable()) {
             self.client = None;
         }
@@ -141,7 +141,7 @@ impl<'a> Courier<'a> {
         &mut self,
         row: &mut OutgoingRow,
         recipients: &mut [Recipient],
-        content: Content<'_>,
+        (message, content): (&Message, Content<'_>),
         begin_by: Option<Deadline>,
     ) -> Result<Option<Early>, StoreError> {
         let Some(client) = self.client.as_mut() else {
@@ -156,7 +156,8 @@ impl<'a> Courier<'a> {
         let failed = |recipients: &mut [Recipient], error: &mail::Error| {
             pending(recipients).for_each(|recipient| not_handed_over(recipient, error))
         };
-        let envelope = match client.envelope(&row.from.address, &addresses, content.size(), content.eight_bit()).await {
+        let terms = Terms { dsn: message.dsn.as_ref(), ..content.terms() };
+        let envelope = match client.envelope(&message.envelope_from, &addresses, terms).await {
             Ok(envelope) => envelope,
             Err(error) if error.code == ProbeCode::Timeout && is_over(begin_by) => {
                 self.client = None;

@@ -19,6 +19,6 @@ pub(super) mod content;
 mod deliver;
 pub(super) mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, Wait, accept};
+pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};
 pub use content::source;
 pub use deliver::deliver;

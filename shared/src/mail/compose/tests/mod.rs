@@ -1,6 +1,7 @@
 mod hostile;
+mod raw;
 
-use super::{Attachment, ComposeError, Composed, Disposition, Draft, Mailbox, Priority, addr_spec, compose};
+use super::{Attachment, Calendar, ComposeError, Composed, Disposition, Draft, Mailbox, Priority, addr_spec, compose};
 use bytes::Bytes;
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -27,6 +28,7 @@ fn empty<'a>(from: &'a Mailbox, message_id: &'a str) -> Draft<'a> {
         date: OffsetDateTime::UNIX_EPOCH,
         in_reply_to: &[],
         references: &[],
+        calendar: None,
     }
 }
 
@@ -215,4 +217,16 @@ fn content_types_are_checked() {
         let draft = Draft { attachments: &files, ..empty(&from, "1@example.com") };
         assert_eq!(refused(&draft).0, "/attachments/0/contentType", "{bad}");
     }
+}
+
+#[test]
+fn a_calendar_is_the_last_rendering() {
+    let from = mailbox("", "a@example.com");
+    let calendar = Some(Calendar { method: "REQUEST", ics: "BEGIN:VCALENDAR\nEND:VCALENDAR" });
+    let draft = Draft { text: Some("Come"), html: Some("<p>Come"), calendar, ..empty(&from, "1@example.com") };
+    let text = String::from_utf8(compose(&draft).unwrap().bytes).unwrap();
+    let places = ["text/plain", "text/html", "text/calendar"].map(|kind| text.find(&format!("Content-Type: {kind}")));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
+    assert!(text.contains("multipart/alternative") && text.contains("method=\"REQUEST\""), "{text}");
+    assert!(text.contains("\r\n\r\nBEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"), "{text}");
 }

@@ -1,6 +1,8 @@
 //! What of a request can be checked without any I/O.
 
+use super::unsubscribe;
 use crate::mail::compose;
+use crate::model::content::DsnNotify;
 use crate::model::send::SendRequest;
 use crate::model::{Account, Address, FieldError};
 
@@ -13,6 +15,9 @@ const ATTACHMENTS: usize = 100;
 /// Longest name of a person, and longest part of a correlation, in bytes: they stand in the row, which has to stay
 /// small.
 const NAME_BYTES: usize = 256;
+
+/// Longest In-Reply-To and longest References.
+const ID_BYTES: usize = 8 << 10;
 
 /// Checks a request and says who its author is. All wrong fields are named at once.
 pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<Address, Vec<FieldError>> {
@@ -28,23 +33,99 @@ pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<
             format!("{recipients} recipients; the limit recipients is {RECIPIENTS}"),
         ));
     }
-    let empty =
-        request.subject.is_none() && request.text.is_none() && request.html.is_none() && request.attachments.is_empty();
+    let empty = request.subject.is_none()
+        && request.text.is_none()
+        && request.html.is_none()
+        && request.attachments.is_empty()
+        && request.raw.is_none()
+        && request.invite.is_none();
     if empty {
         errors.push(FieldError::new("/text", "missing", "give at least one of subject, text, html, attachments"));
     }
     check_sizes(request, &mut errors);
-    let from = request.from.clone().unwrap_or_else(|| account.from.clone());
-    let allowed =
-        std::iter::once(&account.from).chain(&account.identities).any(|identity| identity.same_mailbox(&from.address));
-    if !allowed {
-        errors.push(FieldError::new(
-            "/from",
-            "not_an_identity",
-            format!("{} is neither the account's address nor one of its identities", from.address),
-        ));
+    check_wishes(request, &mut errors);
+    let from = author(request, account);
+    for (pointer, who) in [("/from", Some(&from)), ("/envelopeFrom", request.envelope_from.as_ref())] {
+        if let Some(who) = who.filter(|who| !account.speaks_for(who)) {
+            let detail = format!("{} is neither the account's address nor one of its identities", who.address);
+            errors.push(FieldError::new(pointer, "not_an_identity", detail));
+        }
     }
     if errors.is_empty() { Ok(from) } else { Err(errors) }
+}
+
+/// In whose name it is written.
+pub(super) fn author(request: &SendRequest, account: &Account) -> Address {
+    request.from.clone().unwrap_or_else(|| account.from.clone())
+}
+
+/// What is said twice, in two ways.
+pub(super) fn conflicts(request: &SendRequest) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut refuse = |fields: &[(&str, bool)], why: &str| {
+        for (pointer, _) in fields.iter().filter(|(_, given)| *given) {
+            errors.push(FieldError::new(*pointer, "conflict", why));
+        }
+    };
+    let bodies = [("/text", request.text.is_some()), ("/html", request.html.is_some())];
+    let ids = [("/inReplyTo", !request.in_reply_to.is_empty()), ("/references", !request.references.is_empty())];
+    if request.markdown.is_some() {
+        refuse(&bodies, "markdown gives both bodies: leave this out");
+    }
+    if request.reference.is_some() {
+        refuse(&ids, "reference gives these: leave this out");
+    }
+    if request.raw.is_some() {
+        let why = "raw is the whole message: leave this out";
+        refuse(&bodies, why);
+        refuse(&ids, why);
+        let others = [
+            ("/from", request.from.is_some()),
+            ("/replyTo", !request.reply_to.is_empty()),
+            ("/subject", request.subject.is_some()),
+            ("/markdown", request.markdown.is_some()),
+            ("/reference", request.reference.is_some()),
+            ("/invite", request.invite.is_some()),
+            ("/listUnsubscribe", request.list_unsubscribe.is_some()),
+            ("/headers", !request.headers.is_empty()),
+            ("/priority", request.priority.is_some()),
+            ("/attachments", !request.attachments.is_empty()),
+        ];
+        refuse(&others, why);
+    }
+    errors
+}
+
+/// Wishes about the envelope and about lists, and ids of other messages.
+fn check_wishes(request: &SendRequest, errors: &mut Vec<FieldError>) {
+    if let Some(wish) = &request.list_unsubscribe {
+        errors.extend(unsubscribe::headers(wish).err());
+        let twice = |name: &str| name.to_ascii_lowercase().starts_with("list-unsubscribe");
+        for (index, _) in request.headers.iter().enumerate().filter(|(_, header)| twice(&header.name)) {
+            let pointer = format!("/headers/{index}/name");
+            errors.push(FieldError::new(pointer, "conflict", "listUnsubscribe writes this: leave one of both out"));
+        }
+    }
+    if let Some(dsn) = &request.dsn {
+        if dsn.notify.contains(&DsnNotify::Never) && dsn.notify.len() > 1 {
+            errors.push(FieldError::new("/dsn/notify", "conflict", "never stands alone (RFC 3461 §4.1)"));
+        }
+        if dsn.notify.len() > 3 {
+            errors.push(FieldError::new("/dsn/notify", "too_many", "name each wish once"));
+        }
+        let fits = |id: &String| (1..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        if dsn.envelope_id.as_ref().is_some_and(|id| !fits(id)) {
+            let detail = "1 to 100 printable ASCII characters (RFC 3461 §4.4)";
+            errors.push(FieldError::new("/dsn/envelopeId", "invalid_value", detail));
+        }
+    }
+    for (pointer, ids) in [("/inReplyTo", &request.in_reply_to), ("/references", &request.references)] {
+        let bytes: usize = ids.iter().map(String::len).sum();
+        if bytes > ID_BYTES {
+            let detail = format!("{bytes} bytes; the limit idBytes is {ID_BYTES}");
+            errors.push(FieldError::new(pointer, "too_long", detail));
+        }
+    }
 }
 
 /// What goes into the row is bounded here: DynamoDB refuses an item of over 400 KB, and then it is too late to say why.

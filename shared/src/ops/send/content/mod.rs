@@ -1,18 +1,68 @@
 //! From a request to the bytes of its message, the same bytes every time.
+//!
+//! [`prepare`] works out whatever a request only hints at (the answer to a stored message, Markdown, an event, a raw
+//! message) and gives a request that says all of it itself. That one is stored, and [`outgoing`] composes it at every
+//! attempt, with nothing else to look at.
 
 mod check;
 mod files;
+mod invite;
+mod markdown;
+mod quote;
+mod raw;
+mod reference;
+mod unsubscribe;
 
-use crate::mail::compose::{self, ComposeError, Composed, Draft};
-use crate::model::send::SendRequest;
-use crate::model::{Address, FieldError, Problem, Tenant, Timestamp};
+use crate::mail::compose::{self, Calendar, ComposeError, Composed, Draft};
+use crate::model::content::Dsn;
+use crate::model::send::{Disposition, SendRequest};
+use crate::model::{Account, Address, FieldError, MessageId, Problem, Tenant, Timestamp};
 use crate::store::{OutgoingRow, Store};
 
 pub(in crate::ops) use check::check;
 pub(in crate::ops) use files::{Loaded, load, put_files};
 
+/// A request that leaves nothing open, and what it makes.
+pub(in crate::ops) struct Prepared {
+    /// Says everything itself; may still hold bytes that belong into files.
+    pub(in crate::ops) request: SendRequest,
+    /// In whose name.
+    pub(in crate::ops) from: Address,
+    /// Attachments, in the order of the request.
+    pub(in crate::ops) loaded: Vec<Loaded>,
+    /// The Message-ID header, with its angle brackets.
+    pub(in crate::ops) message_id: String,
+    /// The message.
+    pub(in crate::ops) source: Vec<u8>,
+}
+
+/// Works out and checks a request; writes nothing.
+pub(in crate::ops) async fn prepare(
+    store: &Store,
+    tenant: &Tenant,
+    account: &Account,
+    request: &SendRequest,
+    id: &MessageId,
+    now: Timestamp,
+) -> Result<Prepared, Problem> {
+    let conflicts = check::conflicts(request);
+    if !conflicts.is_empty() {
+        return Err(Problem::invalid(conflicts));
+    }
+    let mut request = request.clone();
+    let given_id = raw::settle(&mut request, account, id, now)?;
+    markdown::settle(&mut request);
+    reference::settle(store, tenant, account, &mut request).await?;
+    let from = check(&request, account).map_err(Problem::invalid)?;
+    let message_id = given_id.unwrap_or_else(|| message_id(id, &from));
+    invite::settle(&mut request, &from, message_id.trim_matches(['<', '>']), now)?;
+    let loaded = load(&store.files, tenant, &request).await?;
+    let source = render(&request, &loaded, &from, &message_id, now)?.bytes;
+    Ok(Prepared { request, from, loaded, message_id, source })
+}
+
 /// The message's own Message-ID: unique by its id, in the sender's domain (RFC 5322 §3.6.4).
-pub(in crate::ops) fn message_id(id: &crate::model::MessageId, from: &Address) -> String {
+pub(in crate::ops) fn message_id(id: &MessageId, from: &Address) -> String {
     let domain = if from.domain().is_ascii() { from.domain() } else { "halfpenny.invalid" };
     format!("<{id}@{domain}>")
 }
@@ -25,9 +75,23 @@ pub(in crate::ops) fn render(
     message_id: &str,
     date: Timestamp,
 ) -> Result<Composed, Problem> {
-    let attachments: Vec<compose::Attachment> = loaded.iter().map(attachment).collect();
-    let headers: Vec<(String, Vec<String>)> =
+    let invalid = |error| Problem::invalid(vec![error]);
+    if let Some(raw) = &request.raw {
+        let bytes = raw::bytes(raw)?;
+        let needs_8bit = !bytes.is_ascii();
+        return Ok(Composed { bytes, needs_8bit, needs_smtputf8: false });
+    }
+    let ics = request.invite.as_ref().and_then(|invite| invite.ics.as_deref());
+    let method = ics.and_then(invite::method_of);
+    let calendar = ics.zip(method.as_deref()).map(|(ics, method)| Calendar { method, ics });
+    let mut attachments: Vec<compose::Attachment> = loaded.iter().map(attachment).collect();
+    // Many calendars look for a file (Outlook, Gmail), others for the rendering of RFC 6047 §2.4.
+    attachments.extend(ics.map(invite_file));
+    let mut headers: Vec<(String, Vec<String>)> =
         request.headers.iter().map(|header| (header.name.clone(), header.values.clone())).collect();
+    if let Some(wish) = &request.list_unsubscribe {
+        headers.extend(unsubscribe::headers(wish).map_err(invalid)?);
+    }
     let draft = Draft {
         from,
         sender: None,
@@ -42,10 +106,21 @@ pub(in crate::ops) fn render(
         attachments: &attachments,
         message_id,
         date: date.to_datetime(),
-        in_reply_to: &[],
-        references: &[],
+        in_reply_to: &request.in_reply_to,
+        references: &request.references,
+        calendar,
     };
-    compose::compose(&draft).map_err(|error| Problem::invalid(vec![field(error)]))
+    compose::compose(&draft).map_err(|error| invalid(field(error)))
+}
+
+fn invite_file(ics: &str) -> compose::Attachment {
+    compose::Attachment {
+        filename: "invite.ics".to_owned(),
+        content_type: "application/ics".to_owned(),
+        content: ics.as_bytes().to_vec().into(),
+        disposition: Disposition::Attachment,
+        content_id: None,
+    }
 }
 
 fn attachment(loaded: &Loaded) -> compose::Attachment {
@@ -62,9 +137,27 @@ fn field(error: ComposeError) -> FieldError {
     FieldError::new(error.pointer, error.code, error.detail)
 }
 
-/// The source of an outgoing message, composed from what is stored of it.
-pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
+/// A message ready to leave.
+pub(super) struct Ready {
+    /// Its bytes.
+    pub(super) source: Vec<u8>,
+    /// Who gets the server's reports.
+    pub(super) envelope_from: String,
+    /// Wishes about them.
+    pub(super) dsn: Option<Dsn>,
+}
+
+/// An outgoing message, composed from what is stored of it.
+pub(super) async fn outgoing(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Ready, Problem> {
     let request = store.outbox.body(tenant, row).await?;
     let loaded = load(&store.files, tenant, &request).await?;
-    Ok(render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes)
+    let source = render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes;
+    let envelope_from = request.envelope_from.as_ref().unwrap_or(&row.from).address.clone();
+    let dsn = request.dsn.map(|dsn| Dsn { envelope_id: dsn.envelope_id.or(Some(row.id.to_string())), ..dsn });
+    Ok(Ready { source, envelope_from, dsn })
+}
+
+/// The source of an outgoing message.
+pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
+    Ok(outgoing(store, tenant, row).await?.source)
 }
