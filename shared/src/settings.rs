@@ -41,6 +41,8 @@ pub struct Settings {
     pub secret_cache_seconds: u32,
     /// Distance of two ticks of the schedule (`HALFPENNY_TICK_SECONDS`).
     pub tick_seconds: u32,
+    /// How long a message may be in the queue before it is handed on again.
+    pub queued_seconds: u32,
     /// Smallest `poll.minSeconds` that an account may ask for (`HALFPENNY_MIN_POLL_SECONDS`).
     pub min_poll_seconds: u32,
     /// Every HTTP answer leaves within this time (`HALFPENNY_HTTP_BUDGET_SECONDS`).
@@ -101,6 +103,7 @@ impl Settings {
             expire_seconds: seconds("HALFPENNY_EXPIRE_SECONDS")?,
             secret_cache_seconds: seconds("HALFPENNY_SECRET_CACHE_SECONDS")?,
             tick_seconds: seconds("HALFPENNY_TICK_SECONDS")?,
+            queued_seconds: seconds("HALFPENNY_QUEUED_SECONDS")?,
             min_poll_seconds: seconds("HALFPENNY_MIN_POLL_SECONDS")?,
             http_budget: duration("HALFPENNY_HTTP_BUDGET_SECONDS")?,
             inline_data: duration("HALFPENNY_INLINE_DATA_SECONDS")?,

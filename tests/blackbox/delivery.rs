@@ -13,7 +13,7 @@ use crate::send::sender;
 use crate::{run, service};
 
 /// Waits until the message has one of these states.
-async fn settled(client: &Client, id: &Value, states: &[&str]) -> Value {
+pub(crate) async fn settled(client: &Client, id: &Value, states: &[&str]) -> Value {
     let path = format!("/v1/outbox/{}", id.as_str().unwrap());
     until(&format!("state {states:?}"), async || {
         let message = client.get(path.clone()).await.value(200);
@@ -22,7 +22,7 @@ async fn settled(client: &Client, id: &Value, states: &[&str]) -> Value {
     .await
 }
 
-fn mail(to: &[&str]) -> Value {
+pub(crate) fn mail(to: &[&str]) -> Value {
     json!({"to": to, "subject": "Delivery", "text": "once"})
 }
 

@@ -21,6 +21,7 @@ mod in_doubt;
 mod isolation;
 mod lockout;
 mod oauth;
+mod outbox;
 mod probes;
 mod pull;
 mod qlik;

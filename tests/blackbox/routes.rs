@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 34] = [
+pub(crate) const ROUTES: [(&str, &str); 38] = [
     ("delete", "/v1/accounts/{account}"),
+    ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/suppressions/{address}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -21,12 +22,14 @@ pub(crate) const ROUTES: [(&str, &str); 34] = [
     ("get", "/v1/accounts/{account}/messages/{id}/attachments/{part}"),
     ("get", "/v1/accounts/{account}/messages/{id}/source"),
     ("get", "/v1/autoconfig"),
+    ("get", "/v1/outbox"),
     ("get", "/v1/outbox/{id}"),
     ("get", "/v1/risks"),
     ("get", "/v1/suppressions"),
     ("get", "/v1/suppressions/{address}"),
     ("get", "/v1/tokens"),
     ("patch", "/v1/accounts/{account}"),
+    ("patch", "/v1/outbox/{id}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
     ("post", "/v1/accounts/{account}/diagnose"),
@@ -36,6 +39,7 @@ pub(crate) const ROUTES: [(&str, &str); 34] = [
     ("post", "/v1/accounts/{account}/test-email"),
     ("post", "/v1/accounts/{account}/verify"),
     ("post", "/v1/diagnose"),
+    ("post", "/v1/outbox/{id}/retry"),
     ("post", "/v1/pull"),
     ("post", "/v1/suppressions"),
     ("post", "/v1/tokens"),

@@ -21,6 +21,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("LeaseSeconds", "2"),
     ("BackoffSeconds", "1,1,1"),
     ("TickSeconds", "1"),
+    ("QueuedSeconds", "3"),
     ("TickRate", "rate(1 second)"),
     ("MinPollSeconds", "1"),
     ("ConnectSeconds", "5"),

@@ -1,4 +1,4 @@
-//! `POST /v1/accounts/{account}/messages` and `GET /v1/outbox/{id}`.
+//! `POST /v1/accounts/{account}/messages`.
 
 use std::time::Duration;
 
@@ -44,14 +44,6 @@ fn dry_run(rehearsed: &DryRun) -> Result<Reply, Problem> {
         return Err(Problem::invalid(vec![FieldError::new("/dryRun", "too_large", detail)]));
     }
     Reply::ok(rehearsed)
-}
-
-/// How an outgoing message fares.
-pub(crate) async fn outgoing(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    let row = tools.store.outbox.get(call.tenant(), &call.message_id()?).await?;
-    let row = row.filter(|row| call.principal.reaches(&row.account));
-    let row = row.ok_or_else(|| Problem::new(Code::MessageNotFound, "there is no such outgoing message"))?;
-    Reply::ok(&row.outgoing())
 }
 
 /// Decision 1: once durable it is never a 5xx. Refused by every recipient's server for good is the caller's to mend.

@@ -1,6 +1,7 @@
 //! `send`: accept mail and send it.
 
 mod handler;
+mod outbox;
 mod suppressions;
 
 use shared::http::{mount, routes, serve};
@@ -18,9 +19,25 @@ async fn main() -> Result<(), lambda_http::Error> {
                 let tools = tools.clone();
                 move |call| handler::send(tools.clone(), call)
             }),
+            mount(&routes::OUTBOX_LIST, {
+                let tools = tools.clone();
+                move |call| outbox::list(tools.clone(), call)
+            }),
             mount(&routes::OUTBOX_GET, {
                 let tools = tools.clone();
-                move |call| handler::outgoing(tools.clone(), call)
+                move |call| outbox::get(tools.clone(), call)
+            }),
+            mount(&routes::OUTBOX_PATCH, {
+                let tools = tools.clone();
+                move |call| outbox::patch(tools.clone(), call)
+            }),
+            mount(&routes::OUTBOX_DELETE, {
+                let tools = tools.clone();
+                move |call| outbox::cancel(tools.clone(), call)
+            }),
+            mount(&routes::OUTBOX_RETRY, {
+                let tools = tools.clone();
+                move |call| outbox::retry(tools.clone(), call)
             }),
             mount(&routes::SUPPRESSIONS_LIST, {
                 let tools = tools.clone();

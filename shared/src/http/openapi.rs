@@ -15,7 +15,7 @@ use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
 use crate::model::message::Message;
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
-use crate::model::send::{Outgoing, SendRequest};
+use crate::model::send::{OutboxItem, Outgoing, SendRequest};
 use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
@@ -80,8 +80,9 @@ fn operation(route: &Route) -> Value {
 
 /// PATCH tells its two languages apart by their media types (RFC 6902 §6, RFC 7396 §4).
 fn request_types(route: &Route) -> &'static [&'static str] {
-    match route.method {
-        "PATCH" => &["application/json", "application/merge-patch+json", "application/json-patch+json"],
+    match (route.method, route.request) {
+        ("PATCH", Some("OutboxPatch")) => &["application/json", "application/merge-patch+json"],
+        ("PATCH", _) => &["application/json", "application/merge-patch+json", "application/json-patch+json"],
         _ => &["application/json"],
     }
 }
@@ -138,6 +139,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<SuppressionInput>(&mut found);
     add::<Suppression>(&mut found);
     add::<DryRun>(&mut found);
+    add::<OutboxItem>(&mut found);
     add::<Pulled>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
@@ -150,6 +152,8 @@ fn schemas() -> BTreeMap<String, Value> {
     let words = "An account in jetQuery's field names, a list of them, or app.settings.json; comments are tolerated.";
     schemas.insert("JetQueryConfiguration".to_owned(), json!({"type": ["object", "array"], "description": words}));
     schemas.insert("AccountPatch".to_owned(), account_patch());
+    let words = "Merge patch of SendRequest: what it names is replaced, null removes.";
+    schemas.insert("OutboxPatch".to_owned(), json!({"type": "object", "description": words}));
     let versions = ("AccountVersionPage", "AccountVersion");
     for (page, item) in [
         versions,
@@ -158,6 +162,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
         ("SuppressionPage", "Suppression"),
+        ("OutboxPage", "OutboxItem"),
     ] {
         let schema = json!({
             "type": "object",

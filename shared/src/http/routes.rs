@@ -378,6 +378,56 @@ pub const SUPPRESSION_DELETE: Route = Route {
     ..route("DELETE", "/v1/suppressions/{address}", "send", "deleteSuppression", "Send to an address again")
 };
 
+/// What waits.
+pub const OUTBOX_LIST: Route = Route {
+    parameters: &[
+        query("account", "Only this account."),
+        query("state", "Only this state: queued, deferred, sending or unknown."),
+        LIMIT,
+        CURSOR,
+    ],
+    answers: &[answer(200, "A page of what is not settled, by account, oldest first.", "OutboxPage")],
+    problems: &[422],
+    ..route("GET", "/v1/outbox", "send", "listOutgoing", "List the messages that wait, are being sent, or are unknown")
+};
+
+/// Edit or reschedule what waits.
+pub const OUTBOX_PATCH: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("OutboxPatch"),
+    answers: &[answer(200, "Changed.", "Outgoing")],
+    problems: &[400, 404, 409, 413, 415, 422],
+    ..route(
+        "PATCH",
+        "/v1/outbox/{id}",
+        "send",
+        "patchOutgoing",
+        "Edit or reschedule what is not handed over, by JSON Merge Patch (RFC 7396) of the send request",
+    )
+};
+
+/// Take back what waits.
+pub const OUTBOX_DELETE: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "It will not be sent: canceled, or partial where some have it already.", "Outgoing")],
+    problems: &[404, 409],
+    ..route("DELETE", "/v1/outbox/{id}", "send", "cancelOutgoing", "Take a message back that is not handed over")
+};
+
+/// Try again, now.
+pub const OUTBOX_RETRY: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(202, "It is tried again now; Location says where to look.", "Outgoing")],
+    problems: &[404, 409],
+    ..route(
+        "POST",
+        "/v1/outbox/{id}/retry",
+        "send",
+        "retryOutgoing",
+        "Try a message again now; one that is unknown may arrive twice",
+    )
+};
+
 /// Pull one mailbox.
 pub const PULL: Route = Route {
     scope: Some(Scope::Send),
@@ -481,6 +531,10 @@ pub const ALL: &[&Route] = &[
     &SUPPRESSION_ADD,
     &SUPPRESSION_GET,
     &SUPPRESSION_DELETE,
+    &OUTBOX_LIST,
+    &OUTBOX_PATCH,
+    &OUTBOX_DELETE,
+    &OUTBOX_RETRY,
     &PULL,
     &PULL_ALL,
     &MESSAGES_LIST,

@@ -60,6 +60,19 @@ pub enum OnUnknown {
     Fail,
 }
 
+/// What goes first where not all can go at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Lane {
+    /// Mail that the service's own people wait for. The lane of the account `system`.
+    System,
+    /// Mail that somebody waits for.
+    #[default]
+    Transactional,
+    /// Mail to many. The lane of a batch.
+    Bulk,
+}
+
 /// X-Priority and Importance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -195,6 +208,13 @@ pub struct SendRequest {
     /// Attachments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<AttachmentInput>,
+    /// Not before this time, up to a year ahead; left out: now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
+    /// What goes first where not all can go at once; left out: `system` for the account of that name, `bulk` in a
+    /// batch, else `transactional`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
     /// When the reply to the handed-over message is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<OnUnknown>,
@@ -296,4 +316,23 @@ pub struct Outgoing {
     /// Where the reply to the handed-over message was lost: what was found out since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Resolution>,
+}
+
+/// A message of the outbox list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutboxItem {
+    /// How it fares.
+    #[serde(flatten)]
+    pub outgoing: Outgoing,
+    /// The sender.
+    pub from: Address,
+    /// The subject.
+    pub subject: Option<String>,
+    /// What goes first.
+    pub lane: Lane,
+    /// Not before this time.
+    pub send_at: Option<Timestamp>,
+    /// The caller's object.
+    pub correlation: Option<Correlation>,
 }

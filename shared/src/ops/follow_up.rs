@@ -119,7 +119,7 @@ pub struct FollowUps<'a> {
     /// Claimed with their results.
     ours: Vec<OutgoingRow>,
     /// To be claimed.
-    others: Vec<MessageId>,
+    others: Vec<(MessageId, Option<Timestamp>)>,
 }
 
 impl<'a> FollowUps<'a> {
@@ -136,10 +136,10 @@ impl<'a> FollowUps<'a> {
         }
     }
 
-    /// Adds a message that may be due for what follows.
-    pub fn maybe(&mut self, row: OutgoingRow) {
+    /// Adds a message that may be due for what follows; `handed`: what whoever is handed it on has to show.
+    pub fn maybe(&mut self, row: OutgoingRow, handed: Option<Timestamp>) {
         if row.follow_up.is_some() {
-            self.others.push(row.id);
+            self.others.push((row.id, handed));
         }
     }
 
@@ -154,13 +154,13 @@ impl<'a> FollowUps<'a> {
                 self.mailbox.follow(row, deadline).await?;
             }
         }
-        for id in std::mem::take(&mut self.others) {
+        for (id, handed) in std::mem::take(&mut self.others) {
             if deadline.left() <= LEAST_TIME {
                 break;
             }
             let now = Timestamp::now();
             let until = now.plus_seconds(claim);
-            if let Some(row) = outbox.take_follow_up(self.mailbox.tenant, &id, now, until).await? {
+            if let Some(row) = outbox.take_follow_up(self.mailbox.tenant, &id, handed, now, until).await? {
                 self.mailbox.follow(row, deadline).await?;
             }
         }
@@ -170,13 +170,18 @@ impl<'a> FollowUps<'a> {
 }
 
 /// Ends what follows on a message whose account is gone: there is no mailbox any more.
-pub async fn abandon(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<(), StoreError> {
+pub async fn abandon(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &OutgoingRow,
+    handed: Option<Timestamp>,
+) -> Result<(), StoreError> {
     let now = Timestamp::now();
     let until = now.plus_seconds(claim_seconds(&tools.settings));
     if row.follow_up.is_none() {
         return Ok(());
     }
-    let Some(mut row) = tools.store.outbox.take_follow_up(tenant, &row.id, now, until).await? else {
+    let Some(mut row) = tools.store.outbox.take_follow_up(tenant, &row.id, handed, now, until).await? else {
         return Ok(());
     };
     let gone = Some("the account was deleted".to_owned());

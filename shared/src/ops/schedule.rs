@@ -1,22 +1,31 @@
 //! Who is due? Once a minute: messages whose next attempt has come, and mailboxes whose slot it is.
 //!
-//! Nothing is written: a message that is queued twice is taken once, and which mailbox is due follows from the time.
+//! A message that is handed on is marked with the time to hand it on again, should it get lost in the queue: so that a
+//! backlog is not queued anew at every tick. Queued twice all the same, it is taken once. Which mailbox is due follows
+//! from the time, and costs no write.
 //! What a crash left behind needs no pass of its own: a claim that ran over stands in the due index with the end of
 //! its lease, and whoever takes it finds out how far it came.
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
+
 use crate::model::poll::Rhythm;
+use crate::model::send::Lane;
 use crate::model::{AccountId, MessageId, Poll, Tenant, Timestamp};
+use crate::ops::send::queue::MESSAGES_PER_JOB;
 use crate::settings::Settings;
-use crate::store::keys::{DUE_SHARDS, POLL_SHARDS};
-use crate::store::{DeliverJob, PollEntry, PullJob, Store, StoreError};
+use crate::store::keys::{BULK_SHARDS, DUE_SHARDS, POLL_SHARDS};
+use crate::store::{DeliverJob, Due, PollEntry, PullJob, Store, StoreError};
 
 /// Due messages of one shard that one tick hands on; the rest waits for the next tick.
 const DUE_PER_SHARD: u32 = 1_000;
 
-/// Messages of one account in one job: what one connection carries in a few minutes.
-const MESSAGES_PER_JOB: usize = 50;
+/// Jobs of one account and lane that one tick hands on: so many connections work for it at once.
+const JOBS_PER_ACCOUNT: usize = 2;
+
+/// Marks that are written at once.
+const MARKS_AT_ONCE: usize = 32;
 
 /// What a tick handed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -29,30 +38,55 @@ pub struct Scheduled {
 
 /// Hands on what is due at `tick`.
 pub async fn schedule(store: &Store, settings: &Settings, tick: Timestamp) -> Result<Scheduled, StoreError> {
-    let (messages, mailboxes) = tokio::join!(messages(store, tick), mailboxes(store, settings, tick));
+    let (messages, mailboxes) = tokio::join!(messages(store, settings, tick), mailboxes(store, settings, tick));
     Ok(Scheduled { messages: messages?, mailboxes: mailboxes? })
 }
 
-async fn messages(store: &Store, tick: Timestamp) -> Result<usize, StoreError> {
-    let mut count = 0;
-    for shard in 0..DUE_SHARDS {
-        let mut by_account: BTreeMap<(Tenant, AccountId), Vec<MessageId>> = BTreeMap::new();
-        for due in store.outbox.due(shard, tick, DUE_PER_SHARD).await? {
-            by_account.entry((due.tenant, due.account)).or_default().push(due.id);
-            count += 1;
-        }
-        let job = |tenant: &Tenant, account: &AccountId, ids: &[MessageId]| DeliverJob {
-            tenant: tenant.clone(),
-            account: account.clone(),
-            ids: ids.to_vec(),
-        };
-        let jobs: Vec<_> = by_account
-            .iter()
-            .flat_map(|((tenant, account), ids)| ids.chunks(MESSAGES_PER_JOB).map(move |ids| job(tenant, account, ids)))
-            .collect();
-        store.queues.enqueue_deliver(&jobs, 0).await?;
+async fn messages(store: &Store, settings: &Settings, tick: Timestamp) -> Result<usize, StoreError> {
+    let mut due = Vec::new();
+    for shard in 0..DUE_SHARDS + BULK_SHARDS {
+        due.extend(store.outbox.due(shard, tick, DUE_PER_SHARD).await?);
     }
-    Ok(count)
+    let again = tick.plus_seconds(settings.queued_seconds.into());
+    let chosen = by_account(due);
+    let job = |due: &Vec<Due>| DeliverJob {
+        tenant: due[0].tenant.clone(),
+        account: due[0].account.clone(),
+        ids: due.iter().map(|due| due.id.clone()).collect(),
+        handed: Some(again),
+    };
+    store.queues.enqueue_deliver(&chosen.iter().map(job).collect::<Vec<_>>(), 0).await?;
+    // Behind the queue: a crash in between hands on twice, which costs a read; before it, it would cost minutes.
+    let marks = stream::iter(chosen.iter().flatten()).map(|due| store.outbox.handed_on(due, again));
+    let mut marks = marks.buffer_unordered(MARKS_AT_ONCE);
+    while let Some(marked) = marks.next().await {
+        if let Err(error) = marked {
+            tracing::warn!(%error, "not noted as handed on; the next tick does so again");
+        }
+    }
+    Ok(chosen.iter().map(Vec::len).sum())
+}
+
+/// What one tick hands on, as jobs of one account each: lane by lane, and within a lane the tenants by turns. Few jobs
+/// of one account: each is a connection to its server.
+fn by_account(due: Vec<Due>) -> Vec<Vec<Due>> {
+    let mut accounts: BTreeMap<(Lane, Tenant, AccountId), Vec<Due>> = BTreeMap::new();
+    for due in due {
+        accounts.entry((due.lane, due.tenant.clone(), due.account.clone())).or_default().push(due);
+    }
+    let mut jobs: Vec<(Lane, usize, Vec<Due>)> = Vec::new();
+    let mut turns: BTreeMap<(Lane, Tenant), usize> = BTreeMap::new();
+    for ((lane, tenant, _), mut due) in accounts {
+        // The shards came one after the other.
+        due.sort_by_key(|due| due.due.0);
+        for job in due.chunks(MESSAGES_PER_JOB).take(JOBS_PER_ACCOUNT) {
+            let turn = turns.entry((lane, tenant.clone())).or_default();
+            *turn += 1;
+            jobs.push((lane, *turn, job.to_vec()));
+        }
+    }
+    jobs.sort_by_key(|(lane, turn, _)| (*lane, *turn));
+    jobs.into_iter().map(|(_, _, job)| job).collect()
 }
 
 async fn mailboxes(store: &Store, settings: &Settings, tick: Timestamp) -> Result<usize, StoreError> {

@@ -11,18 +11,25 @@ use super::{
 use crate::model::{MessageId, SendState, Tenant, Timestamp, follow_up::Copy};
 
 impl Outbox {
-    /// Claims what follows on a message, if that is due. `None`: nothing is, or somebody else is at it.
+    /// Claims what follows on a message, if that is due or was handed on for then. `None`: nothing is, or somebody else
+    /// is at it.
     pub async fn take_follow_up(
         &self,
         tenant: &Tenant,
         id: &MessageId,
+        handed: Option<Timestamp>,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<OutgoingRow>, StoreError> {
         let attempt = random::hex(8);
-        let values = vec![(":attempt", text(&attempt)), (":until", number(until.0)), (":now", number(now.0))];
-        let update = "SET #attempt = :attempt, #due = :until";
-        let due = "attribute_exists(#followUp) AND #due <= :now";
+        let values = vec![
+            (":attempt", text(&attempt)),
+            (":until", number(until.0)),
+            (":now", number(now.0)),
+            (":handed", number(handed.unwrap_or(now).0)),
+        ];
+        let update = "SET #attempt = :attempt, #due = :until REMOVE #turn";
+        let due = "attribute_exists(#followUp) AND (#due <= :now OR #due = :handed)";
         match self.table.update(&keys::message(tenant, id), update, Some(due), values).await? {
             Write::Done(item) => Ok(Some(self.read(tenant, item).await?)),
             // The answer got lost and the SDK asked again: it is ourselves who took it.
@@ -58,11 +65,11 @@ impl Outbox {
             update.push_str(", #followUp = :tries");
             values.push((":tries", number(tries)));
         }
-        update.push_str(match (row.follow_up, waits) {
-            (Some(_), _) => "",
-            (None, true) => " REMOVE #followUp",
-            (None, false) => " REMOVE #followUp, #due, #duesh",
-        });
+        let listed = matches!(row.state, SendState::Queued | SendState::Deferred | SendState::Unknown);
+        update.push_str(" REMOVE #turn");
+        update.push_str(if row.follow_up.is_some() { "" } else { ", #followUp" });
+        update.push_str(if waits { "" } else { ", #due, #duesh" });
+        update.push_str(if listed { "" } else { ", #opk, #osk" });
         // Repeated by the SDK after a lost answer it is refused, for there is nothing to follow any more: whoever is
         // told of a conflict has nothing left to do either.
         let claimed = "#attempt = :attempt AND attribute_exists(#followUp)";

@@ -1,7 +1,7 @@
 //! The one place that builds keys: typed constructors only, so that no access can leave its tenant.
 //!
-//! Single table, `pk` and `sk` strings, TTL attribute `ttl` (epoch seconds), two KEYS_ONLY indexes:
-//! `by-time` (`lpk`, `lsk`) and `by-due` (`duesh`, `due` as epoch milliseconds).
+//! Single table, `pk` and `sk` strings, TTL attribute `ttl` (epoch seconds), three KEYS_ONLY indexes:
+//! `by-time` (`lpk`, `lsk`), `by-due` (`duesh`, `due` as epoch milliseconds) and `by-outbox` (`opk`, `osk`).
 //!
 //! | item | pk | sk | index keys |
 //! |---|---|---|---|
@@ -18,7 +18,7 @@
 //! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
 //! | tokens of one OAuth grant | `T#<tenant>#A#<account>` | `TOKEN#<grant>` | |
-//! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due |
+//! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
@@ -44,10 +44,14 @@ use serde::{Deserialize, Serialize};
 use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
 use crate::model::account::{Grant as Kind, OAuth2, SideSecrets};
+use crate::model::send::Lane;
 use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
 pub const DUE_SHARDS: u8 = 8;
+
+/// Shards of the due index behind those, for mail to many: so that no newsletter stands before somebody's mail.
+pub const BULK_SHARDS: u8 = 4;
 
 /// Shards of the polled mailboxes: one shard is read by one invocation.
 pub const POLL_SHARDS: u8 = 16;
@@ -57,6 +61,11 @@ pub const BY_TIME: &str = "by-time";
 
 /// Name of the index over due times.
 pub const BY_DUE: &str = "by-due";
+
+/// Name of the index over what a tenant's outbox lists: what waits, is being sent by a worker, or is unknown. Mail
+/// that is sent while its caller waits is never in it and costs nothing; queued or deferred mail costs one write when
+/// it enters and one when it leaves. A page costs half a unit per 4 KB of keys, and a unit per row shown.
+pub const BY_OUTBOX: &str = "by-outbox";
 
 /// Primary key of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -325,8 +334,21 @@ pub(super) fn message_of(pk: &str) -> Option<(Tenant, MessageId)> {
     Some((Tenant::new(tenant).ok()?, MessageId::new(id).ok()?))
 }
 
-pub(super) fn due(id: &MessageId) -> String {
-    due_shard(shard(id.as_str(), DUE_SHARDS))
+pub(super) fn due(id: &MessageId, lane: Lane) -> String {
+    due_shard(match lane {
+        Lane::System | Lane::Transactional => shard(id.as_str(), DUE_SHARDS),
+        Lane::Bulk => DUE_SHARDS + shard(id.as_str(), BULK_SHARDS),
+    })
+}
+
+/// A tenant's outbox.
+pub(super) fn outbox(tenant: &Tenant) -> String {
+    format!("T#{tenant}#O")
+}
+
+/// Where a message stands in its tenant's outbox: by account, then by age.
+pub(super) fn in_outbox(account: &AccountId, at: Timestamp, id: &MessageId) -> String {
+    format!("{account}#{at}#{id}")
 }
 
 pub(super) fn due_shard(shard: u8) -> String {
@@ -414,7 +436,10 @@ mod tests {
         }
         assert_eq!(secret(&tenant, 0), "halfpenny/one/0");
         assert!(poll(&tenant, &account).pk().starts_with("POLL#") && poll(&tenant, &account).sk() == "one#box");
-        assert!(due(&id).starts_with("DUE#"));
+        assert_eq!(outbox(&tenant), "T#one#O");
+        assert!(due(&id, Lane::System).starts_with("DUE#"));
+        let bulk: u8 = due(&id, Lane::Bulk).strip_prefix("DUE#").unwrap().parse().unwrap();
+        assert!((DUE_SHARDS..DUE_SHARDS + BULK_SHARDS).contains(&bulk), "no shard of another lane");
     }
 
     #[test]

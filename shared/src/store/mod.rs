@@ -32,6 +32,7 @@ mod status;
 mod suppressions;
 mod table;
 mod tokens;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
-pub use outbox::{Cancel, Claim, Claimed, Due, Outbox, Taken};
+pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
 pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
@@ -58,6 +59,7 @@ pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, S
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
 pub use suppressions::Suppressions;
 pub use tokens::{TokenRow, Tokens};
+pub use waiting::{Cancel, Due, Replaced};
 
 use crate::settings::Settings;
 

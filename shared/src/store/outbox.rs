@@ -5,13 +5,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{
     StoreError,
     files::Files,
-    keys::{self, Key},
+    keys,
     outgoing::{self, BodyPlace, Commit, NewOutgoing, Outcome, OutgoingRow, state_name},
     random,
-    table::{Item, Query, Table, Values, Write, item, number, number_of, primary, row, text, text_of, value},
+    table::{Item, Table, Values, Write, item, number, primary, row, text, text_of, value},
 };
 use crate::model::{
-    AccountId, MessageId, RecipientState, SendState, Tenant, Timestamp,
+    MessageId, SendState, Tenant, Timestamp,
     send::{Recipient, SendRequest},
 };
 
@@ -19,11 +19,25 @@ use crate::model::{
 /// together with the state for a quarter of a GET up to 8 KB.
 const ITEM_BODY_BYTES: usize = 8 << 10;
 
+/// When a message that waits has its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Then; the scheduler hands it on.
+    At(Timestamp),
+    /// Then, and it is handed on already: should it get lost, the scheduler hands it on once more at `again`.
+    Handed {
+        /// When its turn comes.
+        at: Timestamp,
+        /// Whoever is handed it on shows this to take it.
+        again: Timestamp,
+    },
+}
+
 /// How a new message begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Queued, due then.
-    Queued(Timestamp),
+    /// Queued.
+    Queued(Turn),
     /// Sent by this very invocation, which owns it until then.
     Sending(Timestamp),
 }
@@ -53,32 +67,6 @@ pub enum Taken {
     Done(OutgoingRow),
     /// There is no such message.
     Missing,
-}
-
-/// What came of taking a message back.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cancel {
-    /// It will not be sent.
-    Canceled(OutgoingRow),
-    /// It is being sent, or at its end.
-    TooLate(OutgoingRow),
-    /// There is no such message.
-    Missing,
-}
-
-/// A message whose time has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// Whose.
-    pub tenant: Tenant,
-    /// The account it leaves through.
-    pub account: AccountId,
-    /// Its id.
-    pub id: MessageId,
-    /// Queued or deferred; sending where a claim ran over.
-    pub state: SendState,
-    /// Since when.
-    pub due: Timestamp,
 }
 
 /// Outgoing messages, by tenant and id.
@@ -118,9 +106,9 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Missing`] where it is not there.
     pub async fn body(&self, tenant: &Tenant, row: &OutgoingRow) -> Result<SendRequest, StoreError> {
-        let key = keys::body(tenant, &row.id, &row.fingerprint);
+        let key = keys::body(tenant, &row.id, row.body_name());
         let json = match row.body {
-            BodyPlace::Object => self.files.get_body(tenant, &row.id, &row.fingerprint).await?.to_vec(),
+            BodyPlace::Object => self.files.get_body(tenant, &row.id, row.body_name()).await?.to_vec(),
             BodyPlace::Item => match self.table.get(&key).await?.as_mut().and_then(|item| item.remove("json")) {
                 Some(AttributeValue::B(json)) => json.into_inner(),
                 _ => return Err(StoreError::Missing { what: "the body of the message" }),
@@ -132,16 +120,18 @@ impl Outbox {
     /// Claims the id: the one conditional write that makes a message durable.
     pub async fn insert(&self, tenant: &Tenant, new: NewOutgoing, claim: Claim) -> Result<Claimed, StoreError> {
         let mut row = OutgoingRow::new(new, random::hex(8));
-        (row.state, row.fence, row.due) = match claim {
-            Claim::Queued(due) => (SendState::Queued, 0, Some(due)),
-            Claim::Sending(until) => (SendState::Sending, 1, Some(until)),
-        };
+        match claim {
+            Claim::Queued(turn) => row.wait(turn),
+            Claim::Sending(until) => (row.state, row.fence, row.due) = (SendState::Sending, 1, Some(until)),
+        }
         let written = self.recipients(tenant, &row, "", &row.recipients).await?;
         let all = std::mem::replace(&mut row.recipients, written.0);
         row.recipients_in = written.1;
-        let mut item = item(&keys::message(tenant, &row.id), &row)?;
-        item.extend(keys::by_time(tenant, &row.account, row.created_at, &row.id));
-        item.insert("duesh".to_owned(), text(keys::due(&row.id)));
+        let mut item = self.item(tenant, &row)?;
+        if row.state == SendState::Sending {
+            // It enters the list should it have to wait; most never do.
+            item.retain(|name, _| name != "opk" && name != "osk");
+        }
         row.recipients = all;
         match self.table.put(item, Some("attribute_not_exists(#pk)"), Vec::new()).await? {
             Write::Done(_) => Ok(Claimed::Ours(row)),
@@ -160,29 +150,30 @@ impl Outbox {
         }
     }
 
-    /// Claims a message that is due, or whose claim ran over, for `lease_seconds` from `now`.
+    /// Claims a message that is due, or whose claim ran over, for `lease_seconds` from `now`. One that was handed on
+    /// can be taken by whoever shows its `again` ([`Turn::Handed`]).
     pub async fn take(
         &self,
         tenant: &Tenant,
         id: &MessageId,
+        handed: Option<Timestamp>,
         now: Timestamp,
         lease_seconds: u32,
     ) -> Result<Taken, StoreError> {
         let attempt = random::hex(8);
-        let update =
-            "SET #state = :sending, #attempt = :attempt, #fence = #fence + :one, #due = :until, #duesh = :duesh";
+        let update = "SET #state = :sending, #attempt = :attempt, #fence = #fence + :one, #due = :until REMOVE #turn";
         let values = vec![
             (":sending", text(state_name(SendState::Sending))),
             (":attempt", text(&attempt)),
             (":one", number(1)),
             (":until", number(now.plus_seconds(lease_seconds.into()).0)),
-            (":duesh", text(keys::due(id))),
             (":now", number(now.0)),
+            (":handed", number(handed.unwrap_or(now).0)),
         ];
         // Only what waits or is being sent has a due time; of what is being sent it is the end of the claim. What has
         // left and waits for something else is not for sending ([`Outbox::take_follow_up`]).
-        let waits = "#due <= :now AND attribute_not_exists(#followUp)";
-        let taken = match self.table.update(&keys::message(tenant, id), update, Some(waits), values).await? {
+        let ripe = "(#due <= :now OR (#due = :handed AND #state <> :sending)) AND attribute_not_exists(#followUp)";
+        let taken = match self.table.update(&keys::message(tenant, id), update, Some(ripe), values).await? {
             Write::Done(item) => item,
             // The answer got lost and the SDK asked again: it is ourselves who took it.
             Write::Refused(Some(old)) if is_attempt(&old, &attempt) => old,
@@ -257,6 +248,7 @@ impl Outbox {
         row: &OutgoingRow,
         outcome: Outcome,
     ) -> Result<OutgoingRow, StoreError> {
+        let is_listed = matches!(outcome.state, SendState::Queued | SendState::Deferred | SendState::Unknown);
         let waits = matches!(outcome.state, SendState::Queued | SendState::Deferred) || outcome.follow_up.is_some();
         // Without a time of its own it is tried when the claim would have ended: never lost from the index.
         let due = outcome.due.or(row.due).filter(|_| waits);
@@ -284,7 +276,14 @@ impl Outbox {
         }
         let written = self.recipients(tenant, row, "-f", &outcome.recipients).await?;
         update.push_str(&set_recipients(written, &mut values)?);
-        update.push_str(if due.is_some() { " REMOVE #phase" } else { " REMOVE #phase, #due, #duesh" });
+        if is_listed {
+            update.push_str(", #opk = :opk, #osk = :osk");
+            values.push((":opk", text(keys::outbox(tenant))));
+            values.push((":osk", text(keys::in_outbox(&row.account, row.created_at, &row.id))));
+        }
+        update.push_str(" REMOVE #phase");
+        update.push_str(if waits { "" } else { ", #due, #duesh" });
+        update.push_str(if is_listed { "" } else { ", #opk, #osk" });
         let item = match self.update_claimed(tenant, row, &update, values).await? {
             Write::Done(item) => item,
             // The answer got lost and the SDK asked again: it is our own result that is there.
@@ -298,83 +297,18 @@ impl Outbox {
         self.read(tenant, item).await
     }
 
-    /// Takes a message back that nobody has begun to hand over.
-    pub async fn cancel(&self, tenant: &Tenant, id: &MessageId, now: Timestamp) -> Result<Cancel, StoreError> {
-        let Some(row) = self.get(tenant, id).await? else {
-            return Ok(Cancel::Missing);
-        };
-        let over =
-            row.state == SendState::Sending && row.phase == Commit::None && row.due.is_some_and(|until| until <= now);
-        if !over && !matches!(row.state, SendState::Queued | SendState::Deferred) {
-            return Ok(Cancel::TooLate(row));
+    /// A row as an item, with the places in the indexes that belong to its state.
+    pub(super) fn item(&self, tenant: &Tenant, row: &OutgoingRow) -> Result<Item, StoreError> {
+        let mut item = item(&keys::message(tenant, &row.id), row)?;
+        item.extend(keys::by_time(tenant, &row.account, row.created_at, &row.id));
+        if row.due.is_some() {
+            item.insert("duesh".to_owned(), text(keys::due(&row.id, row.lane)));
         }
-        let recipients = canceled(&row.recipients);
-        let attempt = random::hex(8);
-        let mut values = vec![
-            (":canceled", text(state_name(canceled_state(&recipients)))),
-            (":mine", text(&attempt)),
-            (":attempt", text(&row.attempt)),
-            (":state", text(state_name(row.state))),
-        ];
-        let written = outgoing::put_recipients(&self.table, tenant, id, attempt.clone(), &recipients).await?;
-        let set = set_recipients(written, &mut values)?;
-        let update = format!("SET #state = :canceled, #attempt = :mine{set} REMOVE #due, #duesh");
-        // A claim keeps its attempt when it commits; then the phase is there.
-        let unchanged = "#attempt = :attempt AND #state = :state AND attribute_not_exists(#phase)";
-        Ok(match self.table.update(&keys::message(tenant, id), &update, Some(unchanged), values).await? {
-            Write::Done(item) => Cancel::Canceled(self.read(tenant, item).await?),
-            Write::Refused(Some(old)) if is_attempt(&old, &attempt) => Cancel::Canceled(self.read(tenant, old).await?),
-            Write::Refused(Some(old)) => Cancel::TooLate(self.read(tenant, old).await?),
-            Write::Refused(None) => Cancel::Missing,
-        })
-    }
-
-    /// What is due in one shard, 0 to [`super::keys::DUE_SHARDS`] - 1, longest waiting first: at most `limit`.
-    pub async fn due(&self, shard: u8, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
-        let query = Query {
-            index: Some(keys::BY_DUE),
-            condition: "#duesh = :shard AND #due <= :now",
-            values: vec![(":shard", text(keys::due_shard(shard))), (":now", number(now.0))],
-            limit: Some(limit),
-            ..Query::default()
-        };
-        let (entries, _) = self.table.query(query).await?;
-        // The index has ids only and lags behind: the rows know the account, and what has been done meanwhile.
-        let keys: Vec<Key> = entries.iter().filter_map(Key::of).collect();
-        let rows = self.table.batch_get(&keys, Some("#pk, #sk, #account, #state, #due")).await?;
-        let mut due: Vec<Due> = rows.into_iter().filter_map(due_row).filter(|row| row.due <= now).collect();
-        due.sort_by_key(|row| row.due.0);
-        Ok(due)
-    }
-
-    /// Makes an account's deferred messages due now, those accepted since then: what they waited for has changed.
-    /// Returns how many.
-    pub async fn hasten(
-        &self,
-        tenant: &Tenant,
-        account: &AccountId,
-        since: Timestamp,
-        now: Timestamp,
-    ) -> Result<usize, StoreError> {
-        let query = Query {
-            index: Some(keys::BY_TIME),
-            condition: "#lpk = :box AND #lsk >= :since",
-            values: vec![(":box", text(keys::mailbox(tenant, account))), (":since", text(since.to_string()))],
-            ..Query::default()
-        };
-        let keys: Vec<Key> = self.table.query_all(query).await?.iter().filter_map(Key::of).collect();
-        let rows = self.table.batch_get(&keys, Some("#pk, #sk, #state, #due")).await?;
-        let deferred = |row: &&Item| text_of(row, "state") == Some(state_name(SendState::Deferred));
-        let mut count = 0;
-        for key in rows.iter().filter(deferred).filter_map(Key::of) {
-            let values = vec![(":now", number(now.0)), (":deferred", text(state_name(SendState::Deferred)))];
-            // Refused where somebody has taken it meanwhile: then it is on its way already.
-            let waiting = "#state = :deferred AND #due > :now";
-            if let Write::Done(_) = self.table.update(&key, "SET #due = :now", Some(waiting), values).await? {
-                count += 1;
-            }
+        if row.is_listed() {
+            item.insert("opk".to_owned(), text(keys::outbox(tenant)));
+            item.insert("osk".to_owned(), text(keys::in_outbox(&row.account, row.created_at, &row.id)));
         }
-        Ok(count)
+        Ok(item)
     }
 
     async fn update_claimed(
@@ -426,34 +360,4 @@ pub(super) fn set_recipients(
         }
         None => ", #recipients = :recipients".to_owned(),
     })
-}
-
-fn canceled(recipients: &[Recipient]) -> Vec<Recipient> {
-    let mut recipients = recipients.to_vec();
-    for recipient in &mut recipients {
-        if matches!(recipient.state, RecipientState::Queued | RecipientState::Deferred) {
-            recipient.state = RecipientState::Canceled;
-        }
-    }
-    recipients
-}
-
-/// Some may have it already: then the message as a whole was not taken back.
-fn canceled_state(recipients: &[Recipient]) -> SendState {
-    let any = |state| recipients.iter().any(|recipient| recipient.state == state);
-    if any(RecipientState::Unknown) {
-        SendState::Unknown
-    } else if any(RecipientState::Sent) {
-        SendState::Partial
-    } else {
-        SendState::Canceled
-    }
-}
-
-fn due_row(item: Item) -> Option<Due> {
-    let (tenant, id) = keys::message_of(text_of(&item, "pk")?)?;
-    let due = Timestamp(number_of(&item, "due")?);
-    let account = AccountId::new(text_of(&item, "account")?).ok()?;
-    let state = serde_json::from_value(text_of(&item, "state")?.into()).ok()?;
-    Some(Due { tenant, account, id, state, due })
 }

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError, keys,
+    StoreError, Turn, keys,
     table::{Table, item, row, text_of},
 };
 use crate::model::follow_up::{Copy, Mark, Resolution};
 use crate::model::message::thread_of;
 use crate::model::{
     AccountId, Address, Direction, Message, MessageId, SendState, SentCopy, Tenant, Timestamp,
-    send::{Correlation, OnUnknown, Outgoing, Recipient},
+    send::{Correlation, Lane, OnUnknown, OutboxItem, Outgoing, Recipient},
 };
 
 /// More recipients than this are an item of their own, so that the three writes of a send stay cheap.
@@ -68,6 +68,10 @@ pub struct NewOutgoing {
     pub size: u64,
     /// It is tried once: what cannot be handed over then has failed.
     pub once: bool,
+    /// What goes first.
+    pub lane: Lane,
+    /// Not before this time.
+    pub send_at: Option<Timestamp>,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
@@ -108,7 +112,7 @@ pub struct OutgoingRow {
     pub recipients: Vec<Recipient>,
     /// The item that holds the recipients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) recipients_in: Option<String>,
+    pub(crate) recipients_in: Option<String>,
     /// What to do when the reply to the handed-over message is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_unknown: OnUnknown,
@@ -121,6 +125,21 @@ pub struct OutgoingRow {
     /// A copy in the Sent folder, where this message says otherwise than its account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_copy: Option<SentCopy>,
+    /// What goes first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lane: Lane,
+    /// Not before this time; also its Date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
+    /// When somebody asked for another try of what had ended: it expires from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revived_at: Option<Timestamp>,
+    /// While it is in the queue: when its turn came. `due` is when it is handed on again then, should it get lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Timestamp>,
+    /// Names the body since it was edited; before, the fingerprint does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<String>,
     /// Delivery attempts so far.
     pub attempts: u32,
     /// Size of the source in bytes.
@@ -196,6 +215,11 @@ impl OutgoingRow {
             correlation: new.correlation,
             once: new.once,
             sent_copy: new.sent_copy,
+            lane: new.lane,
+            send_at: new.send_at,
+            revived_at: None,
+            turn: None,
+            edited: None,
             attempts: 0,
             size: new.size,
             created_at: new.created_at,
@@ -210,7 +234,48 @@ impl OutgoingRow {
         !matches!(self.state, SendState::Queued | SendState::Deferred | SendState::Sending)
     }
 
-    /// As the outbox shows it.
+    /// Lets it wait for its turn.
+    pub fn wait(&mut self, turn: Turn) {
+        self.state = SendState::Queued;
+        (self.due, self.turn) = match turn {
+            Turn::At(at) => (Some(at), None),
+            Turn::Handed { at, again } => (Some(again), Some(at)),
+        };
+    }
+
+    /// Its Date, the same at every attempt.
+    pub fn date(&self) -> Timestamp {
+        self.send_at.map_or(self.created_at, |at| at.max(self.created_at))
+    }
+
+    /// Since when it could have been sent: it expires by that.
+    pub fn waiting_since(&self) -> Timestamp {
+        self.revived_at.map_or(self.date(), |at| at.max(self.date()))
+    }
+
+    /// What names its body.
+    pub(super) fn body_name(&self) -> &str {
+        self.edited.as_deref().unwrap_or(&self.fingerprint)
+    }
+
+    /// Whether the outbox lists it.
+    pub(super) fn is_listed(&self) -> bool {
+        !self.is_final() || self.state == SendState::Unknown
+    }
+
+    /// As the outbox lists it.
+    pub fn item(&self) -> OutboxItem {
+        OutboxItem {
+            outgoing: self.outgoing(),
+            from: self.from.clone(),
+            subject: self.subject.clone(),
+            lane: self.lane,
+            send_at: self.send_at,
+            correlation: self.correlation.clone(),
+        }
+    }
+
+    /// As one is shown.
     pub fn outgoing(&self) -> Outgoing {
         Outgoing {
             id: self.id.clone(),
@@ -220,7 +285,10 @@ impl OutgoingRow {
             size: self.size,
             created_at: self.created_at,
             sent_at: self.sent_at,
-            next_attempt_at: self.due.filter(|_| matches!(self.state, SendState::Queued | SendState::Deferred)),
+            next_attempt_at: self
+                .turn
+                .or(self.due)
+                .filter(|_| matches!(self.state, SendState::Queued | SendState::Deferred)),
             recipients: self.recipients.clone(),
             copy: self.after.copy.clone(),
             mark: self.after.mark.clone(),

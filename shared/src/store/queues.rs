@@ -17,6 +17,10 @@ pub struct DeliverJob {
     pub account: AccountId,
     /// Which.
     pub ids: Vec<MessageId>,
+    /// What [`Turn::Handed`](super::Turn::Handed) says of them: they can be taken although they are handed on again
+    /// only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed: Option<Timestamp>,
 }
 
 /// A mailbox to pull.

@@ -6,14 +6,15 @@ use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
 use super::content::{self, Prepared};
+use super::queue;
 use crate::mail::Deadline;
 use crate::model::content::DryRun;
-use crate::model::send::{OnUnknown, Outgoing, Recipient, SendRequest};
+use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::suppressions::Suppressed;
 use crate::ops::{Tools, mark};
 use crate::store::keys::{idempotent_id, random_id};
-use crate::store::{AccountRow, Claim, Claimed, DeliverJob, NewOutgoing, OutgoingRow, StoreError};
+use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow, StoreError};
 
 /// The caller's name for one send, 1 to 255 printable ASCII characters, and the route that it was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,8 +100,12 @@ pub async fn accept(
         }
         Err(problem) => return Err(problem),
     };
-    let lease = now.plus_seconds(i64::from(tools.settings.lease_seconds));
-    let claim = if wait.deadline().is_some() { Claim::Sending(lease) } else { Claim::Queued(now) };
+    // Nobody waits for next week.
+    let wait = if new.send_at.is_some_and(|at| at > now) { Wait::No } else { wait };
+    let claim = match wait {
+        Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
+        _ => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
+    };
     let row = match tools.store.outbox.insert(tenant, new, claim).await? {
         Claimed::Ours(row) => row,
         Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
@@ -111,13 +116,13 @@ pub async fn accept(
     };
     let follows = row.follow_up.is_some() && row.due.is_some_and(|due| due <= Timestamp::now());
     if row.state == SendState::Queued || follows {
-        hand_on(tools, tenant, &row).await;
+        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
 /// Checks and composes the message, and stores all of it but its row.
-async fn prepare(
+pub(super) async fn prepare(
     tools: &Tools,
     tenant: &Tenant,
     account: &AccountRow,
@@ -133,8 +138,13 @@ async fn prepare(
         let detail = "a dry run is one message of one account: POST it alone";
         return Err(Problem::invalid(vec![FieldError::new("/dryRun", "invalid_value", detail)]));
     }
+    let times = check_times(request, now);
+    if !times.is_empty() {
+        return Err(Problem::invalid(times));
+    }
+    let date = request.send_at.map_or(now, |at| at.max(now));
     let Prepared { request, from, loaded, message_id, source } =
-        content::prepare(&tools.store, tenant, &account.account, request, id, now).await?;
+        content::prepare(&tools.store, tenant, &account.account, request, id, date).await?;
     let suppressed = suppressed(tools, tenant, &request).await?;
     if let Some(problem) = suppressed.all(&request) {
         return Err(problem);
@@ -159,6 +169,8 @@ async fn prepare(
         mark: request.reference.as_ref().and_then(mark::wanted),
         size: source.len() as u64,
         once: false,
+        lane: request.lane.unwrap_or_else(|| lane(account)),
+        send_at: request.send_at,
         created_at: now,
     })
 }
@@ -196,6 +208,34 @@ async fn suppressed(tools: &Tools, tenant: &Tenant, request: &SendRequest) -> Re
     let recipients = request.recipients();
     Suppressed::among(&tools.store, tenant, recipients.iter().map(|address| address.address.as_str())).await
 }
+
+/// A time that lies back by a clock that is a little late means now; by more it is a mistake.
+const LATE_SECONDS: i64 = 300;
+
+/// How far ahead mail is kept: a year, and a day for its leap.
+const AHEAD_SECONDS: i64 = 366 * 86_400;
+
+fn check_times(request: &SendRequest, now: Timestamp) -> Vec<FieldError> {
+    let Some(at) = request.send_at else {
+        return Vec::new();
+    };
+    let wrong = |detail: String| vec![FieldError::new("/sendAt", "out_of_range", detail)];
+    if at < now.plus_seconds(-LATE_SECONDS) {
+        return wrong(format!("{at} is in the past, it is {now} now; leave it out to send at once"));
+    }
+    if at > now.plus_seconds(AHEAD_SECONDS) {
+        return wrong(format!("{at} is more than a year ahead; it is {now} now"));
+    }
+    Vec::new()
+}
+
+/// The lane of a message that names none.
+fn lane(account: &AccountRow) -> Lane {
+    if account.account.account.as_str() == SYSTEM { Lane::System } else { Lane::Transactional }
+}
+
+/// The account that sends the system's own messages.
+const SYSTEM: &str = "system";
 
 /// Of route, account and all that was asked for: the same key with another one is a mistake of the caller.
 fn fingerprint(account: &AccountRow, request: &SendRequest, key: Option<&IdempotencyKey>) -> Result<String, Problem> {
@@ -247,14 +287,5 @@ async fn deliver_now(
             tracing::error!(%error, id = %before.id, "the attempt could not be written down; its claim runs over");
             before
         }
-    }
-}
-
-/// A message that nobody is sending goes to the queue, and so does what follows on one that was sent. Should that fail, the scheduler finds it.
-async fn hand_on(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) {
-    let ids: Vec<MessageId> = vec![row.id.clone()];
-    let job = DeliverJob { tenant: tenant.clone(), account: row.account.clone(), ids };
-    if let Err(error) = tools.store.queues.enqueue_deliver(&[job], 0).await {
-        tracing::warn!(%error, id = %row.id, "not queued; the scheduler will find it");
     }
 }

@@ -28,7 +28,12 @@ pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Res
             tools.store.queues.enqueue_deliver(&[rest], 0).await?;
             break;
         }
-        match tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await? {
+        match tools
+            .store
+            .outbox
+            .take(&job.tenant, id, job.handed, Timestamp::now(), tools.settings.lease_seconds)
+            .await?
+        {
             Taken::Ours(row) if given_up(&row, &tools.settings, Timestamp::now()).is_some() => {
                 settle(tools, &job.tenant, &row, postponed(&row, &tools.settings, Timestamp::now())).await?;
             }
@@ -41,7 +46,7 @@ pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Res
             Taken::InDoubt(row) => {
                 settle(tools, &job.tenant, &row, interrupted(Some(&account), &row, &tools.settings)).await?;
             }
-            Taken::Done(row) => follow_ups.maybe(row),
+            Taken::Done(row) => follow_ups.maybe(row, job.handed),
             Taken::Busy(_) | Taken::NotDue(_) | Taken::Missing => {}
         }
     }
@@ -70,7 +75,11 @@ async fn settle(tools: &Tools, tenant: &Tenant, row: &OutgoingRow, outcome: Outc
 /// The account is gone: its messages have nowhere to leave through, and say so.
 async fn orphaned(tools: &Tools, job: &DeliverJob) -> Result<(), StoreError> {
     for id in &job.ids {
-        let row = match tools.store.outbox.take(&job.tenant, id, Timestamp::now(), tools.settings.lease_seconds).await?
+        let row = match tools
+            .store
+            .outbox
+            .take(&job.tenant, id, job.handed, Timestamp::now(), tools.settings.lease_seconds)
+            .await?
         {
             Taken::Ours(row) => row,
             Taken::InDoubt(row) => {
@@ -78,7 +87,7 @@ async fn orphaned(tools: &Tools, job: &DeliverJob) -> Result<(), StoreError> {
                 continue;
             }
             Taken::Done(row) => {
-                follow_up::abandon(tools, &job.tenant, &row).await?;
+                follow_up::abandon(tools, &job.tenant, &row, job.handed).await?;
                 continue;
             }
             Taken::Busy(_) | Taken::NotDue(_) | Taken::Missing => continue,

@@ -17,6 +17,8 @@ mod accept;
 mod attempt;
 pub(super) mod content;
 mod deliver;
+pub mod outbox;
+pub(super) mod queue;
 pub(super) mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};

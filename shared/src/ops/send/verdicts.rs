@@ -90,7 +90,7 @@ pub(in crate::ops) fn given_up(row: &OutgoingRow, settings: &Settings, now: Time
     if row.once {
         return Some("not sent while the caller waited, and given up".to_owned());
     }
-    let expired = row.created_at.plus_seconds(i64::from(settings.expire_seconds)) <= now;
+    let expired = row.waiting_since().plus_seconds(i64::from(settings.expire_seconds)) <= now;
     expired.then(|| format!("expired after {} s", settings.expire_seconds))
 }
 

@@ -34,7 +34,7 @@ async fn it_waits_in_the_due_index_and_is_never_sent_again() {
         due.extend(outbox.due(shard, at(20), 10).await.unwrap());
     }
     assert_eq!(due.iter().map(|due| (&due.id, due.state)).collect::<Vec<_>>(), [(&id(), SendState::Sent)]);
-    assert!(matches!(outbox.take(&tenant, &id(), at(20), 60).await.unwrap(), Taken::Done(again) if again == row));
+    assert!(matches!(outbox.take(&tenant, &id(), None, at(20), 60).await.unwrap(), Taken::Done(again) if again == row));
     let item = bench.table.get(&keys::message(&tenant, &id())).await.unwrap().unwrap();
     let json: serde_json::Value = serde_dynamo::aws_sdk_dynamodb_1::from_item(item).unwrap();
     assert!(json.to_string().len() <= 1024, "{json}");
@@ -45,14 +45,18 @@ async fn one_does_it_and_the_row_leaves_the_index() {
     let bench = Bench::start().await;
     let (outbox, tenant) = (bench.outbox(), tenant("one"));
     let first = sent(&outbox).await;
-    assert_eq!(outbox.take_follow_up(&tenant, &id(), at(9), at(99)).await.unwrap(), None, "its time has not come");
-    let mut row = outbox.take_follow_up(&tenant, &id(), at(10), at(99)).await.unwrap().unwrap();
-    assert_eq!(outbox.take_follow_up(&tenant, &id(), at(50), at(99)).await.unwrap(), None, "somebody is at it");
+    assert_eq!(
+        outbox.take_follow_up(&tenant, &id(), None, at(9), at(99)).await.unwrap(),
+        None,
+        "its time has not come"
+    );
+    let mut row = outbox.take_follow_up(&tenant, &id(), None, at(10), at(99)).await.unwrap().unwrap();
+    assert_eq!(outbox.take_follow_up(&tenant, &id(), None, at(50), at(99)).await.unwrap(), None, "somebody is at it");
     assert!(outbox.settle_follow_up(&tenant, &first).await.unwrap_err().is_conflict(), "fenced off");
     // A try that failed comes again.
     (row.follow_up, row.due) = (Some(1), Some(at(30)));
     outbox.settle_follow_up(&tenant, &row).await.unwrap();
-    let mut row = outbox.take_follow_up(&tenant, &id(), at(30), at(99)).await.unwrap().unwrap();
+    let mut row = outbox.take_follow_up(&tenant, &id(), None, at(30), at(99)).await.unwrap().unwrap();
     assert_eq!(row.follow_up, Some(1));
     row.after.copy = Some(Copy { folder: Some("Sent".into()), ..Copy::of(CopyState::Stored) });
     row.follow_up = None;
@@ -68,12 +72,12 @@ async fn one_does_it_and_the_row_leaves_the_index() {
 async fn a_doubt_that_ends_in_another_attempt_gives_the_message_back_to_sending() {
     let (outbox, tenant) = (Bench::start().await.outbox(), tenant("one"));
     let _ = sent(&outbox).await;
-    let mut row = outbox.take_follow_up(&tenant, &id(), at(10), at(99)).await.unwrap().unwrap();
+    let mut row = outbox.take_follow_up(&tenant, &id(), None, at(10), at(99)).await.unwrap().unwrap();
     (row.state, row.follow_up, row.due) = (SendState::Deferred, None, Some(at(11)));
     row.recipients[0].state = RecipientState::Deferred;
     outbox.settle_follow_up(&tenant, &row).await.unwrap();
-    assert_eq!(outbox.take_follow_up(&tenant, &id(), at(50), at(99)).await.unwrap(), None);
-    assert!(matches!(outbox.take(&tenant, &id(), at(11), 60).await.unwrap(), Taken::Ours(_)));
+    assert_eq!(outbox.take_follow_up(&tenant, &id(), None, at(50), at(99)).await.unwrap(), None);
+    assert!(matches!(outbox.take(&tenant, &id(), None, at(11), 60).await.unwrap(), Taken::Ours(_)));
 }
 
 #[tokio::test]
@@ -82,7 +86,7 @@ async fn a_copy_that_somebody_else_made_is_noted() {
     let row = sent(&outbox).await;
     let copy = Copy { folder: Some("Out".into()), ..Copy::of(CopyState::Stored) };
     assert!(outbox.note_copy(&tenant, &row, &copy).await.unwrap_err().is_conflict(), "one is to be made");
-    let mut row = outbox.take_follow_up(&tenant, &id(), at(10), at(99)).await.unwrap().unwrap();
+    let mut row = outbox.take_follow_up(&tenant, &id(), None, at(10), at(99)).await.unwrap().unwrap();
     row.follow_up = None;
     outbox.settle_follow_up(&tenant, &row).await.unwrap();
     outbox.note_copy(&tenant, &row, &copy).await.unwrap();

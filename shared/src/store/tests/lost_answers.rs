@@ -11,7 +11,7 @@ use crate::{
     model::{RecipientState, SendState},
     store::{
         Accounts, Cancel, Claim, Claimed, Expect, Incoming, Inserted, Leases, Ledger, Ledgers, Messages, StoreError,
-        Taken,
+        Taken, Turn,
     },
 };
 
@@ -20,10 +20,13 @@ async fn a_lost_answer_to_each_step_of_a_send_is_no_conflict() {
     let bench = Bench::start().await;
     let (outbox, tenant, id) = (bench.outbox(), tenant("one"), keys::random_id());
     bench.lose_next_answer();
-    assert!(matches!(outbox.insert(&tenant, new(&id, 1), Claim::Queued(at(0))).await.unwrap(), Claimed::Ours(_)));
+    assert!(matches!(
+        outbox.insert(&tenant, new(&id, 1), Claim::Queued(Turn::At(at(0)))).await.unwrap(),
+        Claimed::Ours(_)
+    ));
     assert!(bench.lost());
     bench.lose_next_answer();
-    let Taken::Ours(mut row) = outbox.take(&tenant, &id, at(0), 60).await.unwrap() else {
+    let Taken::Ours(mut row) = outbox.take(&tenant, &id, None, at(0), 60).await.unwrap() else {
         panic!("it was ours");
     };
     assert!(bench.lost() && row.fence == 1);
@@ -41,7 +44,7 @@ async fn a_lost_answer_to_each_step_of_a_send_is_no_conflict() {
 async fn a_lost_answer_to_a_cancelation_is_no_refusal() {
     let bench = Bench::start().await;
     let (outbox, tenant, id) = (bench.outbox(), tenant("one"), keys::random_id());
-    outbox.insert(&tenant, new(&id, 1), Claim::Queued(at(0))).await.unwrap();
+    outbox.insert(&tenant, new(&id, 1), Claim::Queued(Turn::At(at(0)))).await.unwrap();
     // The first answer is that of the reading.
     bench.lose_answer(2);
     assert!(matches!(outbox.cancel(&tenant, &id, at(0)).await.unwrap(), Cancel::Canceled(_)));

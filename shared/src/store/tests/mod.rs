@@ -109,7 +109,7 @@ async fn create_table(client: &Client) {
             .unwrap()
     };
     let mut table = client.create_table().table_name("halfpenny").billing_mode(BillingMode::PayPerRequest);
-    for name in ["pk", "sk", "lpk", "lsk", "duesh"] {
+    for name in ["pk", "sk", "lpk", "lsk", "duesh", "opk", "osk"] {
         table = table.attribute_definitions(attribute(name, ScalarAttributeType::S));
     }
     table
@@ -118,6 +118,7 @@ async fn create_table(client: &Client) {
         .key_schema(key("sk", KeyType::Range))
         .global_secondary_indexes(index(keys::BY_TIME, "lpk", "lsk"))
         .global_secondary_indexes(index(keys::BY_DUE, "duesh", "due"))
+        .global_secondary_indexes(index(keys::BY_OUTBOX, "opk", "osk"))
         .send()
         .await
         .unwrap();

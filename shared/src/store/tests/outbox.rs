@@ -6,11 +6,11 @@ use super::*;
 use crate::{
     model::{
         Address, Code, MessageId, Problem, RecipientState, SendState,
-        send::{OnUnknown, Recipient, SendRequest, SmtpReply},
+        send::{Lane, OnUnknown, Recipient, SendRequest, SmtpReply},
     },
     store::{
         After, BodyPlace, Cancel, Claim, Claimed, Commit, Messages, NewOutgoing, Outcome, OutgoingRow, Range,
-        StoreError, StoredMessage, Taken,
+        StoreError, StoredMessage, Taken, Turn,
     },
 };
 
@@ -34,6 +34,8 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         once: false,
         sent_copy: None,
         mark: None,
+        lane: Lane::Transactional,
+        send_at: None,
         size: 4711,
         created_at: at(0),
     }
@@ -73,7 +75,7 @@ fn ours(claimed: Claimed) -> OutgoingRow {
 async fn one_of_many_claims_an_id_and_the_others_see_its_row() {
     let outbox = Bench::start().await.outbox();
     let (tenant, id) = (tenant("one"), id("key"));
-    let claims = (0..8).map(|_| outbox.insert(&tenant, new(&id, 1), Claim::Queued(at(0))));
+    let claims = (0..8).map(|_| outbox.insert(&tenant, new(&id, 1), Claim::Queued(Turn::At(at(0)))));
     let claims = futures_util::future::try_join_all(claims).await.unwrap();
     let winners: Vec<_> =
         claims.iter().filter_map(|claim| if let Claimed::Ours(row) = claim { Some(row) } else { None }).collect();
@@ -82,18 +84,18 @@ async fn one_of_many_claims_an_id_and_the_others_see_its_row() {
     assert_eq!(seen, 7);
     assert_eq!(outbox.get(&tenant, &id).await.unwrap().as_ref(), Some(winners[0]));
     assert_eq!(outbox.get(&super::tenant("two"), &id).await.unwrap(), None);
-    assert_eq!(outbox.take(&super::tenant("two"), &id, at(0), 60).await.unwrap(), Taken::Missing);
+    assert_eq!(outbox.take(&super::tenant("two"), &id, None, at(0), 60).await.unwrap(), Taken::Missing);
 }
 
 #[tokio::test]
 async fn one_of_many_takes_a_message_when_it_is_due() {
     let outbox = Bench::start().await.outbox();
     let (tenant, id) = (tenant("one"), id("key"));
-    ours(outbox.insert(&tenant, new(&id, 2), Claim::Queued(at(10))).await.unwrap());
+    ours(outbox.insert(&tenant, new(&id, 2), Claim::Queued(Turn::At(at(10)))).await.unwrap());
     assert!(
-        matches!(outbox.take(&tenant, &id, at(9), 60).await.unwrap(), Taken::NotDue(row) if row.due == Some(at(10)))
+        matches!(outbox.take(&tenant, &id, None, at(9), 60).await.unwrap(), Taken::NotDue(row) if row.due == Some(at(10)))
     );
-    let takes = (0..8).map(|_| outbox.take(&tenant, &id, at(10), 60));
+    let takes = (0..8).map(|_| outbox.take(&tenant, &id, None, at(10), 60));
     let takes = futures_util::future::try_join_all(takes).await.unwrap();
     assert_eq!(
         takes
@@ -121,7 +123,7 @@ async fn a_send_is_three_writes_from_claim_to_result() {
     );
     assert_eq!(sent.recipients[0].smtp.as_ref().unwrap().code, 250);
     assert_eq!(sent.outgoing().next_attempt_at, None);
-    assert!(matches!(outbox.take(&tenant, &id, at(9999), 60).await.unwrap(), Taken::Done(row) if row == sent));
+    assert!(matches!(outbox.take(&tenant, &id, None, at(9999), 60).await.unwrap(), Taken::Done(row) if row == sent));
     assert!(matches!(outbox.cancel(&tenant, &id, at(9999)).await.unwrap(), Cancel::TooLate(_)));
 
     let item = bench.table.get(&keys::message(&tenant, &id)).await.unwrap().unwrap();
@@ -134,8 +136,8 @@ async fn a_claim_that_ran_over_before_the_commit_costs_nothing_and_its_owner_is_
     let outbox = Bench::start().await.outbox();
     let (tenant, id) = (tenant("one"), id("key"));
     let mut stale = ours(outbox.insert(&tenant, new(&id, 1), Claim::Sending(at(60))).await.unwrap());
-    assert!(matches!(outbox.take(&tenant, &id, at(59), 60).await.unwrap(), Taken::Busy(_)));
-    let Taken::Ours(mut row) = outbox.take(&tenant, &id, at(60), 60).await.unwrap() else {
+    assert!(matches!(outbox.take(&tenant, &id, None, at(59), 60).await.unwrap(), Taken::Busy(_)));
+    let Taken::Ours(mut row) = outbox.take(&tenant, &id, None, at(60), 60).await.unwrap() else {
         panic!("the claim ran over");
     };
     assert_eq!(row.fence, 2);
@@ -151,8 +153,8 @@ async fn a_claim_that_ran_over_before_the_commit_costs_nothing_and_its_owner_is_
         (row.state, row.due, row.phase, row.outgoing().next_attempt_at),
         (SendState::Deferred, Some(at(300)), Commit::None, Some(at(300)))
     );
-    assert!(matches!(outbox.take(&tenant, &id, at(299), 60).await.unwrap(), Taken::NotDue(_)));
-    assert!(matches!(outbox.take(&tenant, &id, at(300), 60).await.unwrap(), Taken::Ours(row) if row.fence == 3));
+    assert!(matches!(outbox.take(&tenant, &id, None, at(299), 60).await.unwrap(), Taken::NotDue(_)));
+    assert!(matches!(outbox.take(&tenant, &id, None, at(300), 60).await.unwrap(), Taken::Ours(row) if row.fence == 3));
 }
 
 #[tokio::test]
@@ -163,12 +165,12 @@ async fn a_claim_that_ran_over_after_the_commit_is_in_doubt_until_somebody_settl
     let mut verdicts = row.recipients.clone();
     verdicts[1].state = RecipientState::Failed;
     outbox.commit(&tenant, &mut row, &verdicts, at(660)).await.unwrap();
-    assert!(matches!(outbox.take(&tenant, &id, at(659), 60).await.unwrap(), Taken::Busy(_)));
+    assert!(matches!(outbox.take(&tenant, &id, None, at(659), 60).await.unwrap(), Taken::Busy(_)));
     assert!(matches!(outbox.cancel(&tenant, &id, at(9999)).await.unwrap(), Cancel::TooLate(_)));
 
     // Whoever finds it may crash too: it stays in doubt.
     for (fence, now) in [(2, 660), (3, 720)] {
-        let Taken::InDoubt(found) = outbox.take(&tenant, &id, at(now), 60).await.unwrap() else {
+        let Taken::InDoubt(found) = outbox.take(&tenant, &id, None, at(now), 60).await.unwrap() else {
             panic!("it was handed over");
         };
         assert_eq!(
@@ -180,14 +182,14 @@ async fn a_claim_that_ran_over_after_the_commit_is_in_doubt_until_somebody_settl
     let unknown =
         outbox.finish(&tenant, &row, outcome(SendState::Unknown, RecipientState::Unknown, 2, None)).await.unwrap();
     assert_eq!((unknown.state, unknown.phase, unknown.due), (SendState::Unknown, Commit::None, None));
-    assert!(matches!(outbox.take(&tenant, &id, at(99_999), 60).await.unwrap(), Taken::Done(_)));
+    assert!(matches!(outbox.take(&tenant, &id, None, at(99_999), 60).await.unwrap(), Taken::Done(_)));
 }
 
 #[tokio::test]
 async fn what_nobody_has_begun_to_hand_over_can_be_taken_back() {
     let outbox = Bench::start().await.outbox();
     let tenant = tenant("one");
-    let queued = ours(outbox.insert(&tenant, new(&id("queued"), 1), Claim::Queued(at(0))).await.unwrap());
+    let queued = ours(outbox.insert(&tenant, new(&id("queued"), 1), Claim::Queued(Turn::At(at(0)))).await.unwrap());
     let Cancel::Canceled(canceled) = outbox.cancel(&tenant, &queued.id, at(1)).await.unwrap() else {
         panic!("it was queued");
     };
@@ -195,7 +197,7 @@ async fn what_nobody_has_begun_to_hand_over_can_be_taken_back() {
         (canceled.state, canceled.due, canceled.recipients[0].state),
         (SendState::Canceled, None, RecipientState::Canceled)
     );
-    assert!(matches!(outbox.take(&tenant, &queued.id, at(1), 60).await.unwrap(), Taken::Done(_)));
+    assert!(matches!(outbox.take(&tenant, &queued.id, None, at(1), 60).await.unwrap(), Taken::Done(_)));
 
     let mut sending = ours(outbox.insert(&tenant, new(&id("sending"), 1), Claim::Sending(at(60))).await.unwrap());
     assert!(matches!(outbox.cancel(&tenant, &sending.id, at(59)).await.unwrap(), Cancel::TooLate(_)));
@@ -223,7 +225,7 @@ async fn many_recipients_live_beside_the_state() {
     let mut row = ours(outbox.insert(&tenant, new(&id, 500), Claim::Sending(at(60))).await.unwrap());
     assert_eq!(row.recipients.len(), 500);
     assert!(
-        matches!(outbox.insert(&tenant, new(&id, 500), Claim::Queued(at(0))).await.unwrap(), Claimed::Exists(seen) if seen.recipients == row.recipients)
+        matches!(outbox.insert(&tenant, new(&id, 500), Claim::Queued(Turn::At(at(0)))).await.unwrap(), Claimed::Exists(seen) if seen.recipients == row.recipients)
     );
     let mut verdicts = row.recipients.clone();
     verdicts[499].state = RecipientState::Failed;
@@ -256,7 +258,7 @@ async fn a_body_comes_back_as_it_was_given() {
         text: Some("Grüße\r\n".into()),
         ..SendRequest::default()
     };
-    let row = ours(outbox.insert(&tenant, new(&id, 1), Claim::Queued(at(0))).await.unwrap());
+    let row = ours(outbox.insert(&tenant, new(&id, 1), Claim::Queued(Turn::At(at(0)))).await.unwrap());
     assert!(matches!(outbox.body(&tenant, &row).await, Err(StoreError::Missing { .. })));
     assert_eq!(outbox.put_body(&tenant, &id, &row.fingerprint, &request).await.unwrap(), BodyPlace::Item);
     assert_eq!(outbox.body(&tenant, &row).await.unwrap(), request);
@@ -271,7 +273,10 @@ async fn the_due_index_holds_what_waits_and_what_was_left_behind() {
     let mut expected = HashMap::new();
     for number in 0..20 {
         let row = ours(
-            outbox.insert(&tenant, new(&id(&format!("queued {number}")), 1), Claim::Queued(at(number))).await.unwrap(),
+            outbox
+                .insert(&tenant, new(&id(&format!("queued {number}")), 1), Claim::Queued(Turn::At(at(number))))
+                .await
+                .unwrap(),
         );
         if number <= 9 {
             expected.insert(row.id, SendState::Queued);
@@ -331,8 +336,8 @@ async fn what_an_account_has_deferred_can_be_made_due_at_once() {
     assert_eq!(outbox.hasten(&tenant, &account("box"), at(1), at(30)).await.unwrap(), 0, "accepted before");
     assert_eq!(outbox.hasten(&tenant, &account("box"), at(-60), at(30)).await.unwrap(), 1);
     assert_eq!(outbox.hasten(&tenant, &account("box"), at(-60), at(30)).await.unwrap(), 0, "it is due already");
-    assert!(matches!(outbox.take(&tenant, &id("waits"), at(30), 60).await.unwrap(), Taken::Ours(_)));
-    assert!(matches!(outbox.take(&tenant, &id("other"), at(30), 60).await.unwrap(), Taken::NotDue(_)));
+    assert!(matches!(outbox.take(&tenant, &id("waits"), None, at(30), 60).await.unwrap(), Taken::Ours(_)));
+    assert!(matches!(outbox.take(&tenant, &id("other"), None, at(30), 60).await.unwrap(), Taken::NotDue(_)));
 }
 
 #[tokio::test]
@@ -341,12 +346,97 @@ async fn a_claim_is_held_longer_until_it_is_committed_or_lost() {
     let (tenant, id) = (tenant("one"), id("slow"));
     let mut mine = ours(outbox.insert(&tenant, new(&id, 1), Claim::Sending(at(10))).await.unwrap());
     assert!(outbox.hold(&tenant, &mine, at(20)).await.unwrap());
-    assert!(matches!(outbox.take(&tenant, &id, at(15), 10).await.unwrap(), Taken::Busy(_)), "held");
-    let Taken::Ours(theirs) = outbox.take(&tenant, &id, at(20), 10).await.unwrap() else { panic!("ran over") };
+    assert!(matches!(outbox.take(&tenant, &id, None, at(15), 10).await.unwrap(), Taken::Busy(_)), "held");
+    let Taken::Ours(theirs) = outbox.take(&tenant, &id, None, at(20), 10).await.unwrap() else { panic!("ran over") };
     assert!(!outbox.hold(&tenant, &mine, at(90)).await.unwrap(), "lost");
     mine = theirs;
     let recipients = mine.recipients.clone();
     outbox.commit(&tenant, &mut mine, &recipients, at(900)).await.unwrap();
     assert!(!outbox.hold(&tenant, &mine, at(40)).await.unwrap(), "committed");
     assert_eq!(outbox.get(&tenant, &id).await.unwrap().unwrap().due, Some(at(900)), "never shortened");
+}
+
+#[tokio::test]
+async fn what_is_handed_on_is_taken_by_who_shows_it_and_handed_on_again_later() {
+    let outbox = Bench::start().await.outbox();
+    let (tenant, id) = (tenant("one"), id("key"));
+    ours(outbox.insert(&tenant, new(&id, 1), Claim::Queued(Turn::At(at(10)))).await.unwrap());
+    let due = |now| {
+        let outbox = outbox.clone();
+        async move {
+            let shards = (0..keys::DUE_SHARDS + keys::BULK_SHARDS).map(|shard| outbox.due(shard, at(now), 9));
+            futures_util::future::try_join_all(shards).await.unwrap().concat()
+        }
+    };
+    let found = due(10).await;
+    assert_eq!((found.len(), found[0].due, found[0].lane), (1, at(10), Lane::Transactional));
+    assert!(outbox.handed_on(&found[0], at(310)).await.unwrap());
+    assert!(!outbox.handed_on(&found[0], at(310)).await.unwrap(), "a second tick has nothing to do");
+    assert!(due(309).await.is_empty());
+    let row = outbox.get(&tenant, &id).await.unwrap().unwrap();
+    assert_eq!((row.outgoing().next_attempt_at, row.handed()), (Some(at(10)), Some(at(310))), "it shows its turn");
+    assert_eq!(due(310).await.len(), 1, "it got lost in the queue");
+
+    assert!(matches!(outbox.take(&tenant, &id, None, at(11), 60).await.unwrap(), Taken::NotDue(_)));
+    assert!(matches!(outbox.take(&tenant, &id, Some(at(309)), at(11), 60).await.unwrap(), Taken::NotDue(_)));
+    let Taken::Ours(row) = outbox.take(&tenant, &id, Some(at(310)), at(11), 60).await.unwrap() else { panic!("shown") };
+    assert_eq!((row.turn, row.due), (None, Some(at(71))));
+    let again = outbox.take(&tenant, &id, Some(at(71)), at(11), 60).await.unwrap();
+    assert!(matches!(again, Taken::Busy(_)), "the end of a claim is no turn");
+}
+
+#[tokio::test]
+async fn due_messages_are_chosen_by_turns_of_their_tenants() {
+    let outbox = Bench::start().await.outbox();
+    for (name, count) in [("one", 30), ("two", 2)] {
+        for number in 0..count {
+            let new = NewOutgoing { lane: Lane::Bulk, ..new(&id(&format!("{name} {number}")), 1) };
+            let at = at(if name == "one" { 0 } else { 1 });
+            ours(outbox.insert(&tenant(name), new, Claim::Queued(Turn::At(at))).await.unwrap());
+        }
+    }
+    for shard in 0..keys::DUE_SHARDS {
+        assert!(outbox.due(shard, at(9), 100).await.unwrap().is_empty(), "bulk has shards of its own");
+    }
+    for shard in keys::DUE_SHARDS..keys::DUE_SHARDS + keys::BULK_SHARDS {
+        let all = outbox.due(shard, at(9), 100).await.unwrap();
+        let of_two = all.iter().filter(|due| due.tenant == tenant("two")).count();
+        let few = outbox.due(shard, at(9), 4).await.unwrap();
+        assert_eq!(few.iter().filter(|due| due.tenant == tenant("two")).count(), of_two.min(2), "the later ones too");
+    }
+}
+
+#[tokio::test]
+async fn the_outbox_lists_what_is_not_settled_page_by_page() {
+    let bench = Bench::start().await;
+    let outbox = bench.outbox();
+    let one = tenant("one");
+    for number in 0..5 {
+        let new = NewOutgoing {
+            account: account(if number == 4 { "box2" } else { "box" }),
+            created_at: at(number),
+            ..new(&id(&number.to_string()), 1)
+        };
+        ours(outbox.insert(&one, new, Claim::Queued(Turn::At(at(900)))).await.unwrap());
+    }
+    let inline = ours(outbox.insert(&one, new(&id("inline"), 1), Claim::Sending(at(60))).await.unwrap());
+    let seen = |page: &crate::store::Page<OutgoingRow>| -> Vec<Timestamp> {
+        page.items.iter().map(|row| row.created_at).collect()
+    };
+    let first = outbox.list(&one, None, 3, None).await.unwrap();
+    assert_eq!(seen(&first), [at(0), at(1), at(2)], "what is sent while its caller waits is not in it");
+    let rest = outbox.list(&one, None, 3, first.next_cursor.as_deref()).await.unwrap();
+    assert_eq!((seen(&rest), rest.next_cursor), (vec![at(3), at(4)], None));
+    let account = account("box");
+    assert_eq!(outbox.list(&one, Some(&account), 9, None).await.unwrap().items.len(), 4, "box2 is another one");
+    let mixed = outbox.list(&one, Some(&account), 9, first.next_cursor.as_deref()).await;
+    assert!(matches!(mixed, Err(StoreError::Cursor)));
+    assert!(outbox.list(&tenant("two"), None, 9, None).await.unwrap().items.is_empty());
+
+    outbox.cancel(&one, &id("0"), at(1)).await.unwrap();
+    let unknown = outcome(SendState::Unknown, RecipientState::Unknown, 1, None);
+    outbox.finish(&one, &inline, unknown).await.unwrap();
+    let now = outbox.list(&one, Some(&account), 9, None).await.unwrap();
+    assert_eq!(now.items.iter().filter(|row| row.state == SendState::Unknown).count(), 1);
+    assert_eq!(now.items.len(), 4, "one left and one came");
 }

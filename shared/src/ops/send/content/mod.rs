@@ -151,7 +151,7 @@ pub(super) struct Ready {
 pub(super) async fn outgoing(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Ready, Problem> {
     let request = store.outbox.body(tenant, row).await?;
     let loaded = load(&store.files, tenant, &request).await?;
-    let source = render(&request, &loaded, &row.from, &row.message_id, row.created_at)?.bytes;
+    let source = render(&request, &loaded, &row.from, &row.message_id, row.date())?.bytes;
     let envelope_from = request.envelope_from.as_ref().unwrap_or(&row.from).address.clone();
     let dsn = request.dsn.map(|dsn| Dsn { envelope_id: dsn.envelope_id.or(Some(row.id.to_string())), ..dsn });
     Ok(Ready { source, envelope_from, dsn })
