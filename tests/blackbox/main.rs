@@ -8,6 +8,7 @@ mod accounts;
 mod accounts_patch;
 mod auth;
 mod canaries;
+mod content;
 mod contracts;
 mod crash;
 mod delivery;

@@ -87,9 +87,19 @@ pub(super) fn of(route: Option<&Route>, path: &str) -> Door {
     route.map(|route| route.door).or_else(place).unwrap_or_default()
 }
 
-/// What is wrong, for doors whose callers know fields and no pointers.
-fn words(problem: &Problem) -> &str {
-    problem.detail.trim_start_matches(['/', ':', ' '])
+/// What is wrong, for doors that have one text for all of it, and whose callers know fields and no pointers.
+fn words(problem: &Problem) -> String {
+    match problem.errors.as_slice() {
+        [] => problem.detail.clone(),
+        errors => errors.iter().map(in_words).collect::<Vec<_>>().join("; "),
+    }
+}
+
+fn in_words(error: &FieldError) -> String {
+    match error.pointer.trim_start_matches('/') {
+        "" => error.detail.clone(),
+        field => format!("{field}: {}", error.detail),
+    }
 }
 
 /// The same problem with its fields named in a door's words: the first pointer of the table that a field's pointer
@@ -119,10 +129,7 @@ fn qlik(problem: &Problem) -> Value {
     let mut errors: Vec<Value> = failed
         .filter(|verdict| !verdict.success)
         .map(|verdict| one(json!(verdict.code), &verdict.message))
-        .chain(problem.errors.iter().map(|error| {
-            let title = format!("{}: {}", error.pointer, error.detail);
-            one(json!(error.code), title.trim_start_matches(['/', ':', ' ']))
-        }))
+        .chain(problem.errors.iter().map(|error| one(json!(error.code), &in_words(error))))
         .collect();
     if errors.is_empty() {
         errors.push(one(json!(problem.code), &problem.detail));
@@ -139,7 +146,11 @@ fn email_engine(problem: &Problem, status: StatusCode) -> Value {
         "message": message,
     });
     if !problem.errors.is_empty() {
-        let field = |pointer: &str| pointer.trim_start_matches(['/', '?']).replace('/', ".");
+        // The whole body is called "value" there.
+        let field = |pointer: &str| match pointer.trim_start_matches(['/', '?']) {
+            "" => "value".to_owned(),
+            field => field.replace('/', "."),
+        };
         body["fields"] = problem
             .errors
             .iter()
@@ -212,6 +223,14 @@ mod tests {
             (403, json!({"errors": [{"code": "forbidden", "title": "Must be a tenant admin"}]}))
         );
         assert_eq!(refused(Door::Native, &field).1["requestId"], "r");
+        let several = ["smtp_host", "smtp_port"].map(|field| FieldError::new(field, "missing", "is required"));
+        assert_eq!(
+            refused(Door::EmailService, &Problem::invalid(several.to_vec())).1,
+            json!({"message": "smtp_host: is required; smtp_port: is required"}),
+            "it has no list that could name them"
+        );
+        let whole = Problem::invalid(vec![FieldError::new("", "invalid_value", "expected an object")]);
+        assert_eq!(refused(Door::EmailEngine, &whole).1["fields"][0]["message"], "\"value\" expected an object");
 
         let missing = Problem::new(Code::AccountNotFound, "there is none");
         assert_eq!(

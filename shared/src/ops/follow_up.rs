@@ -7,6 +7,8 @@
 //! all is done. Somebody who waits for the answer gets it at once, and a job does the rest; a job that has delivered
 //! messages does what follows on them at its end, over one IMAP session, under the claim that their results brought.
 //!
+//! It costs a write where a job sent the message, two where somebody waited for the answer, none where nothing follows.
+//!
 //! Each step can be repeated: whoever dies on the way is followed by somebody who looks first.
 
 use std::time::Duration;

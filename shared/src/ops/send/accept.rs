@@ -9,6 +9,7 @@ use super::content::{self, Prepared};
 use super::queue;
 use crate::mail::Deadline;
 use crate::model::content::DryRun;
+use crate::model::message::thread_of;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::suppressions::Suppressed;
@@ -167,6 +168,7 @@ pub(super) async fn prepare(
         correlation: request.correlation.clone(),
         sent_copy: request.sent_copy,
         mark: request.reference.as_ref().and_then(mark::wanted),
+        thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
         size: source.len() as u64,
         once: false,
         lane: request.lane.unwrap_or_else(|| lane(account)),

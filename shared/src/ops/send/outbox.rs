@@ -68,6 +68,7 @@ fn edited(tools: &Tools, row: &OutgoingRow, new: NewOutgoing, name: String, now:
         on_unknown: new.on_unknown,
         correlation: new.correlation,
         sent_copy: new.sent_copy,
+        thread: new.thread,
         after: After { mark: new.mark, ..row.after.clone() },
         size: new.size,
         lane: new.lane,

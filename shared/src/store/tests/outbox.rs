@@ -36,6 +36,7 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         mark: None,
         lane: Lane::Transactional,
         send_at: None,
+        thread: None,
         size: 4711,
         created_at: at(0),
     }
