@@ -39,8 +39,9 @@ fn copies(peer: &Peer) -> Vec<sandbox::Stored> {
     peer.sandbox.folder(&peer.user, sandbox::Folder::Sent)
 }
 
+/// A3.4/21
 #[test]
-fn a3_4_21_what_was_sent_is_in_the_sent_folder_once_and_read() {
+fn a_3_4_21_what_was_sent_is_in_the_sent_folder_once_and_read() {
     run(async {
         let (client, peer, path) = copier().await;
         let sent = client.post(format!("{path}/messages"), &mail("Copied")).await.value(200);
@@ -61,8 +62,9 @@ fn a3_4_21_what_was_sent_is_in_the_sent_folder_once_and_read() {
     });
 }
 
+/// A3.2/10, A3.4/21
 #[test]
-fn a3_4_10_sent_copy_is_respected_per_account_and_per_message() {
+fn a_3_4_21_sent_copy_is_respected_per_account_and_per_message() {
     run(async {
         let (client, peer, path) = copier().await;
         let send = async |wish: &str| {
@@ -181,8 +183,9 @@ fn inbox_flags(peer: &Peer) -> Vec<String> {
     peer.sandbox.messages(&peer.user).iter().map(|message| message.flags.iter().cloned().collect()).collect()
 }
 
+/// A3.4/20
 #[test]
-fn a3_4_20_what_was_answered_or_forwarded_is_marked_at_the_server_and_here() {
+fn a_3_4_20_what_was_answered_or_forwarded_is_marked_at_the_server_and_here() {
     run(async {
         let (_, client) = service().await.tenant();
         let peer = Peer::start().await;
@@ -229,6 +232,7 @@ fn what_was_pulled_by_pop3_is_marked_here_alone() {
     });
 }
 
+/// A3.4/20, A3.4/21
 #[test]
 fn a_real_dovecot_has_the_copy_in_the_folder_that_it_names_and_the_mark() {
     run(async {

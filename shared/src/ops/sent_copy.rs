@@ -201,8 +201,9 @@ mod tests {
         input.check(AccountId::new("box").unwrap(), 60, Timestamp(0)).unwrap().0
     }
 
+    /// A3.4/21
     #[test]
-    fn a3_4_21_the_table_above() {
+    fn a_3_4_21_the_table_above() {
         use CopyState::{Pending, Server};
         for (smtp, receive, account_says, message_says, wanted) in [
             ("smtp.example.com", "imap", "auto", None, Some(Pending)),
