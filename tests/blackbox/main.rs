@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_patch;
+mod attachments;
 mod auth;
 mod canaries;
 mod content;
@@ -23,6 +24,7 @@ mod isolation;
 mod lockout;
 mod oauth;
 mod outbox;
+mod pii;
 mod probes;
 mod pull;
 mod qlik;
@@ -33,6 +35,7 @@ mod schedule;
 mod send;
 mod sent_copy;
 mod suppressions;
+mod templates;
 
 use std::future::Future;
 use std::sync::LazyLock;

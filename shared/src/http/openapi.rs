@@ -12,11 +12,14 @@ use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
 use crate::model::content::DryRun;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
+use crate::model::files::{FileInput, FileTicket};
 use crate::model::message::Message;
+use crate::model::pii::{PiiResolver, PiiResolverInput, PiiToken, PiiTokenInput};
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{OutboxItem, Outgoing, SendRequest};
 use crate::model::suppression::{Suppression, SuppressionInput};
+use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
     TokenInput, TokenView, ValidateInput,
@@ -144,6 +147,16 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
+    add::<FileInput>(&mut found);
+    add::<FileTicket>(&mut found);
+    add::<TemplateInput>(&mut found);
+    add::<Template>(&mut found);
+    add::<RenderInput>(&mut found);
+    add::<Rendered>(&mut found);
+    add::<PiiTokenInput>(&mut found);
+    add::<PiiToken>(&mut found);
+    add::<PiiResolverInput>(&mut found);
+    add::<PiiResolver>(&mut found);
     add::<Health>(&mut found);
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
@@ -162,6 +175,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
         ("SuppressionPage", "Suppression"),
+        ("TemplatePage", "Template"),
         ("OutboxPage", "OutboxItem"),
     ] {
         let schema = json!({

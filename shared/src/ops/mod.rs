@@ -11,6 +11,9 @@
 //! - [`risks`]: what will stop working soon?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`files`]: a file by the hash of its content, wherever it is.
+//! - [`pii`]: what tokens in messages stand for.
+//! - [`templates`]: texts with places for parameters.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`guesses`]: how often may a given password be tried?
@@ -21,6 +24,7 @@
 pub mod autoconfig;
 pub mod diagnose;
 pub mod email_config;
+pub mod files;
 pub mod follow_up;
 pub mod fortunes;
 pub mod grants;
@@ -28,6 +32,7 @@ pub mod guesses;
 pub mod keyring;
 pub mod limits;
 mod mark;
+pub mod pii;
 pub mod probe;
 pub mod pull;
 pub mod resolve;
@@ -37,6 +42,7 @@ pub mod send;
 pub mod sent_copy;
 pub mod sign_in;
 pub mod suppressions;
+pub mod templates;
 pub mod test_email;
 pub mod tokens;
 

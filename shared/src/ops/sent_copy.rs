@@ -52,7 +52,7 @@ pub(super) async fn make(mailbox: &mut Mailbox<'_>, row: &OutgoingRow, deadline:
         return Ok(Copy::of(CopyState::Server));
     }
     let folder = places::sent(&open.folders).ok_or_else(|| Setback::lasting(NO_FOLDER))?.name.clone();
-    let source = send::source(&tools.store, tenant, row).await.map_err(|problem| Setback {
+    let source = send::content::as_sent(tools, tenant, row).await.map_err(|problem| Setback {
         lasting: crate::http::call::is_callers(&problem),
         words: format!("the message cannot be composed again: {}", problem.detail),
     })?;
@@ -121,7 +121,7 @@ pub async fn append_with(
     if !matches!(row.state, SendState::Sent | SendState::Partial) {
         return Err(Problem::new(Code::Conflict, "the message was not sent: there is nothing to copy"));
     }
-    let source = send::source(&tools.store, tenant, &row).await?;
+    let source = send::content::as_sent(tools, tenant, &row).await?;
     let admitted = guesses::admit_receive(tools, tenant, place.receive, now).await?;
     let made = append(tools, tenant, &row, place, &source, deadline, now).await;
     let refused = matches!(&made, Err(SignInError::Mail(error)) if error.is_auth_refusal());

@@ -57,15 +57,15 @@ pub fn path(suppression: &Suppression) -> String {
 pub struct Suppressed(HashMap<String, SuppressionReason>);
 
 impl Suppressed {
-    /// Asks for all of them at once.
+    /// Asks for all of them at once: each as it is written in the message, and what that stands for.
     pub async fn among<'a>(
         store: &Store,
         tenant: &Tenant,
-        addresses: impl Iterator<Item = &'a str>,
+        addresses: impl Iterator<Item = (&'a str, String)>,
     ) -> Result<Self, StoreError> {
         // An address that cannot be put on the wire cannot be on the list either.
         let compared: Vec<(&str, String)> =
-            addresses.filter_map(|address| Some((address, normalised(address).ok()?))).collect();
+            addresses.filter_map(|(given, clear)| Some((given, normalised(&clear).ok()?))).collect();
         let keys: Vec<String> = compared.iter().map(|(_, key)| key.clone()).collect();
         let found = store.suppressions.among(tenant, &keys).await?;
         let reason = |key: &str| found.iter().find(|row| row.address == key).map(|row| row.reason);

@@ -10,6 +10,9 @@
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
 //! | suppressed address | `T#<tenant>#X` | `<address>` | |
 //! | that there are any | `T#<tenant>#P` | `X` | |
+//! | template | `T#<tenant>#J` | `<name>` | |
+//! | personal data | `T#<tenant>#V` | `<token>` | |
+//! | who resolves other tokens | `T#<tenant>#P` | `RESOLVER` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -21,6 +24,7 @@
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
+//! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
 //! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
@@ -45,6 +49,7 @@ use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
 use crate::model::account::{Grant as Kind, OAuth2, SideSecrets};
 use crate::model::send::Lane;
+use crate::model::template::TemplateId;
 use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
@@ -240,6 +245,22 @@ pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
     key(tokens(tenant), hash)
 }
 
+pub(super) fn templates(tenant: &Tenant) -> String {
+    format!("T#{tenant}#J")
+}
+
+pub(super) fn template(tenant: &Tenant, name: &TemplateId) -> Key {
+    key(templates(tenant), name.as_str())
+}
+
+pub(super) fn pii_token(tenant: &Tenant, token: &str) -> Key {
+    key(format!("T#{tenant}#V"), token)
+}
+
+pub(super) fn pii_resolver(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "RESOLVER")
+}
+
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
 }
@@ -328,6 +349,11 @@ pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key 
     key(message_items(tenant, id), format!("R#{attempt}"))
 }
 
+/// A file by its content.
+pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
+    key(format!("T#{tenant}#F#{sha256}"), "F")
+}
+
 /// Tenant and id of a message's primary key, as the due index gives it.
 pub(super) fn message_of(pk: &str) -> Option<(Tenant, MessageId)> {
     let (tenant, id) = pk.strip_prefix("T#")?.split_once("#M#")?;
@@ -407,9 +433,12 @@ mod tests {
             account(tenant, &box_),
             status(tenant, &box_),
             token(tenant, "hash"),
+            template(tenant, &TemplateId::new("P").unwrap()),
             preferences(tenant),
             suppression(tenant, "a@example.com"),
             suppresses(tenant),
+            pii_token(tenant, "NS-EU-A-1"),
+            pii_resolver(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
             guesses(tenant, "mail.example.com", "ada"),
@@ -420,6 +449,7 @@ mod tests {
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),
             recipients(tenant, &id, "attempt"),
+            file_place(tenant, &"ab".repeat(32)),
         ]
     }
 

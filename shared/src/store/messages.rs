@@ -9,7 +9,7 @@ use super::{
     cursor::{self, Page},
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
-    table::{Item, Query, Table, Write, described, item, number, number_of, row, text, text_of, value},
+    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of, value},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 
@@ -83,6 +83,25 @@ impl Messages {
             Write::Refused(Some(old)) if is_this_write(&old, row) => Ok(Inserted::New),
             Write::Refused(_) => Ok(Inserted::AlreadyThere),
         }
+    }
+
+    /// Notes in which message a file can be found that is too small to be an object of its own. Of several messages
+    /// with the same file the last one counts.
+    pub async fn note_file(&self, tenant: &Tenant, sha256: &str, id: &MessageId, part: u32) -> Result<(), StoreError> {
+        let mut place = primary(&keys::file_place(tenant, sha256));
+        place.insert("id".to_owned(), text(id.as_str()));
+        place.insert("part".to_owned(), number(part));
+        self.table.put(place, None, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// The message and the part of it that [`Messages::note_file`] has noted.
+    pub async fn file_place(&self, tenant: &Tenant, sha256: &str) -> Result<Option<(MessageId, u32)>, StoreError> {
+        let Some(item) = self.table.get(&keys::file_place(tenant, sha256)).await? else {
+            return Ok(None);
+        };
+        let id = text_of(&item, "id").and_then(|id| MessageId::new(id).ok());
+        id.zip(number_of(&item, "part")).map(Some).ok_or(StoreError::Corrupt { key: described(&item) })
     }
 
     /// Which of these ids are stored, read strongly consistent; half a unit each.

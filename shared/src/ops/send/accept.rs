@@ -6,16 +6,16 @@ use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
 use super::content::{self, Prepared};
-use super::queue;
+use super::{expand, queue};
 use crate::mail::Deadline;
 use crate::model::content::DryRun;
 use crate::model::message::thread_of;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::suppressions::Suppressed;
-use crate::ops::{Tools, mark};
+use crate::ops::{Tools, mark, pii};
 use crate::store::keys::{idempotent_id, random_id};
-use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow, StoreError};
+use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow};
 
 /// The caller's name for one send, 1 to 255 printable ASCII characters, and the route that it was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,13 @@ pub async fn accept(
 ) -> Result<Accepted, Problem> {
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    // What is fetched may be another thing by now, or gone: a key that was used is answered before.
+    if key.is_some()
+        && expand::is_needed(request)
+        && let Some(earlier) = tools.store.outbox.get(tenant, &id).await?
+    {
+        return replay(earlier, &fingerprint, now);
+    }
     let prepared = prepare(tools, tenant, account, request, &id, &fingerprint, now).await;
     let new = match prepared {
         // Not to be tried again, a lost reply leaves it in doubt at most.
@@ -122,6 +129,40 @@ pub async fn accept(
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
+/// What would be sent, and to whom; nothing is claimed.
+pub async fn rehearse(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<DryRun, Problem> {
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    let Prepared { request, from, loaded, message_id, date, clear, source } =
+        content::prepare(tools, tenant, &account.account, request, &id, now).await?;
+    let size = source.len() as u64;
+    // No answer shows what a token stands for.
+    let source = if clear.is_empty() {
+        source
+    } else {
+        content::render(&pii::masked(&request), &loaded, &from, &message_id, date)?.bytes
+    };
+    let (source, encoding) = match String::from_utf8(source) {
+        Ok(text) => (text, "text"),
+        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
+    };
+    Ok(DryRun {
+        dry_run: true,
+        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
+        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
+        message_id,
+        size,
+        source,
+        encoding: encoding.to_owned(),
+    })
+}
+
 /// Checks and composes the message, and stores all of it but its row.
 pub(super) async fn prepare(
     tools: &Tools,
@@ -135,21 +176,24 @@ pub(super) async fn prepare(
     if account.account.smtp.is_none() {
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
+    let mut wrong = check_times(request, now);
     if request.dry_run {
         let detail = "a dry run is one message of one account: POST it alone";
-        return Err(Problem::invalid(vec![FieldError::new("/dryRun", "invalid_value", detail)]));
+        wrong.push(FieldError::new("/dryRun", "invalid_value", detail));
     }
-    let times = check_times(request, now);
-    if !times.is_empty() {
-        return Err(Problem::invalid(times));
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
     }
-    let date = request.send_at.map_or(now, |at| at.max(now));
-    let Prepared { request, from, loaded, message_id, source } =
-        content::prepare(&tools.store, tenant, &account.account, request, id, date).await?;
-    let suppressed = suppressed(tools, tenant, &request).await?;
+    let Prepared { request, from, loaded, message_id, clear, source, .. } =
+        content::prepare(tools, tenant, &account.account, request, id, now).await?;
+    let addresses = request.recipients();
+    let addresses = addresses.iter().map(|address| (address.address.as_str(), clear.address(&address.address)));
+    let suppressed = Suppressed::among(&tools.store, tenant, addresses).await?;
     if let Some(problem) = suppressed.all(&request) {
         return Err(problem);
     }
+    let size = source.len() as u64;
+    drop(source);
     let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
     let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
     let mut recipients: Vec<_> =
@@ -169,46 +213,12 @@ pub(super) async fn prepare(
         sent_copy: request.sent_copy,
         mark: request.reference.as_ref().and_then(mark::wanted),
         thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
-        size: source.len() as u64,
+        size,
         once: false,
         lane: request.lane.unwrap_or_else(|| lane(account)),
         send_at: request.send_at,
         created_at: now,
     })
-}
-
-/// What would be sent, and to whom; nothing is claimed or stored.
-pub async fn rehearse(
-    tools: &Tools,
-    tenant: &Tenant,
-    account: &AccountRow,
-    request: &SendRequest,
-    key: Option<&IdempotencyKey>,
-    now: Timestamp,
-) -> Result<DryRun, Problem> {
-    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
-    let Prepared { request, from, message_id, source, .. } =
-        content::prepare(&tools.store, tenant, &account.account, request, &id, now).await?;
-    let size = source.len() as u64;
-    let (source, encoding) = match String::from_utf8(source) {
-        Ok(text) => (text, "text"),
-        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
-    };
-    Ok(DryRun {
-        dry_run: true,
-        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
-        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
-        message_id,
-        size,
-        source,
-        encoding: encoding.to_owned(),
-    })
-}
-
-/// Those of the recipients that are not sent to any more.
-async fn suppressed(tools: &Tools, tenant: &Tenant, request: &SendRequest) -> Result<Suppressed, StoreError> {
-    let recipients = request.recipients();
-    Suppressed::among(&tools.store, tenant, recipients.iter().map(|address| address.address.as_str())).await
 }
 
 /// A time that lies back by a clock that is a little late means now; by more it is a mistake.

@@ -10,6 +10,7 @@ use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::send::{Recipient, RecipientState};
 use crate::model::{Account, Phase, ProbeCode, Problem, Tenant, Timestamp};
 use crate::ops::fortunes::{self, Fortune, Pause};
+use crate::ops::pii::Clear;
 use crate::ops::sign_in::{self, SignInError};
 use crate::ops::suppressions::Suppressed;
 use crate::ops::{Tools, follow_up, resolve, risks};
@@ -73,13 +74,13 @@ impl<'a> Courier<'a> {
 
     async fn carry(&mut self, row: OutgoingRow, begin_by: Option<Deadline>) -> Result<Attempt, StoreError> {
         let mut recipients = row.recipients.clone();
-        if !self.is_awaited && self.suppress(&mut recipients).await? == 0 {
-            return self.conclude(&row, recipients).await;
-        }
-        let message = match content::outgoing(&self.tools.store, self.tenant, &row).await {
+        let message = match content::outgoing(self.tools, self.tenant, &row).await {
             Ok(message) => message,
             Err(problem) => return self.uncomposable(&row, recipients, &problem).await,
         };
+        if !self.is_awaited && self.suppress(&mut recipients, &message.clear).await? == 0 {
+            return self.conclude(&row, recipients).await;
+        }
         let content = match Content::check(&message.source) {
             Ok(content) => content,
             Err(error) => {
@@ -95,6 +96,7 @@ impl<'a> Courier<'a> {
         if self.client.as_ref().is_some_and(|client| !client.is_usable()) {
             self.client = None;
         }
+        message.clear.scrub(&mut recipients);
         match early {
             Ok(Some(Early::TooLate | Early::Unmarked)) => {
                 self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await
@@ -106,9 +108,9 @@ impl<'a> Courier<'a> {
     }
 
     /// Fails those who have been suppressed since the message was accepted; returns how many are left.
-    async fn suppress(&self, recipients: &mut [Recipient]) -> Result<usize, StoreError> {
+    async fn suppress(&self, recipients: &mut [Recipient], clear: &Clear) -> Result<usize, StoreError> {
         let waiting = recipients.iter().filter(|recipient| is_pending(recipient));
-        let addresses = waiting.map(|recipient| recipient.address.as_str());
+        let addresses = waiting.map(|recipient| (recipient.address.as_str(), clear.address(&recipient.address)));
         let suppressed = Suppressed::among(&self.tools.store, self.tenant, addresses).await?;
         suppressed.strike(recipients);
         Ok(pending(recipients).count())
@@ -152,7 +154,9 @@ impl<'a> Courier<'a> {
         let long = Deadline::after(settings.reply * 5);
         client.set_deadline(begin_by.map_or(long, |by| by.min(long)));
         let places: Vec<usize> = (0..recipients.len()).filter(|place| is_pending(&recipients[*place])).collect();
-        let addresses: Vec<String> = places.iter().map(|place| recipients[*place].address.clone()).collect();
+        let clear = |place: &usize| message.clear.address(&recipients[*place].address);
+        let addresses: Vec<String> = places.iter().map(clear).collect();
+        client.hide(message.clear.secrets());
         let failed = |recipients: &mut [Recipient], error: &mail::Error| {
             pending(recipients).for_each(|recipient| not_handed_over(recipient, error))
         };
@@ -195,6 +199,7 @@ impl<'a> Courier<'a> {
                 return Ok(Some(Early::Decided));
             }
         };
+        message.clear.scrub(recipients);
         let until = Timestamp::now().plus_seconds(seconds(self.tools.network.timeouts.dot + settings.reply * 5));
         match self.tools.store.outbox.commit(self.tenant, row, recipients, until).await {
             Ok(()) => {}

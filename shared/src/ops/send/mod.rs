@@ -18,8 +18,10 @@ mod accept;
 mod attempt;
 pub(super) mod content;
 mod deliver;
+mod expand;
 pub mod outbox;
 pub(super) mod queue;
+mod sources;
 pub(super) mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};
