@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_patch;
+mod attachments;
 mod auth;
 mod canaries;
 mod content;
@@ -19,10 +20,12 @@ mod door_emailengine;
 mod door_jetquery;
 mod faults;
 mod import;
+mod in_doubt;
 mod isolation;
 mod lockout;
 mod oauth;
 mod outbox;
+mod pii;
 mod probes;
 mod pull;
 mod qlik;
@@ -31,6 +34,9 @@ mod real;
 mod routes;
 mod schedule;
 mod send;
+mod sent_copy;
+mod suppressions;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -121,6 +121,13 @@ impl Ask<'_> {
         self
     }
 
+    /// Sets a body of no type.
+    #[must_use]
+    pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Sends it and reads the whole answer.
     pub async fn send(self) -> Answer {
         let Self { client, method, path, mut headers, body } = self;

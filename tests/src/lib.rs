@@ -12,6 +12,7 @@
 //! | [`checker`] | the invariants of a pull, judged from its end state by somebody who knows what was there |
 //! | [`canary`] | a secret and every form it could leak in |
 //! | [`oauth`] | an OAuth 2.0 token endpoint that rotates its tokens, and a token server |
+//! | [`web`] | a web server that answers with any bytes |
 //! | [`guard`], [`dir`], [`random`] | child processes that end with the test, directories, numbers from a seed |
 //!
 //! Everything: `./tests/run`. Some of it: `cargo build --workspace --bins && cargo test --workspace --test blackbox NAME`.
@@ -45,6 +46,7 @@ pub mod peer;
 pub mod postfix;
 pub mod random;
 pub mod service;
+pub mod web;
 
 use std::time::{Duration, Instant};
 

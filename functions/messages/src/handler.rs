@@ -7,14 +7,14 @@ use shared::http::reply::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTEN
 use shared::http::{Call, Reply};
 use shared::mail::{parse, sanitize};
 use shared::model::views::{Defect, HeaderLine, MessageDetail, Page};
-use shared::model::{Attachment, Code, FieldError, Message, Problem};
-use shared::ops::{Tools, send, sign_in};
+use shared::model::{Address, Attachment, Code, FieldError, Message, Problem};
+use shared::ops::{self, Tools, send, sign_in};
 use shared::store::{Download, Incoming, Range, StoredMessage};
 
 use crate::filter::Filter;
 
 /// How long a presigned URL is good for.
-const LINK: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LINK: Duration = Duration::from_secs(15 * 60);
 
 /// How much of a source is read to show a message: bodies come before attachments, and nobody reads 16 MB of text.
 const READ_BYTES: u64 = 16 << 20;
@@ -59,9 +59,10 @@ pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
     };
     let parsed = parse::parse(&source);
     if message.direction == shared::model::Direction::Outgoing {
-        message.cc.clone_from(&parsed.cc);
-        message.to.clone_from(&parsed.to);
-        message.reply_to.clone_from(&parsed.reply_to);
+        let people = |list: &[Address]| list.iter().cloned().map(ops::pii::unmasked).collect();
+        message.cc = people(&parsed.cc);
+        message.to = people(&parsed.to);
+        message.reply_to = people(&parsed.reply_to);
         message.preview.clone_from(&parsed.preview);
         message.in_reply_to = parsed.in_reply_to.first().cloned();
     }
@@ -103,7 +104,7 @@ pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
 }
 
 /// What a stranger sent, under the type that he gave it: no browser may run it or guess another one (RFC 9110 §8.3).
-fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
+pub(crate) fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
     Reply::bytes(content_type, body)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
@@ -125,35 +126,15 @@ pub(crate) async fn attachment(tools: Tools, call: Call) -> Result<Reply, Proble
     if inline {
         within(listed.size)?;
     }
-    if listed.size >= shared::ops::pull::FILE_BYTES && inline {
-        return Ok(harmless(
-            &listed.content_type,
-            tools.store.files.get_file(call.tenant(), &listed.file_id).await?.to_vec(),
-        ));
+    let files = &tools.store.files;
+    if ops::files::find(&tools.store, call.tenant(), &listed.file_id).await?.is_none() {
+        return Err(missing());
     }
-    if listed.size < shared::ops::pull::FILE_BYTES {
-        // Too small to have been worth an object of its own until somebody asks for it.
-        let bytes = small(&tools, &call, &stored, part).await?.ok_or_else(missing)?;
-        if inline {
-            return Ok(harmless(&listed.content_type, bytes));
-        }
-        tools.store.files.put_file(call.tenant(), bytes.into(), &listed.content_type).await?;
+    if inline {
+        let bytes = files.get_file(call.tenant(), &listed.file_id).await?;
+        return Ok(harmless(&listed.content_type, bytes.to_vec()));
     }
-    Ok(Reply::redirect(
-        &tools.store.files.presign_file(call.tenant(), &listed.file_id, &download(&listed), LINK).await?,
-    ))
-}
-
-/// An attachment from the source: from its beginning, or from all of it where it stands behind larger ones.
-async fn small(tools: &Tools, call: &Call, stored: &StoredMessage, part: u32) -> Result<Option<Vec<u8>>, Problem> {
-    let found = |source: &[u8]| parse::attachment(source, part).map(|(_, bytes)| bytes);
-    match stored {
-        // Cut off in the middle, the beginning may hold half of what is looked for, or nothing.
-        StoredMessage::Incoming(row) if row.message.sha256.is_some() && row.message.size > READ_BYTES => {
-            Ok(found(&tools.store.files.get_raw(call.tenant(), stored.id()).await?))
-        }
-        _ => Ok(readable(tools, call, stored).await?.and_then(|source| found(&source))),
-    }
+    Ok(Reply::redirect(&files.presign_file(call.tenant(), &listed.file_id, &download(&listed), LINK).await?))
 }
 
 fn download(attachment: &Attachment) -> Download {
@@ -196,7 +177,7 @@ fn present(row: &Incoming) -> Result<(), Problem> {
     Err(Problem::new(Code::NotFound, why))
 }
 
-fn within(size: u64) -> Result<(), Problem> {
+pub(crate) fn within(size: u64) -> Result<(), Problem> {
     if size <= INLINE_ANSWER_BYTES {
         return Ok(());
     }

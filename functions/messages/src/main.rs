@@ -1,5 +1,6 @@
 //! `messages`: list and read stored mail.
 
+mod files;
 mod filter;
 mod handler;
 
@@ -29,6 +30,10 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::MESSAGE_ATTACHMENT, {
                 let tools = tools.clone();
                 move |call| handler::attachment(tools.clone(), call)
+            }),
+            mount(&routes::FILE_GET, {
+                let tools = tools.clone();
+                move |call| files::get(tools.clone(), call)
             }),
         ],
     )

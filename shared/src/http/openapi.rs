@@ -12,10 +12,14 @@ use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
 use crate::model::content::DryRun;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
+use crate::model::files::{FileInput, FileTicket};
 use crate::model::message::Message;
+use crate::model::pii::{PiiResolver, PiiResolverInput, PiiToken, PiiTokenInput};
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{OutboxItem, Outgoing, SendRequest};
+use crate::model::suppression::{Suppression, SuppressionInput};
+use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
     TokenInput, TokenView, ValidateInput,
@@ -135,12 +139,24 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TestEmailInput>(&mut found);
     add::<SendRequest>(&mut found);
     add::<Outgoing>(&mut found);
+    add::<SuppressionInput>(&mut found);
+    add::<Suppression>(&mut found);
     add::<DryRun>(&mut found);
     add::<OutboxItem>(&mut found);
     add::<Pulled>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
+    add::<FileInput>(&mut found);
+    add::<FileTicket>(&mut found);
+    add::<TemplateInput>(&mut found);
+    add::<Template>(&mut found);
+    add::<RenderInput>(&mut found);
+    add::<Rendered>(&mut found);
+    add::<PiiTokenInput>(&mut found);
+    add::<PiiToken>(&mut found);
+    add::<PiiResolverInput>(&mut found);
+    add::<PiiResolver>(&mut found);
     add::<Health>(&mut found);
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
@@ -158,6 +174,8 @@ fn schemas() -> BTreeMap<String, Value> {
         ("TokenPage", "TokenView"),
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
+        ("SuppressionPage", "Suppression"),
+        ("TemplatePage", "Template"),
         ("OutboxPage", "OutboxItem"),
     ] {
         let schema = json!({

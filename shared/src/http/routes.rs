@@ -343,6 +343,41 @@ pub const OUTBOX_GET: Route = Route {
     ..route("GET", "/v1/outbox/{id}", "send", "getOutgoing", "Read an outgoing message's delivery")
 };
 
+/// Suppressed addresses.
+pub const SUPPRESSIONS_LIST: Route = Route {
+    parameters: &[LIMIT, CURSOR],
+    answers: &[answer(200, "A page of addresses, in alphabetical order.", "SuppressionPage")],
+    problems: &[422],
+    ..route("GET", "/v1/suppressions", "send", "listSuppressions", "List the addresses that are not sent to")
+};
+
+/// Suppress an address.
+pub const SUPPRESSION_ADD: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("SuppressionInput"),
+    answers: &[
+        answer(201, "Suppressed from now on.", "Suppression"),
+        answer(200, "It was suppressed before, and says this now.", "Suppression"),
+    ],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/suppressions", "send", "addSuppression", "Send nothing more to an address")
+};
+
+/// One suppressed address.
+pub const SUPPRESSION_GET: Route = Route {
+    answers: &[answer(200, "It is suppressed.", "Suppression")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/suppressions/{address}", "send", "getSuppression", "Whether an address is suppressed, and why")
+};
+
+/// Send to an address again.
+pub const SUPPRESSION_DELETE: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[bare(204, "It is sent to again.")],
+    problems: &[404, 422],
+    ..route("DELETE", "/v1/suppressions/{address}", "send", "deleteSuppression", "Send to an address again")
+};
+
 /// What waits.
 pub const OUTBOX_LIST: Route = Route {
     parameters: &[
@@ -466,6 +501,114 @@ pub const MESSAGE_ATTACHMENT: Route = Route {
     )
 };
 
+/// Upload a file.
+pub const FILE_CREATE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("FileInput"),
+    answers: &[
+        answer(200, "It is there already.", "FileTicket"),
+        answer(201, "A presigned PUT, good for 15 minutes, that takes this content only.", "FileTicket"),
+    ],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/files", "send", "createFile", "Upload a file by a presigned URL, for attachments of any size")
+};
+
+/// Download a file.
+pub const FILE_GET: Route = Route {
+    parameters: &[INLINE, query("filename", "The name to save it under; left out: that of its upload.")],
+    answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: the bytes.")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/files/{id}", "messages", "getFile", "Download a file")
+};
+
+/// All templates.
+pub const TEMPLATES_LIST: Route = Route {
+    parameters: &[LIMIT, CURSOR],
+    answers: &[answer(200, "A page of templates, by name.", "TemplatePage")],
+    problems: &[422],
+    ..route("GET", "/v1/templates", "send", "listTemplates", "List the templates")
+};
+
+/// Create or replace a template.
+pub const TEMPLATE_PUT: Route = Route {
+    scope: Some(Scope::Admin),
+    request: Some("TemplateInput"),
+    answers: &[answer(200, "Replaced.", "Template"), answer(201, "Created.", "Template")],
+    problems: &[400, 413, 415, 422],
+    ..route("PUT", "/v1/templates/{template}", "send", "putTemplate", "Create or replace a template (Jinja)")
+};
+
+/// One template.
+pub const TEMPLATE_GET: Route = Route {
+    answers: &[answer(200, "The template.", "Template")],
+    problems: &[404],
+    ..route("GET", "/v1/templates/{template}", "send", "getTemplate", "Read a template")
+};
+
+/// Remove a template.
+pub const TEMPLATE_DELETE: Route = Route {
+    scope: Some(Scope::Admin),
+    answers: &[bare(204, "It is gone; messages that were accepted with it are not touched.")],
+    problems: &[404],
+    ..route("DELETE", "/v1/templates/{template}", "send", "deleteTemplate", "Delete a template")
+};
+
+/// Render a template.
+pub const TEMPLATE_RENDER: Route = Route {
+    request: Some("RenderInput"),
+    answers: &[answer(200, "What a message with it would say.", "Rendered")],
+    problems: &[400, 404, 413, 415, 422],
+    ..route("POST", "/v1/templates/{template}/render", "send", "renderTemplate", "Render a template; nothing is sent")
+};
+
+/// Keep personal data.
+pub const PII_TOKEN_CREATE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("PiiTokenInput"),
+    answers: &[answer(201, "The token that stands for the value from now on.", "PiiToken")],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/pii-tokens", "send", "createPiiToken", "Keep personal data, encrypted, under a token")
+};
+
+/// Whether a token is known.
+pub const PII_TOKEN_GET: Route = Route {
+    answers: &[answer(200, "It is known; its value is never shown.", "PiiToken")],
+    problems: &[404],
+    ..route("GET", "/v1/pii-tokens/{token}", "send", "getPiiToken", "Read whether a PII token is known")
+};
+
+/// Forget personal data.
+pub const PII_TOKEN_DELETE: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[bare(204, "The value is forgotten; messages that wait and name it fail.")],
+    problems: &[404],
+    ..route("DELETE", "/v1/pii-tokens/{token}", "send", "deletePiiToken", "Forget what a PII token stands for")
+};
+
+/// Who knows the other tokens.
+pub const PII_RESOLVER_PUT: Route = Route {
+    scope: Some(Scope::Admin),
+    request: Some("PiiResolverInput"),
+    answers: &[answer(200, "It is asked for tokens that are not kept here.", "PiiResolver")],
+    problems: &[400, 413, 415, 422],
+    ..route("PUT", "/v1/pii-resolver", "send", "putPiiResolver", "Say who resolves PII tokens that are not kept here")
+};
+
+/// Who knows the other tokens.
+pub const PII_RESOLVER_GET: Route = Route {
+    answers: &[answer(200, "The resolver, without its secret.", "PiiResolver")],
+    problems: &[404],
+    ..route("GET", "/v1/pii-resolver", "send", "getPiiResolver", "Read who resolves PII tokens")
+};
+
+/// Nobody knows the other tokens.
+pub const PII_RESOLVER_DELETE: Route = Route {
+    scope: Some(Scope::Admin),
+    answers: &[bare(204, "Only tokens that are kept here are resolved.")],
+    problems: &[404],
+    ..route("DELETE", "/v1/pii-resolver", "send", "deletePiiResolver", "Ask no resolver any more")
+};
+
 /// All native routes.
 pub const ALL: &[&Route] = &[
     &HEALTH,
@@ -492,6 +635,10 @@ pub const ALL: &[&Route] = &[
     &TEST_EMAIL,
     &SEND,
     &OUTBOX_GET,
+    &SUPPRESSIONS_LIST,
+    &SUPPRESSION_ADD,
+    &SUPPRESSION_GET,
+    &SUPPRESSION_DELETE,
     &OUTBOX_LIST,
     &OUTBOX_PATCH,
     &OUTBOX_DELETE,
@@ -502,4 +649,17 @@ pub const ALL: &[&Route] = &[
     &MESSAGE_GET,
     &MESSAGE_SOURCE,
     &MESSAGE_ATTACHMENT,
+    &FILE_CREATE,
+    &FILE_GET,
+    &PII_TOKEN_CREATE,
+    &PII_TOKEN_GET,
+    &PII_TOKEN_DELETE,
+    &PII_RESOLVER_PUT,
+    &PII_RESOLVER_GET,
+    &PII_RESOLVER_DELETE,
+    &TEMPLATES_LIST,
+    &TEMPLATE_PUT,
+    &TEMPLATE_GET,
+    &TEMPLATE_DELETE,
+    &TEMPLATE_RENDER,
 ];

@@ -6,6 +6,8 @@ use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::pii::is_token;
+
 /// One address. Answers always use the object; requests may give `"a@example.com"`,
 /// `"Name <a@example.com>"` or the object, and are read by [`given`] and its like, which check. What was received
 /// is taken as it came: a stranger's message may name anything.
@@ -59,32 +61,62 @@ enum Given {
 
 /// Reads an address of a request: in any of its forms, and one that could be sent to.
 pub fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+    read::<D, false>(deserializer)
+}
+
+/// With `TOKENS` a PII token may stand for the address.
+fn read<'de, D: Deserializer<'de>, const TOKENS: bool>(deserializer: D) -> Result<Address, D::Error> {
     const WANTED: &str = "expected an address: \"a@example.com\", \"Name <a@example.com>\" or {\"name\", \"address\"}";
     match Given::deserialize(deserializer).map_err(|_| D::Error::custom(WANTED))? {
-        Given::Text(text) => Address::parse(&text),
-        Given::Object { name, address } => Some(Address { name, address }).filter(Address::is_valid),
+        Given::Text(text) => Address::parse(&text).or_else(|| token(&text).filter(|_| TOKENS)),
+        Given::Object { name, address } => {
+            let tokens = TOKENS && is_token(&address) && !name.iter().any(|name| name.contains(char::is_control));
+            Some(Address { name, address }).filter(|address| tokens || address.is_valid())
+        }
     }
     .ok_or_else(|| D::Error::custom(WANTED))
 }
 
+/// `NS-EU-…` or `Name <NS-EU-…>`.
+fn token(text: &str) -> Option<Address> {
+    let text = text.trim();
+    if is_token(text) {
+        return Some(Address::bare(text));
+    }
+    let (name, token) = text.strip_suffix('>')?.rsplit_once('<')?;
+    let name = name.trim().trim_matches('"');
+    let clean = !name.is_empty() && !name.contains(char::is_control) && is_token(token);
+    clean.then(|| Address { name: Some(name.to_owned()), address: token.to_owned() })
+}
+
 /// Reads an address of a request that may be left out or null.
 pub fn given_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
-    Ok(Option::<One>::deserialize(deserializer)?.map(|One(address)| address))
+    Ok(Option::<One<false>>::deserialize(deserializer)?.map(|One(address)| address))
 }
 
 /// Reads a list of addresses that may also be given as one value, or as null. A list is read element by element, so
 /// that a wrong one is named by its place.
 pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
-    deserializer.deserialize_any(OneOrMany)
+    deserializer.deserialize_any(OneOrMany::<false>)
+}
+
+/// The same for recipients, whom PII tokens may stand for.
+pub fn recipients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+    deserializer.deserialize_any(OneOrMany::<true>)
 }
 
 /// One address in any of its forms.
-#[derive(Deserialize)]
-struct One(#[serde(deserialize_with = "given")] Address);
+struct One<const TOKENS: bool>(Address);
 
-struct OneOrMany;
+impl<'de, const TOKENS: bool> Deserialize<'de> for One<TOKENS> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read::<D, TOKENS>(deserializer).map(Self)
+    }
+}
 
-impl<'de> Visitor<'de> for OneOrMany {
+struct OneOrMany<const TOKENS: bool>;
+
+impl<'de, const TOKENS: bool> Visitor<'de> for OneOrMany<TOKENS> {
     type Value = Vec<Address>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -96,16 +128,16 @@ impl<'de> Visitor<'de> for OneOrMany {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        given(text.into_deserializer()).map(|address| vec![address])
+        read::<_, TOKENS>(text.into_deserializer()).map(|address| vec![address])
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        given(MapAccessDeserializer::new(map)).map(|address| vec![address])
+        read::<_, TOKENS>(MapAccessDeserializer::new(map)).map(|address| vec![address])
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut addresses = Vec::new();
-        while let Some(One(address)) = list.next_element()? {
+        while let Some(One::<TOKENS>(address)) = list.next_element()? {
             addresses.push(address);
         }
         Ok(addresses)
@@ -116,7 +148,7 @@ impl<'de> Visitor<'de> for OneOrMany {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<Address, serde_json::Error> {
+    fn read_one(json: &str) -> Result<Address, serde_json::Error> {
         given(&mut serde_json::Deserializer::from_str(json))
     }
 
@@ -125,10 +157,23 @@ mod tests {
         for given in
             [r#""a@example.com""#, r#"{"address":"a@example.com"}"#, r#"{"name":null,"address":"a@example.com"}"#]
         {
-            assert_eq!(read(given).unwrap(), Address::bare("a@example.com"));
+            assert_eq!(read_one(given).unwrap(), Address::bare("a@example.com"));
         }
-        let named = read(r#""Zoë <zoe@example.com>""#).unwrap();
+        let named = read_one(r#""Zoë <zoe@example.com>""#).unwrap();
         assert_eq!(named, Address { name: Some("Zoë".into()), address: "zoe@example.com".into() });
+    }
+
+    #[test]
+    fn only_recipients_may_be_tokens() {
+        for text in [r#""NS-EU-A-1""#, r#"{"address":"NS-EU-A-1"}"#, r#""Ada <NS-EU-A-1>""#] {
+            assert!(read_one(text).is_err(), "{text}");
+            let found = recipients(&mut serde_json::Deserializer::from_str(text)).unwrap();
+            assert_eq!(found[0].address, "NS-EU-A-1");
+            assert_eq!(found[0].name.is_some(), text.contains("Ada"));
+        }
+        for text in [r#""NS-EU-A""#, r#""a\n<NS-EU-A-1>""#, r#"{"name":"a\nb","address":"NS-EU-A-1"}"#] {
+            assert!(recipients(&mut serde_json::Deserializer::from_str(text)).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -141,7 +186,7 @@ mod tests {
             r#"{"name":"x\ny","address":"a@example.com"}"#,
             "7",
         ] {
-            assert!(read(given).is_err(), "{given}");
+            assert!(read_one(given).is_err(), "{given}");
         }
     }
 }

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
-use super::{AccountId, Address, MessageId, Phase, Timestamp, address::one_or_many};
+use super::follow_up::{self, Mark, Resolution};
+use super::template::TemplateId;
+use super::{AccountId, Address, MessageId, Phase, SentCopy, Timestamp, address::recipients};
 
 /// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -105,13 +107,14 @@ pub enum Disposition {
     Inline,
 }
 
-/// An attachment as given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// An attachment as given: one of `content`, `fileId`, `url`, and `message` with `part`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AttachmentInput {
-    /// Its name.
+    /// Its name; left out: the name at its source, if there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub filename: String,
-    /// Its type; left out: `application/octet-stream`.
+    /// Its type; left out: what its source, its name's ending or its first bytes say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     /// The bytes, base64.
@@ -120,6 +123,15 @@ pub struct AttachmentInput {
     /// A stored file of the tenant, by its SHA-256, instead of `content`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_id: Option<String>,
+    /// Where to fetch it, before anything is sent: https, at most three redirects, nothing unpacked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A stored message of the same account, one of whose attachments it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// Which attachment of `message`: its `part`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
     /// `attachment` or `inline`.
     #[serde(default)]
     pub disposition: Disposition,
@@ -143,16 +155,16 @@ pub struct Correlation {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SendRequest {
     /// Recipients.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<Address>,
     /// Recipients of a copy.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub cc: Vec<Address>,
     /// Recipients that nobody sees.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub bcc: Vec<Address>,
     /// Where answers go.
-    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
     pub reply_to: Vec<Address>,
     /// The account's address or one of its identities; left out: the account's.
     #[serde(deserialize_with = "super::address::given_option", skip_serializing_if = "Option::is_none")]
@@ -166,6 +178,13 @@ pub struct SendRequest {
     /// HTML body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
+    /// A template that gives subject, text and HTML instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateId>,
+    /// What the template is rendered with.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub params: serde_json::Map<String, serde_json::Value>,
     /// Both bodies as CommonMark with tables, instead of `text` and `html`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub markdown: Option<String>,
@@ -220,6 +239,9 @@ pub struct SendRequest {
     /// The caller's object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation: Option<Correlation>,
+    /// A copy in the Sent folder; left out: as the account says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_copy: Option<SentCopy>,
 }
 
 impl SendRequest {
@@ -303,6 +325,15 @@ pub struct Outgoing {
     pub next_attempt_at: Option<Timestamp>,
     /// Each recipient.
     pub recipients: Vec<Recipient>,
+    /// The copy in the Sent folder; none where none is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<follow_up::Copy>,
+    /// The mark on the message that it answers or forwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// Where the reply to the handed-over message was lost: what was found out since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
 }
 
 /// A message of the outbox list.

@@ -9,7 +9,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Uri};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -46,6 +47,17 @@ impl Request {
     /// GET.
     pub fn get(url: Url) -> Self {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// POST of JSON.
+    pub fn json(url: Url, body: Vec<u8>) -> Self {
+        let kind = HeaderValue::from_static("application/json");
+        Self {
+            method: Method::POST,
+            url,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, kind)]),
+            body: Bytes::from(body),
+        }
     }
 
     /// POST of a form (`application/x-www-form-urlencoded`).
@@ -137,10 +149,8 @@ where
     let asking = async {
         let answer = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, most).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() { Error::TooLarge(most) } else { Error::Broken(error) }
-        })?;
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+        let body = read(body, most).await?;
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     };
     tokio::pin!(asking, connection);
     tokio::select! {
@@ -151,6 +161,24 @@ where
             asking.await
         }
     }
+}
+
+/// A body, counted as it comes: what the peer announces is believed only where it is too much.
+async fn read(mut body: Incoming, most: usize) -> Result<Bytes, Error> {
+    let announced = body.size_hint().lower();
+    if announced > most as u64 {
+        return Err(Error::TooLarge(most));
+    }
+    // Room for all of it at once: grown in steps, a large file would be in memory twice.
+    let mut whole = Vec::with_capacity(usize::try_from(announced).unwrap_or(most));
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if data.len() > most - whole.len() {
+            return Err(Error::TooLarge(most));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.into())
 }
 
 fn prepared(request: Request) -> Result<http::Request<Full<Bytes>>, Error> {

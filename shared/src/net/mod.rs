@@ -5,6 +5,7 @@
 //! name, which defeats DNS rebinding.
 
 mod dial;
+mod download;
 mod egress;
 pub mod http;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use url::Host;
 
 use crate::mail::Timeouts;
 
+pub use download::{DownloadError, Downloaded};
 pub use egress::Egress;
 pub use records::Service;
 use resolve::Resolver;

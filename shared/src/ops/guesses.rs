@@ -3,7 +3,9 @@
 
 use super::Tools;
 use super::fortunes::is_well;
-use crate::model::{Account, Auth, Code, Probe, ProbeCode, Problem, Protocol, Server, Tenant, Timestamp, Verdict};
+use crate::model::{
+    Account, Auth, Code, Probe, ProbeCode, Problem, Protocol, Receive, Server, Tenant, Timestamp, Verdict,
+};
 use crate::store::{Side, StoreError, guesses::MOST};
 
 /// Sign-ins that may be tried. Give it back its result by [`Admitted::settle`]; one that is lost counts as refused.
@@ -48,6 +50,19 @@ pub async fn admit_smtp<'a>(
     now: Timestamp,
 ) -> Result<Admitted<'a>, Problem> {
     admit_all(tools, tenant, names(Protocol::Smtp, server, None), now).await
+}
+
+/// The same for a receiving side alone.
+///
+/// # Errors
+/// As there.
+pub async fn admit_receive<'a>(
+    tools: &'a Tools,
+    tenant: &'a Tenant,
+    receive: &Receive,
+    now: Timestamp,
+) -> Result<Admitted<'a>, Problem> {
+    admit_all(tools, tenant, names(receive.protocol, &receive.server, None), now).await
 }
 
 /// The same for stored settings: a password can be guessed by storing one after the other, too. What worked when it was

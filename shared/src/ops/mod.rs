@@ -6,9 +6,14 @@
 //! - [`autoconfig`]: which settings does an address need?
 //! - [`diagnose`]: why does it not, and how is it mended?
 //! - [`test_email`]: does an account deliver?
+//! - [`follow_up`]: what is done at the mailbox once a message has left: [`resolve`], [`sent_copy`], [`mark`].
+//! - [`suppressions`]: who is not sent to any more?
 //! - [`risks`]: what will stop working soon?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
+//! - [`files`]: a file by the hash of its content, wherever it is.
+//! - [`pii`]: what tokens in messages stand for.
+//! - [`templates`]: texts with places for parameters.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
 //! - [`tokens`]: who calls?
 //! - [`guesses`]: how often may a given password be tried?
@@ -19,17 +24,25 @@
 pub mod autoconfig;
 pub mod diagnose;
 pub mod email_config;
+pub mod files;
+pub mod follow_up;
 pub mod fortunes;
 pub mod grants;
 pub mod guesses;
 pub mod keyring;
 pub mod limits;
+mod mark;
+pub mod pii;
 pub mod probe;
 pub mod pull;
+pub mod resolve;
 pub mod risks;
 pub mod schedule;
 pub mod send;
+pub mod sent_copy;
 pub mod sign_in;
+pub mod suppressions;
+pub mod templates;
 pub mod test_email;
 pub mod tokens;
 

@@ -10,6 +10,7 @@ use aws_sdk_s3::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::digest::{SHA256, digest};
 
 use super::{StoreError, error::aws, keys};
@@ -17,6 +18,9 @@ use crate::model::{MessageId, Tenant};
 
 /// Longest life of a URL that needs no token.
 const LONGEST_URL: Duration = Duration::from_secs(15 * 60);
+
+/// The metadata field (`x-amz-meta-…`) that holds the name of an uploaded file.
+const FILENAME: &str = "filename";
 
 /// How a download is to be presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,30 @@ pub struct Upload {
     pub size: u64,
     /// Its type.
     pub content_type: Option<String>,
+    /// The name that it was uploaded under.
+    pub filename: Option<String>,
+}
+
+/// A file that a caller wants to put there himself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// SHA-256 of its content.
+    pub sha256: [u8; 32],
+    /// Size in bytes.
+    pub size: u64,
+    /// Its type.
+    pub content_type: String,
+    /// Its name.
+    pub filename: Option<String>,
+}
+
+/// How to put it there: a request that needs no token, for one content only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresignedPut {
+    /// Where to.
+    pub url: String,
+    /// Headers that belong to the signature: each must be sent as it is here.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Objects, by tenant and name.
@@ -147,11 +175,38 @@ impl Files {
         match request.send().await {
             Ok(head) => Ok(Some(Upload {
                 size: head.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                filename: head.metadata.as_ref().and_then(|meta| meta.get(FILENAME)).and_then(|name| decoded(name)),
                 content_type: head.content_type,
             })),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
             Err(error) => Err(aws("HeadObject")(error)),
         }
+    }
+
+    /// A request that puts one file there, and nothing else: its length, its SHA-256 and that it must not be there yet
+    /// are signed. Valid for at most 15 minutes.
+    pub async fn presign_put(
+        &self,
+        tenant: &Tenant,
+        new: &NewFile,
+        valid: Duration,
+    ) -> Result<PresignedPut, StoreError> {
+        let mut request = self
+            .client
+            .put_object()
+            .bucket(&*self.bucket)
+            .key(keys::file_object(tenant, &hex::encode(new.sha256)))
+            .content_length(i64::try_from(new.size).unwrap_or(i64::MAX))
+            .content_type(media_type(&new.content_type))
+            .checksum_sha256(STANDARD.encode(new.sha256))
+            .if_none_match("*");
+        if let Some(name) = &new.filename {
+            // A header is ASCII, and S3 gives metadata back as it came.
+            request = request.metadata(FILENAME, utf8_percent_encode(name, NON_ALPHANUMERIC).to_string());
+        }
+        let signed = request.presigned(validity(valid)?).await.map_err(aws("presign PutObject"))?;
+        let headers = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(PresignedPut { url: signed.uri().to_owned(), headers })
     }
 
     pub(super) async fn put_body(
@@ -227,14 +282,21 @@ impl Files {
     }
 
     async fn presign(&self, key: String, download: &Download, valid: Duration) -> Result<String, StoreError> {
-        let valid = PresigningConfig::expires_in(valid.min(LONGEST_URL))
-            .map_err(|_| StoreError::Missing { what: "the time a URL is valid" })?;
         let request = self
             .get(key)
             .response_content_disposition(disposition(&download.filename))
             .response_content_type(media_type(&download.content_type));
-        Ok(request.presigned(valid).await.map_err(aws("presign GetObject"))?.uri().to_owned())
+        Ok(request.presigned(validity(valid)?).await.map_err(aws("presign GetObject"))?.uri().to_owned())
     }
+}
+
+fn validity(valid: Duration) -> Result<PresigningConfig, StoreError> {
+    let missing = StoreError::Missing { what: "the time a URL is valid" };
+    PresigningConfig::expires_in(valid.min(LONGEST_URL)).map_err(|_| missing)
+}
+
+fn decoded(name: &str) -> Option<String> {
+    Some(percent_decode_str(name).decode_utf8().ok()?.into_owned())
 }
 
 fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {

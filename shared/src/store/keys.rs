@@ -8,6 +8,11 @@
 //! | account | `T#<tenant>#A` | `<account>` | |
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | suppressed address | `T#<tenant>#X` | `<address>` | |
+//! | that there are any | `T#<tenant>#P` | `X` | |
+//! | template | `T#<tenant>#J` | `<name>` | |
+//! | personal data | `T#<tenant>#V` | `<token>` | |
+//! | who resolves other tokens | `T#<tenant>#P` | `RESOLVER` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -19,6 +24,7 @@
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
+//! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
 //! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
@@ -43,6 +49,7 @@ use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
 use crate::model::account::{Grant as Kind, OAuth2, SideSecrets};
 use crate::model::send::Lane;
+use crate::model::template::TemplateId;
 use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
@@ -175,6 +182,14 @@ pub enum MessageKey {
     },
 }
 
+impl MessageKey {
+    /// Reads the text of an IMAP message's key.
+    pub fn imap(text: &str) -> Option<Self> {
+        let (uidvalidity, uid) = text.strip_prefix("I#")?.split_once('#')?;
+        Some(Self::Imap { uidvalidity: uidvalidity.parse().ok()?, uid: uid.parse().ok()? })
+    }
+}
+
 impl std::fmt::Display for MessageKey {
     /// The text that is stored. Parts of the server's choice stand last, so that no two keys have one text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -230,8 +245,36 @@ pub(super) fn token(tenant: &Tenant, hash: &str) -> Key {
     key(tokens(tenant), hash)
 }
 
+pub(super) fn templates(tenant: &Tenant) -> String {
+    format!("T#{tenant}#J")
+}
+
+pub(super) fn template(tenant: &Tenant, name: &TemplateId) -> Key {
+    key(templates(tenant), name.as_str())
+}
+
+pub(super) fn pii_token(tenant: &Tenant, token: &str) -> Key {
+    key(format!("T#{tenant}#V"), token)
+}
+
+pub(super) fn pii_resolver(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "RESOLVER")
+}
+
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
+}
+
+pub(super) fn suppressions(tenant: &Tenant) -> String {
+    format!("T#{tenant}#X")
+}
+
+pub(super) fn suppression(tenant: &Tenant, address: &str) -> Key {
+    key(suppressions(tenant), address)
+}
+
+pub(super) fn suppresses(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "X")
 }
 
 /// What is refused is counted by server and user, whatever their letter case.
@@ -306,6 +349,11 @@ pub(super) fn body(tenant: &Tenant, id: &MessageId, fingerprint: &str) -> Key {
 
 pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key {
     key(message_items(tenant, id), format!("R#{attempt}"))
+}
+
+/// A file by its content.
+pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
+    key(format!("T#{tenant}#F#{sha256}"), "F")
 }
 
 /// Tenant and id of a message's primary key, as the due index gives it.
@@ -387,7 +435,12 @@ mod tests {
             account(tenant, &box_),
             status(tenant, &box_),
             token(tenant, "hash"),
+            template(tenant, &TemplateId::new("P").unwrap()),
             preferences(tenant),
+            suppression(tenant, "a@example.com"),
+            suppresses(tenant),
+            pii_token(tenant, "NS-EU-A-1"),
+            pii_resolver(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
             guesses(tenant, "mail.example.com", "ada"),
@@ -398,6 +451,7 @@ mod tests {
             message(tenant, &id),
             body(tenant, &id, &"ab".repeat(32)),
             recipients(tenant, &id, "attempt"),
+            file_place(tenant, &"ab".repeat(32)),
         ]
     }
 
@@ -442,6 +496,16 @@ mod tests {
             assert_eq!(message_of(wrong), None, "{wrong}");
         }
         assert_eq!(polled("one"), None);
+    }
+
+    #[test]
+    fn the_key_of_an_imap_message_is_read_back() {
+        let key = MessageKey::Imap { uidvalidity: 7, uid: u32::MAX };
+        assert_eq!(MessageKey::imap(&key.to_string()), Some(key));
+        let uidl = MessageKey::Pop3 { uidl: "1#2".into(), octets: 3 }.to_string();
+        for other in [uidl.as_str(), "", "I#", "I#1", "I#1#x", "I#1#4294967296"] {
+            assert_eq!(MessageKey::imap(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     cursor::{self, Page},
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
-    table::{Item, Query, Table, Write, described, item, number, number_of, row, text, text_of},
+    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of, value},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 
@@ -85,6 +85,25 @@ impl Messages {
         }
     }
 
+    /// Notes in which message a file can be found that is too small to be an object of its own. Of several messages
+    /// with the same file the last one counts.
+    pub async fn note_file(&self, tenant: &Tenant, sha256: &str, id: &MessageId, part: u32) -> Result<(), StoreError> {
+        let mut place = primary(&keys::file_place(tenant, sha256));
+        place.insert("id".to_owned(), text(id.as_str()));
+        place.insert("part".to_owned(), number(part));
+        self.table.put(place, None, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// The message and the part of it that [`Messages::note_file`] has noted.
+    pub async fn file_place(&self, tenant: &Tenant, sha256: &str) -> Result<Option<(MessageId, u32)>, StoreError> {
+        let Some(item) = self.table.get(&keys::file_place(tenant, sha256)).await? else {
+            return Ok(None);
+        };
+        let id = text_of(&item, "id").and_then(|id| MessageId::new(id).ok());
+        id.zip(number_of(&item, "part")).map(Some).ok_or(StoreError::Corrupt { key: described(&item) })
+    }
+
     /// Which of these ids are stored, read strongly consistent; half a unit each.
     pub async fn known(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<HashMap<MessageId, Known>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
@@ -125,6 +144,19 @@ impl Messages {
         outgoing::complete(&self.table, tenant, found.values_mut().filter_map(StoredMessage::outgoing)).await?;
         // A message that was deleted a moment ago may still stand in the index.
         Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next_cursor })
+    }
+
+    /// Adds a flag to a pulled message; nothing happens where it has it, or is gone.
+    pub async fn add_flag(&self, tenant: &Tenant, row: &Incoming, flag: &str) -> Result<(), StoreError> {
+        let mut flags = row.message.flags.clone();
+        if flags.iter().any(|known| known.eq_ignore_ascii_case(flag)) {
+            return Ok(());
+        }
+        flags.push(flag.to_owned());
+        let values = vec![(":flags", value(&flags)?)];
+        let key = keys::message(tenant, &row.message.id);
+        self.table.update(&key, "SET #m.#flags = :flags", Some("attribute_exists(#m)"), values).await?;
+        Ok(())
     }
 
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.

@@ -12,6 +12,7 @@ mod cursor;
 mod drafts;
 mod error;
 mod files;
+mod follow_ups;
 mod grants;
 pub mod guesses;
 mod history;
@@ -21,6 +22,7 @@ mod ledgers;
 mod messages;
 mod outbox;
 mod outgoing;
+mod pii;
 mod polls;
 mod preferences;
 mod queues;
@@ -28,7 +30,9 @@ mod random;
 mod seal;
 mod secrets;
 mod status;
+mod suppressions;
 mod table;
+mod templates;
 mod tokens;
 mod waiting;
 
@@ -40,7 +44,7 @@ pub use counters::Counters;
 pub use cursor::Page;
 pub use drafts::{Drafted, Drafts};
 pub use error::StoreError;
-pub use files::{Download, Files, Upload};
+pub use files::{Download, Files, NewFile, PresignedPut, Upload};
 pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
 pub use guesses::Guesses;
 pub use history::{History, VERSIONS};
@@ -49,12 +53,15 @@ pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
-pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
+pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
+pub use pii::{Pii, Resolver};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
+pub use suppressions::Suppressions;
+pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
 pub use waiting::{Cancel, Due, Replaced};
 
@@ -79,6 +86,8 @@ pub struct Store {
     pub counters: Counters,
     /// Access tokens, by hash.
     pub tokens: Tokens,
+    /// Texts with places for parameters.
+    pub templates: Templates,
     /// Messages, both ways.
     pub messages: Messages,
     /// What has been pulled from each folder.
@@ -87,12 +96,16 @@ pub struct Store {
     pub leases: Leases,
     /// Messages on their way out.
     pub outbox: Outbox,
+    /// Who is not sent to any more.
+    pub suppressions: Suppressions,
     /// Sources, attachments and large bodies.
     pub files: Files,
     /// Refused sign-ins with given passwords.
     pub guesses: Guesses,
     /// Passwords and their like.
     pub secrets: Secrets,
+    /// What PII tokens stand for.
+    pub pii: Pii,
     /// What OAuth grants have brought.
     pub grants: Grants,
     /// Work for other functions.
@@ -116,12 +129,15 @@ impl Store {
             polls: Polls::new(table.clone()),
             preferences: AllPreferences::new(table.clone(), secrets.clone()),
             tokens: Tokens::new(table.clone()),
+            templates: Templates::new(table.clone()),
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
             guesses: Guesses::new(table.clone()),
+            suppressions: Suppressions::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
             files,
+            pii: Pii::new(table.clone(), secrets.clone()),
             grants: Grants::new(table, secrets.clone()),
             secrets,
             queues: Queues::new(clients.sqs, settings.deliver_queue.clone(), settings.pull_queue.clone()),

@@ -13,17 +13,19 @@ const MAX_FILENAME: usize = 255;
 /// Longest line of base64 (RFC 2045 §6.8).
 const BASE64_LINE: usize = 76;
 
-/// Builds the tree: mixed(alternative(text, related(html, pictures), calendar), files), without the levels that hold one part.
-pub(super) fn body(draft: &Draft<'_>) -> Result<MimePart<'static>, ComposeError> {
+/// Builds the tree: mixed(alternative(text, related(html, pictures), calendar), files), without the levels that hold
+/// one part. Where the bytes of a file belong stands its mark: [`Files::write`] puts them there.
+pub(super) fn body<'a>(draft: &'a Draft<'a>) -> Result<(MimePart<'static>, Files<'a>), ComposeError> {
     let mut pictures = Vec::new();
     let mut files = Vec::new();
+    let seed = Seed::new(draft);
     for (index, attachment) in draft.attachments.iter().enumerate() {
-        let part = file(&format!("/attachments/{index}"), attachment)?;
+        let part = file(&format!("/attachments/{index}"), attachment, seed.mark(index))?;
         // A picture without HTML that names it would be lost in a related (RFC 2387 §1).
         let is_picture = attachment.disposition == Disposition::Inline && attachment.content_id.is_some();
         if is_picture && draft.html.is_some() { pictures.push(part) } else { files.push(part) }
     }
-    let seed = Seed::new(draft);
+    let marks = Files { head: seed.boundary(FILE), attachments: draft.attachments };
     let text = draft.text.map(|text| readable("text/plain", text));
     let html = draft
         .html
@@ -42,10 +44,46 @@ pub(super) fn body(draft: &Draft<'_>) -> Result<MimePart<'static>, ComposeError>
         _ => seed.multipart("multipart/alternative", renderings),
     };
     if files.is_empty() {
-        return Ok(main);
+        return Ok((main, marks));
     }
     files.insert(0, main);
-    Ok(seed.multipart("multipart/mixed", files))
+    Ok((seed.multipart("multipart/mixed", files), marks))
+}
+
+/// What a mark is derived from, as a boundary from its kind.
+const FILE: &str = "file";
+
+/// Files and the marks where they belong. A large file in base64 beside itself, and once more in the message, is what a
+/// small machine has no room for.
+pub(super) struct Files<'a> {
+    head: String,
+    attachments: &'a [Attachment],
+}
+
+impl Files<'_> {
+    /// The message with the files in the places of their marks.
+    pub(super) fn write(&self, message: Vec<u8>) -> Vec<u8> {
+        // A mark is the whole body of its part: no header can hold what stands before it.
+        let start = format!("\r\n\r\n{}-", self.head);
+        let mut marks = memchr::memmem::find_iter(&message, start.as_bytes()).peekable();
+        if marks.peek().is_none() {
+            return message;
+        }
+        let room: usize = self.attachments.iter().map(|file| lines_len(file.content.len())).sum();
+        let mut whole = Vec::with_capacity(message.len() + room + 2);
+        let mut from = 0;
+        for at in marks {
+            let place = at + start.len();
+            let digits = message[place..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let index = std::str::from_utf8(&message[place..place + digits]).ok().and_then(|text| text.parse().ok());
+            let Some(file) = index.and_then(|index: usize| self.attachments.get(index)) else { continue };
+            whole.extend_from_slice(&message[from..at + 4]);
+            write_lines(&file.content, &mut whole);
+            from = place + digits;
+        }
+        whole.extend_from_slice(&message[from..]);
+        whole
+    }
 }
 
 /// Where boundaries come from: the same message has the same ones, and none stands in an unencoded text.
@@ -62,7 +100,7 @@ impl<'a> Seed<'a> {
         let texts = [draft.text, draft.html, calendar].into_iter().flatten().map(str::as_bytes);
         let messages = draft.attachments.iter().map(|a| a.content.as_ref());
         let plain: Vec<&[u8]> = texts.chain(messages).collect();
-        let kinds = ["multipart/mixed", "multipart/alternative", "multipart/related"];
+        let kinds = ["multipart/mixed", "multipart/alternative", "multipart/related", FILE];
         while kinds.iter().any(|kind| {
             let boundary = seed.boundary(kind);
             plain.iter().any(|text| memchr::memmem::find(text, boundary.as_bytes()).is_some())
@@ -79,6 +117,11 @@ impl<'a> Seed<'a> {
         let mut boundary = hex::encode(hash);
         boundary.truncate(32);
         format!("=_{boundary}")
+    }
+
+    /// What stands for a file until it is written.
+    fn mark(&self, index: usize) -> String {
+        format!("{}-{index}", self.boundary(FILE))
     }
 
     fn multipart(&self, kind: &'static str, parts: Vec<MimePart<'static>>) -> MimePart<'static> {
@@ -115,21 +158,32 @@ fn encoded(content_type: ContentType<'static>, content: &[u8]) -> MimePart<'stat
     MimePart::new(content_type, body).transfer_encoding("base64")
 }
 
-/// RFC 2045 §6.8.
 fn base64_lines(content: &[u8]) -> Vec<u8> {
-    let encoded = base64_simd::STANDARD.encode_to_string(content);
-    let mut result = Vec::with_capacity(encoded.len() + encoded.len() / BASE64_LINE * 2);
-    for (index, line) in encoded.as_bytes().chunks(BASE64_LINE).enumerate() {
+    let mut lines = Vec::with_capacity(lines_len(content.len()));
+    write_lines(content, &mut lines);
+    lines
+}
+
+/// Writes base64 in lines, the last one without its end (RFC 2045 §6.8).
+fn write_lines(content: &[u8], out: &mut Vec<u8>) {
+    for (index, line) in content.chunks(BASE64_LINE / 4 * 3).enumerate() {
         if index > 0 {
-            result.extend_from_slice(b"\r\n");
+            out.extend_from_slice(b"\r\n");
         }
-        result.extend_from_slice(line);
+        let start = out.len();
+        out.resize(start + base64_simd::STANDARD.encoded_length(line.len()), 0);
+        let _ = base64_simd::STANDARD.encode(line, base64_simd::Out::from_slice(&mut out[start..]));
     }
-    result
+}
+
+/// The length of what [`write_lines`] writes.
+fn lines_len(content: usize) -> usize {
+    let encoded = base64_simd::STANDARD.encoded_length(content);
+    encoded + encoded.saturating_sub(1) / BASE64_LINE * 2
 }
 
 /// One file as a part.
-fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeError> {
+fn file(pointer: &str, file: &Attachment, mark: String) -> Result<MimePart<'static>, ComposeError> {
     let content_type = file_type(pointer, file)?;
     let name = file.filename.as_str();
     if name.len() > MAX_FILENAME || name.chars().any(char::is_control) {
@@ -151,7 +205,7 @@ fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeEr
         // RFC 2231 §3 and §4 in Content-Disposition; a plain name for older readers.
         (content_type.attribute("name", plain_name(name)), disposition.attribute("filename", name.to_owned()))
     };
-    let part = file_part(content_type, &file.content).header("Content-Disposition", disposition);
+    let part = file_part(content_type, &file.content, mark).header("Content-Disposition", disposition);
     Ok(match content_id {
         Some(id) => part.cid(id.to_owned()),
         None => part,
@@ -160,7 +214,9 @@ fn file(pointer: &str, file: &Attachment) -> Result<MimePart<'static>, ComposeEr
 
 fn file_type(pointer: &str, file: &Attachment) -> Result<ContentType<'static>, ComposeError> {
     let given = file.content_type.as_str();
-    let given = if given.is_empty() { by_extension(&file.filename) } else { given };
+    let named = || Some(by_extension(&file.filename)).filter(|kind| *kind != UNKNOWN);
+    let seen = || infer::get(&file.content).map(|kind| kind.mime_type());
+    let given = if given.is_empty() { named().or_else(seen).unwrap_or(UNKNOWN) } else { given };
     parse(given).ok_or_else(|| {
         let detail = "give a media type such as application/pdf; multipart types cannot be attached";
         ComposeError::new(format!("{pointer}/contentType"), "invalid_content_type", detail)
@@ -169,9 +225,12 @@ fn file_type(pointer: &str, file: &Attachment) -> Result<ContentType<'static>, C
 
 /// Base64, but for an attached message, which must not be encoded (RFC 2046 §5.2.1). If it cannot go out as it is,
 /// it goes as a file of unknown type: that arrives through every server.
-fn file_part(mut content_type: ContentType<'static>, content: &[u8]) -> MimePart<'static> {
+fn file_part(mut content_type: ContentType<'static>, content: &[u8], mark: String) -> MimePart<'static> {
+    let marked = |content_type| {
+        MimePart::new(content_type, BodyPart::Binary(Cow::Owned(mark.into_bytes()))).transfer_encoding("base64")
+    };
     if !content_type.c_type.starts_with("message/") {
-        return encoded(content_type, content);
+        return marked(content_type);
     }
     match String::from_utf8(crlf(content)).ok().filter(|text| is_7bit(text)) {
         Some(text) => {
@@ -180,7 +239,7 @@ fn file_part(mut content_type: ContentType<'static>, content: &[u8]) -> MimePart
         }
         None => {
             content_type.c_type = UNKNOWN.into();
-            encoded(content_type, content)
+            marked(content_type)
         }
     }
 }

@@ -29,7 +29,7 @@ use time::OffsetDateTime;
 pub struct Attachment {
     /// Name as the reader shall see it, at most 255 bytes; may be empty.
     pub filename: String,
-    /// Media type, parameters allowed; empty = by the file name's extension, else `application/octet-stream`.
+    /// Media type, parameters allowed; empty = by the file name's extension, else by its first bytes, else `application/octet-stream`.
     pub content_type: String,
     /// The decoded bytes.
     pub content: Bytes,
@@ -128,8 +128,10 @@ pub fn compose(draft: &Draft<'_>) -> Result<Composed, ComposeError> {
     for (name, value) in fields.list {
         builder = builder.header(name, value);
     }
+    let (body, files) = body::body(draft)?;
     let mut bytes = Vec::new();
-    builder.body(body::body(draft)?).serialize(&mut bytes);
+    builder.body(body).serialize(&mut bytes);
+    let mut bytes = files.write(bytes);
     // Every line of a message ends in CR LF, the last one too (RFC 5322 §2.3).
     if !bytes.ends_with(b"\r\n") {
         bytes.extend_from_slice(b"\r\n");

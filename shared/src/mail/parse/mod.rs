@@ -262,6 +262,27 @@ pub fn attachment(raw: &[u8], part: u32) -> Option<(PartInfo, Vec<u8>)> {
     guard(|| layout(raw).files.iter().find(|found| found.number == part).map(|found| file(raw, found)))?
 }
 
+/// The file name in a Content-Disposition, also that of HTTP (RFC 6266 §4.3): read and cleaned. `None` if there is
+/// none.
+pub fn disposition_name(value: &[u8]) -> Option<String> {
+    // What could end the header is not looked behind.
+    let line = value.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    // Where both are given, the name in all of Unicode wins over the one for old readers (RFC 6266 §4.3).
+    let lower = line.to_ascii_lowercase();
+    let wanted = match lower.windows(10).position(|word| word == b"filename*=") {
+        Some(at) => [b"attachment; ", line[at..].split(|byte| *byte == b';').next().unwrap_or_default()].concat(),
+        None => line.to_vec(),
+    };
+    let header = [b"Content-Disposition: ", &wanted[..], b"\r\n\r\n"].concat();
+    filename::clean(&guard(|| part_header(&header))?.filename?)
+}
+
+/// A file name of somebody else's choice, made safe: no path, no control characters, no direction overrides, nothing
+/// that Windows forbids, at most 255 bytes. `None` if nothing is left.
+pub fn safe_name(name: &str) -> Option<String> {
+    filename::clean(name)
+}
+
 /// All attachments, each decoded when it is asked for: memory holds one at a time.
 pub fn files(raw: &[u8]) -> impl Iterator<Item = (PartInfo, Vec<u8>)> {
     layout(raw).files.into_iter().filter_map(move |part| guard(|| file(raw, &part)))

@@ -96,6 +96,11 @@ impl<S: Stream> Client<S> {
         Ok(client)
     }
 
+    /// Words that no reply may show from now on.
+    pub fn hide(&mut self, secrets: Vec<SecretString>) {
+        self.secrets.extend(secrets);
+    }
+
     /// What the server said to the credential; none where nobody signed in.
     pub fn signed_in(&self) -> Option<&Reply> {
         self.signed_in.as_ref()

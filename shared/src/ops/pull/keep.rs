@@ -149,7 +149,7 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
     match &arrival.content {
         Content::Whole(raw) => {
             describe(&mut message, parse::parse(raw));
-            message.attachments = put_files(store, tenant, raw).await?;
+            message.attachments = put_files(store, tenant, &message.id, raw).await?;
             message.has_attachments = !message.attachments.is_empty();
         }
         Content::TooLarge(head) => describe(&mut message, parse::parse(head)),
@@ -206,14 +206,17 @@ fn describe(message: &mut Message, parsed: Parsed) {
     message.preview = parsed.preview;
 }
 
-/// Attachments by their content: a distinct one is stored once per tenant.
-async fn put_files(store: &Store, tenant: &Tenant, raw: &Bytes) -> Result<Vec<Attachment>, StoreError> {
+/// Attachments by their content: a distinct one is stored once per tenant. Of a small one only the place is noted
+/// ([`crate::ops::files`]): that is an eighth of the price of an object.
+async fn put_files(store: &Store, tenant: &Tenant, id: &MessageId, raw: &Bytes) -> Result<Vec<Attachment>, StoreError> {
     let mut attachments = Vec::new();
     for (info, bytes) in parse::files(raw) {
         let file_id = if info.size >= FILE_BYTES {
             store.files.put_file(tenant, bytes.into(), &info.content_type).await?
         } else {
-            hex::encode(sha256(&bytes))
+            let file_id = hex::encode(sha256(&bytes));
+            store.messages.note_file(tenant, &file_id, id, info.part).await?;
+            file_id
         };
         attachments.push(Attachment {
             part: info.part,

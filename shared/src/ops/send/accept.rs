@@ -6,13 +6,14 @@ use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
 use super::content::{self, Given, Prepared};
-use super::queue;
+use super::{expand, queue};
 use crate::mail::Deadline;
 use crate::model::content::DryRun;
 use crate::model::message::thread_of;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
-use crate::ops::Tools;
+use crate::ops::suppressions::Suppressed;
+use crate::ops::{Tools, mark, pii};
 use crate::store::keys::{idempotent_id, random_id};
 use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow};
 
@@ -84,6 +85,13 @@ pub async fn accept(
 ) -> Result<Accepted, Problem> {
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    // What is fetched may be another thing by now, or gone: a key that was used is answered before.
+    if key.is_some()
+        && expand::is_needed(request)
+        && let Some(earlier) = tools.store.outbox.get(tenant, &id).await?
+    {
+        return replay(earlier, &fingerprint, now);
+    }
     let prepared = prepare(tools, tenant, account, Given::New(request), &id, &fingerprint, now).await;
     let new = match prepared {
         // Not to be tried again, a lost reply leaves it in doubt at most.
@@ -114,10 +122,49 @@ pub async fn accept(
         Some(until) => deliver_now(tools, tenant, account, row, until).await,
         None => row,
     };
-    if row.state == SendState::Queued {
+    let follows = row.follow_up.is_some() && row.due.is_some_and(|due| due <= Timestamp::now());
+    if row.state == SendState::Queued || follows {
         queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
+}
+
+/// What would be sent, and to whom; nothing is claimed.
+pub async fn rehearse(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    now: Timestamp,
+) -> Result<DryRun, Problem> {
+    let times = check_times(request, now);
+    if !times.is_empty() {
+        return Err(Problem::invalid(times));
+    }
+    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
+    let Prepared { request, from, loaded, message_id, date, clear, source } =
+        content::prepare(tools, tenant, &account.account, Given::New(request), &id, now).await?;
+    let size = source.len() as u64;
+    // No answer shows what a token stands for.
+    let source = if clear.is_empty() {
+        source
+    } else {
+        content::render(&pii::masked(&request), &loaded, &from, &message_id, date)?.bytes
+    };
+    let (source, encoding) = match String::from_utf8(source) {
+        Ok(text) => (text, "text"),
+        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
+    };
+    Ok(DryRun {
+        dry_run: true,
+        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
+        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
+        message_id,
+        size,
+        source,
+        encoding: encoding.to_owned(),
+    })
 }
 
 /// Checks and composes the message, and stores all of it but its row.
@@ -134,23 +181,33 @@ pub(super) async fn prepare(
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
     let asked = given.request();
+    let mut wrong = check_times(asked, now);
     if asked.dry_run {
         let detail = "a dry run is one message of one account: POST it alone";
-        return Err(Problem::invalid(vec![FieldError::new("/dryRun", "invalid_value", detail)]));
+        wrong.push(FieldError::new("/dryRun", "invalid_value", detail));
     }
-    let times = check_times(asked, now);
-    if !times.is_empty() {
-        return Err(Problem::invalid(times));
+    if !wrong.is_empty() {
+        return Err(Problem::invalid(wrong));
     }
-    let date = asked.send_at.map_or(now, |at| at.max(now));
-    let Prepared { request, from, loaded, message_id, source } =
-        content::prepare(&tools.store, tenant, &account.account, given, id, date).await?;
+    let Prepared { request, from, loaded, message_id, clear, source, .. } =
+        content::prepare(tools, tenant, &account.account, given, id, now).await?;
+    let addresses = request.recipients();
+    let addresses = addresses.iter().map(|address| (address.address.as_str(), clear.address(&address.address)));
+    let suppressed = Suppressed::among(&tools.store, tenant, addresses).await?;
+    if let Some(problem) = suppressed.all(&request) {
+        return Err(problem);
+    }
+    let size = source.len() as u64;
+    drop(source);
     let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
     // What was worked out may come out otherwise the next time. Under a name of its own, no replay of the key touches
     // the body of a message that is under way.
     let own_name = if request == *asked { None } else { Some(hash_of(&lean)?) };
     let name = own_name.as_deref().unwrap_or(fingerprint);
     let body = tools.store.outbox.put_body(tenant, id, name, &lean).await?;
+    let mut recipients: Vec<_> =
+        request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect();
+    suppressed.strike(&mut recipients);
     Ok(NewOutgoing {
         id: id.clone(),
         account: account.account.account.clone(),
@@ -160,11 +217,13 @@ pub(super) async fn prepare(
         message_id,
         from,
         subject: request.subject.clone(),
-        recipients: request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect(),
+        recipients,
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
+        sent_copy: request.sent_copy,
+        mark: request.reference.as_ref().and_then(mark::wanted),
         thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
-        size: source.len() as u64,
+        size,
         once: false,
         lane: request.lane.unwrap_or_else(|| lane(account)),
         send_at: request.send_at,
@@ -175,39 +234,6 @@ pub(super) async fn prepare(
 fn hash_of(request: &SendRequest) -> Result<String, Problem> {
     let body = serde_json::to_vec(request).map_err(Problem::internal)?;
     Ok(hex::encode(digest(&SHA256, &body)))
-}
-
-/// What would be sent, and to whom; nothing is claimed or stored.
-pub async fn rehearse(
-    tools: &Tools,
-    tenant: &Tenant,
-    account: &AccountRow,
-    request: &SendRequest,
-    key: Option<&IdempotencyKey>,
-    now: Timestamp,
-) -> Result<DryRun, Problem> {
-    let times = check_times(request, now);
-    if !times.is_empty() {
-        return Err(Problem::invalid(times));
-    }
-    let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
-    let date = request.send_at.map_or(now, |at| at.max(now));
-    let Prepared { request, from, message_id, source, .. } =
-        content::prepare(&tools.store, tenant, &account.account, Given::New(request), &id, date).await?;
-    let size = source.len() as u64;
-    let (source, encoding) = match String::from_utf8(source) {
-        Ok(text) => (text, "text"),
-        Err(bytes) => (STANDARD.encode(bytes.as_bytes()), "base64"),
-    };
-    Ok(DryRun {
-        dry_run: true,
-        envelope_from: request.envelope_from.as_ref().unwrap_or(&from).address.clone(),
-        recipients: request.recipients().into_iter().map(|address| address.address.clone()).collect(),
-        message_id,
-        size,
-        source,
-        encoding: encoding.to_owned(),
-    })
 }
 
 /// A time that lies back by a clock that is a little late means now; by more it is a mistake.
@@ -276,7 +302,7 @@ async fn deliver_now(
     row: OutgoingRow,
     until: Deadline,
 ) -> OutgoingRow {
-    let mut courier = Courier::new(tools, tenant, account);
+    let mut courier = Courier::new(tools, tenant, account, true);
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
         Ok(Attempt::Done(row)) => {

@@ -3,8 +3,10 @@
 use super::unsubscribe;
 use crate::mail::compose;
 use crate::model::content::DsnNotify;
+use crate::model::pii::is_token;
 use crate::model::send::SendRequest;
 use crate::model::{Account, Address, FieldError};
+use crate::ops::send::sources;
 
 /// Most recipients of one message.
 const RECIPIENTS: usize = 100;
@@ -43,6 +45,7 @@ pub(in crate::ops) fn check(request: &SendRequest, account: &Account) -> Result<
         errors.push(FieldError::new("/text", "missing", "give at least one of subject, text, html, attachments"));
     }
     check_sizes(request, &mut errors);
+    errors.extend(sources::check(request));
     check_wishes(request, &mut errors);
     let from = author(request, account);
     for (pointer, who) in [("/from", Some(&from)), ("/envelopeFrom", request.envelope_from.as_ref())] {
@@ -174,7 +177,7 @@ fn check_sizes(request: &SendRequest, errors: &mut Vec<FieldError>) {
         short("/correlation/id".to_owned(), &correlation.id);
     }
     // Composing checks every other address, but these stand in no header.
-    for (index, address) in request.bcc.iter().enumerate() {
+    for (index, address) in request.bcc.iter().enumerate().filter(|(_, address)| !is_token(&address.address)) {
         if let Err(detail) = compose::addr_spec(&address.address) {
             errors.push(FieldError::new(format!("/bcc/{index}/address"), "invalid_address", detail));
         }

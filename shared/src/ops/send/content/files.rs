@@ -5,15 +5,17 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use crate::model::send::{AttachmentInput, SendRequest};
-use crate::model::{Code, FieldError, Problem, Tenant};
-use crate::store::{Files, StoreError};
+use crate::model::{FieldError, Problem, Tenant};
+use crate::ops::files;
+use crate::ops::send::sources;
+use crate::store::{Files, Store, StoreError};
 
 /// Attachments of up to this size stay in the stored body; larger ones become files, once per tenant.
 const INLINE_BYTES: usize = 4096;
 
 /// Most bytes of all attachments together: base64 makes 48 MB of them, and they are in memory twice while the message
 /// is composed. Few servers take half of it.
-const ATTACHMENT_BYTES: u64 = 36 << 20;
+pub(in crate::ops::send) const ATTACHMENT_BYTES: u64 = 36 << 20;
 
 /// An attachment with its bytes at hand.
 pub(in crate::ops) struct Loaded {
@@ -23,58 +25,53 @@ pub(in crate::ops) struct Loaded {
 
 /// Gets the bytes of all attachments: from the request, or from the tenant's files.
 pub(in crate::ops) async fn load(
-    files: &Files,
+    store: &Store,
     tenant: &Tenant,
     request: &SendRequest,
 ) -> Result<Vec<Loaded>, Problem> {
     let (mut loaded, mut room) = (Vec::new(), ATTACHMENT_BYTES);
     for (index, input) in request.attachments.iter().enumerate() {
         let pointer = format!("/attachments/{index}");
-        let bytes = match (&input.content, &input.file_id) {
-            (Some(content), None) => STANDARD.decode(content).map(Bytes::from).map_err(|error| {
+        let mut input = input.clone();
+        let bytes = match (input.content.take(), input.file_id.clone()) {
+            (Some(content), None) => STANDARD.decode(&content).map(Bytes::from).map_err(|error| {
                 Problem::invalid(vec![FieldError::new(
                     format!("{pointer}/content"),
                     "invalid_base64",
                     format!("no base64 (RFC 4648 §4): {error}"),
                 )])
             })?,
-            (None, Some(id)) => stored(files, tenant, id, &pointer, room).await?,
-            _ => {
-                return Err(Problem::invalid(vec![FieldError::new(
-                    pointer,
-                    "missing",
-                    "give either content (base64) or fileId",
-                )]));
-            }
+            (None, Some(id)) => stored(store, tenant, &mut input, &id, &pointer, room).await?,
+            _ => return Err(Problem::invalid(sources::check(request))),
         };
         room = room.saturating_sub(bytes.len() as u64);
-        loaded.push(Loaded { input: input.clone(), bytes });
+        loaded.push(Loaded { input, bytes });
     }
     Ok(loaded)
 }
 
 /// A stored file, if it fits into the room that is left: it is asked for its size first.
-async fn stored(files: &Files, tenant: &Tenant, id: &str, pointer: &str, room: u64) -> Result<Bytes, Problem> {
-    let missing = || {
-        let mut problem = Problem::new(Code::AttachmentFailed, format!("{pointer}/fileId: there is no such file"));
-        problem.errors.push(FieldError::new(
-            format!("{pointer}/fileId"),
-            "not_found",
-            "there is no such file; upload it first, or give content",
-        ));
-        problem
-    };
-    let is_hash = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    if !is_hash {
-        return Err(missing());
+async fn stored(
+    store: &Store,
+    tenant: &Tenant,
+    input: &mut AttachmentInput,
+    id: &str,
+    pointer: &str,
+    room: u64,
+) -> Result<Bytes, Problem> {
+    let pointer = format!("{pointer}/fileId");
+    let missing =
+        || sources::failed(pointer.clone(), "not_found", "there is no such file; upload it first, or give content");
+    let found = files::find(store, tenant, id).await?.ok_or_else(missing)?;
+    if found.size > room {
+        let detail = format!(
+            "{} bytes more than fit; the limit attachmentBytes is {ATTACHMENT_BYTES}, all files together",
+            found.size
+        );
+        return Err(Problem::invalid(vec![FieldError::new(pointer, "too_large", detail)]));
     }
-    let size = files.head_file(tenant, id).await?.ok_or_else(missing)?.size;
-    if size > room {
-        let detail =
-            format!("{size} bytes more than fit; the limit attachmentBytes is {ATTACHMENT_BYTES}, all files together");
-        return Err(Problem::invalid(vec![FieldError::new(format!("{pointer}/fileId"), "too_large", detail)]));
-    }
-    match files.get_file(tenant, id).await {
+    sources::complete(input, found);
+    match store.files.get_file(tenant, id).await {
         Err(StoreError::Missing { .. }) => Err(missing()),
         other => Ok(other?),
     }

@@ -13,13 +13,17 @@ mod raw;
 mod reference;
 mod unsubscribe;
 
+use super::{expand, sources};
 use crate::mail::compose::{self, Calendar, ComposeError, Composed, Draft};
 use crate::model::content::Dsn;
 use crate::model::send::{Disposition, SendRequest};
 use crate::model::{Account, Address, FieldError, MessageId, Problem, Tenant, Timestamp};
+use crate::ops::Tools;
+use crate::ops::pii::{self, Clear};
 use crate::store::{OutgoingRow, Store};
 
 pub(in crate::ops) use check::check;
+pub(in crate::ops::send) use files::ATTACHMENT_BYTES;
 pub(in crate::ops) use files::{Loaded, load, put_files};
 
 /// A request that leaves nothing open, and what it makes.
@@ -32,7 +36,11 @@ pub(in crate::ops) struct Prepared {
     pub(in crate::ops) loaded: Vec<Loaded>,
     /// The Message-ID header, with its angle brackets.
     pub(in crate::ops) message_id: String,
-    /// The message.
+    /// Value of its Date field.
+    pub(in crate::ops) date: Timestamp,
+    /// What its PII tokens stand for.
+    pub(in crate::ops) clear: Clear,
+    /// The message, with all of that in it.
     pub(in crate::ops) source: Vec<u8>,
 }
 
@@ -59,23 +67,24 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Works out and checks a request; writes nothing.
+/// Works out and checks a request. Beside files of the tenant it writes nothing.
 pub(in crate::ops) async fn prepare(
-    store: &Store,
+    tools: &Tools,
     tenant: &Tenant,
     account: &Account,
     given: Given<'_>,
     id: &MessageId,
     now: Timestamp,
 ) -> Result<Prepared, Problem> {
+    let store = &tools.store;
+    let mut request = expand::rendered(store, tenant, given.request().clone()).await?;
     let conflicts = match given {
-        Given::New(request) => check::conflicts(request),
-        Given::Edited { before, after } => check::changes(before, after),
+        Given::New(_) => check::conflicts(&request),
+        Given::Edited { before, .. } => check::changes(before, &request),
     };
     if !conflicts.is_empty() {
         return Err(Problem::invalid(conflicts));
     }
-    let mut request = given.request().clone();
     let mut given_id = None;
     if let Given::New(_) = given {
         given_id = raw::settle(&mut request, account, id, now)?;
@@ -87,9 +96,12 @@ pub(in crate::ops) async fn prepare(
     let from = check(&request, account).map_err(Problem::invalid)?;
     let message_id = given_id.unwrap_or_else(|| message_id(id, &from));
     invite::settle(&mut request, &from, message_id.trim_matches(['<', '>']), now)?;
-    let loaded = load(&store.files, tenant, &request).await?;
-    let source = render(&request, &loaded, &from, &message_id, now)?.bytes;
-    Ok(Prepared { request, from, loaded, message_id, source })
+    let clear = pii::resolve(tools, tenant, &request).await?;
+    let request = sources::gather(tools, tenant, &account.account, request, &clear).await?;
+    let loaded = load(store, tenant, &request).await?;
+    let date = request.send_at.map_or(now, |at| at.max(now));
+    let source = render(&*clear.fill(&request)?, &loaded, &from, &message_id, date)?.bytes;
+    Ok(Prepared { request, from, loaded, message_id, date, clear, source })
 }
 
 /// The message's own Message-ID: unique by its id, in the sender's domain (RFC 5322 §3.6.4).
@@ -177,19 +189,29 @@ pub(super) struct Ready {
     pub(super) envelope_from: String,
     /// Wishes about them.
     pub(super) dsn: Option<Dsn>,
+    /// What its PII tokens stand for.
+    pub(super) clear: Clear,
 }
 
-/// An outgoing message, composed from what is stored of it.
-pub(super) async fn outgoing(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Ready, Problem> {
-    let request = store.outbox.body(tenant, row).await?;
-    let loaded = load(&store.files, tenant, &request).await?;
-    let source = render(&request, &loaded, &row.from, &row.message_id, row.date())?.bytes;
+/// An outgoing message, composed from what is stored of it, with its PII tokens resolved.
+pub(super) async fn outgoing(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<Ready, Problem> {
+    let request = tools.store.outbox.body(tenant, row).await?;
+    let clear = pii::resolve(tools, tenant, &request).await?;
+    let loaded = load(&tools.store, tenant, &request).await?;
+    let source = render(&*clear.fill(&request)?, &loaded, &row.from, &row.message_id, row.date())?.bytes;
     let envelope_from = request.envelope_from.as_ref().unwrap_or(&row.from).address.clone();
     let dsn = request.dsn.map(|dsn| Dsn { envelope_id: dsn.envelope_id.or(Some(row.id.to_string())), ..dsn });
-    Ok(Ready { source, envelope_from, dsn })
+    Ok(Ready { source, envelope_from, dsn, clear })
 }
 
-/// The source of an outgoing message.
+/// The source of an outgoing message as it leaves, for the sender's own mailbox: neither stored nor shown.
+pub(in crate::ops) async fn as_sent(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
+    Ok(outgoing(tools, tenant, row).await?.source)
+}
+
+/// The source of an outgoing message as it can be shown and stored: PII tokens stay.
 pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
-    Ok(outgoing(store, tenant, row).await?.source)
+    let request = store.outbox.body(tenant, row).await?;
+    let loaded = load(store, tenant, &request).await?;
+    Ok(render(&pii::masked(&request), &loaded, &row.from, &row.message_id, row.date())?.bytes)
 }

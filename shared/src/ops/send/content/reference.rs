@@ -8,8 +8,10 @@ use bytes::Bytes;
 use super::quote;
 use crate::mail::{compose, parse, sanitize};
 use crate::model::content::{Action, Reference};
+use crate::model::pii::is_token;
 use crate::model::send::{AttachmentInput, Disposition, SendRequest};
 use crate::model::{Account, Address, Attachment, Code, FieldError, Message, MessageId, Problem, Tenant, Timestamp};
+use crate::ops::pii;
 use crate::ops::pull::FILE_BYTES;
 use crate::store::{Store, StoredMessage};
 
@@ -111,7 +113,9 @@ fn recipients(request: &mut SendRequest, action: Action, account: &Account, orig
         return;
     }
     let usable = |list: &[Address]| -> Vec<Address> {
-        let good = |address: &&Address| address.is_valid() && compose::addr_spec(&address.address).is_ok();
+        let good = |address: &&Address| {
+            is_token(&address.address) || (address.is_valid() && compose::addr_spec(&address.address).is_ok())
+        };
         list.iter().filter(good).cloned().collect()
     };
     let (reply_to, from, to) = (usable(&original.reply_to), usable(&original.from), usable(&original.to));
@@ -185,14 +189,36 @@ async fn find(store: &Store, tenant: &Tenant, account: &Account, reference: &Ref
                 Some(_) => parse::files(&source).map(|(info, bytes)| small(&info.into(), &bytes)).collect(),
                 None => request.attachments,
             };
-            Ok(read(&source, files))
+            let mut original = read(&source, files);
+            for list in [&mut original.to, &mut original.cc, &mut original.reply_to] {
+                *list = std::mem::take(list).into_iter().map(pii::unmasked).collect();
+            }
+            Ok(original)
         }
         StoredMessage::Incoming(row) if row.message.account == account.account => match row.message.sha256 {
-            None => Ok(outline(row.message)),
-            Some(_) => incoming(store, tenant, reference, row.message).await,
+            None => Ok(disarmed(outline(row.message))),
+            Some(_) => incoming(store, tenant, reference, row.message).await.map(disarmed),
         },
         StoredMessage::Outgoing(_) | StoredMessage::Incoming(_) => Err(missing()),
     }
+}
+
+/// A stranger's words must not make us tell what a PII token stands for.
+fn disarmed(mut original: Original) -> Original {
+    for list in [&mut original.from, &mut original.reply_to, &mut original.to, &mut original.cc] {
+        list.retain(|address| !is_token(&address.address));
+        for name in list.iter_mut().filter_map(|address| address.name.as_mut()) {
+            *name = pii::disarmed(name);
+        }
+    }
+    original.subject = pii::disarmed(&original.subject);
+    for text in [&mut original.text, &mut original.html].into_iter().flatten() {
+        *text = pii::disarmed(text);
+    }
+    for file in &mut original.files {
+        file.filename = pii::disarmed(&file.filename);
+    }
+    original
 }
 
 /// A pulled message: its beginning, and all of it where a small file may stand behind large ones.
@@ -248,10 +274,9 @@ fn input(label: &Label) -> AttachmentInput {
     AttachmentInput {
         filename: label.filename.clone().unwrap_or_else(|| "attachment".to_owned()),
         content_type: Some(label.content_type.clone()).filter(|kind| compose::is_media_type(kind)),
-        content: None,
-        file_id: None,
         disposition: label.disposition,
         content_id: label.content_id.clone().filter(|id| compose::is_bare_id(id)),
+        ..AttachmentInput::default()
     }
 }
 
