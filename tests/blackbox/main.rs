@@ -9,6 +9,8 @@ mod accounts_patch;
 mod attachments;
 mod auth;
 mod canaries;
+mod content;
+mod contracts;
 mod crash;
 mod delivery;
 mod diagnose;

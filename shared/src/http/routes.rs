@@ -329,7 +329,7 @@ pub const SEND: Route = Route {
     ],
     request: Some("SendRequest"),
     answers: &[
-        answer(200, "Sent, or sent to some (partial).", "Outgoing"),
+        answer(200, "Sent, or sent to some (partial). With dryRun: what would be sent, as DryRun.", "Outgoing"),
         answer(202, "Durable and under way; Location says where to look.", "Outgoing"),
     ],
     problems: &[400, 404, 409, 413, 415, 422, 503],

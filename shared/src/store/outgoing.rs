@@ -59,6 +59,8 @@ pub struct NewOutgoing {
     pub on_unknown: OnUnknown,
     /// The caller's object.
     pub correlation: Option<Correlation>,
+    /// [`thread_of`] the first message of the conversation; none: this one is it.
+    pub thread: Option<String>,
     /// Size of the source in bytes; 0 where it is not composed yet.
     pub size: u64,
     /// It is tried once: what cannot be handed over then has failed.
@@ -132,6 +134,9 @@ pub struct OutgoingRow {
     /// Names the body since it was edited; before, the fingerprint does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<String>,
+    /// Name of the conversation; none: it begins with this message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
     /// Delivery attempts so far.
     pub attempts: u32,
     /// Size of the source in bytes.
@@ -186,6 +191,7 @@ impl OutgoingRow {
             revived_at: None,
             turn: None,
             edited: None,
+            thread: new.thread,
             attempts: 0,
             size: new.size,
             created_at: new.created_at,
@@ -276,7 +282,7 @@ impl OutgoingRow {
             flags: Vec::new(),
             message_id: Some(self.message_id.clone()),
             in_reply_to: None,
-            thread_id: thread_of(&self.message_id),
+            thread_id: self.thread.clone().unwrap_or_else(|| thread_of(&self.message_id)),
             preview: String::new(),
             has_attachments: false,
             attachments: Vec::new(),

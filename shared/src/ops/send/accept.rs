@@ -9,6 +9,7 @@ use super::content::{self, Prepared};
 use super::{expand, queue};
 use crate::mail::Deadline;
 use crate::model::content::DryRun;
+use crate::model::message::thread_of;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::{Tools, pii};
@@ -198,6 +199,7 @@ pub(super) async fn prepare(
         recipients: request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect(),
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
+        thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
         size,
         once: false,
         lane: request.lane.unwrap_or_else(|| lane(account)),

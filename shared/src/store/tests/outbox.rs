@@ -34,6 +34,7 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         once: false,
         lane: Lane::Transactional,
         send_at: None,
+        thread: None,
         size: 4711,
         created_at: at(0),
     }

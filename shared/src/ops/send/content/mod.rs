@@ -75,8 +75,9 @@ pub(in crate::ops) async fn prepare(
 
 /// The message's own Message-ID: unique by its id, in the sender's domain (RFC 5322 §3.6.4).
 pub(in crate::ops) fn message_id(id: &MessageId, from: &Address) -> String {
-    let domain = if from.domain().is_ascii() { from.domain() } else { "halfpenny.invalid" };
-    format!("<{id}@{domain}>")
+    let spec = compose::addr_spec(&from.address);
+    let domain = spec.as_ref().ok().and_then(|spec| spec.address.rsplit_once('@')).map(|(_, domain)| domain);
+    format!("<{id}@{}>", domain.unwrap_or("halfpenny.invalid"))
 }
 
 /// Composes the message: a pure function of what is stored.
