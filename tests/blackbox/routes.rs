@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 51] = [
+pub(crate) const ROUTES: [(&str, &str); 52] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/pii-resolver"),
@@ -15,6 +15,7 @@ pub(crate) const ROUTES: [(&str, &str); 51] = [
     ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
+    ("get", "/f/{token}"),
     ("get", "/health"),
     ("get", "/openapi.json"),
     ("get", "/v1/accounts"),

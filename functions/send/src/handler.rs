@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::merge;
 use shared::http::body::INLINE_ANSWER_BYTES;
 use shared::http::{Call, Reply, routes};
 use shared::mail::Deadline;
@@ -19,9 +20,13 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["wait"])?;
     let name = call.account()?;
     let account = sign_in::account(&tools, call.tenant(), &name).await?;
-    let request: SendRequest = call.json()?;
+    let mut request: SendRequest = call.json()?;
+    request.origin = call.origin();
     let key = call.header("Idempotency-Key")?;
     let key = key.map(|key| IdempotencyKey::new(key, routes::SEND.operation)).transpose()?;
+    if !request.merge.is_empty() {
+        return merge::send(&tools, &call, &account, request, key.as_ref()).await;
+    }
     if request.dry_run {
         return dry_run(&rehearse(&tools, call.tenant(), &account, &request, key.as_ref(), call.now).await?);
     }

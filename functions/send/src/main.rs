@@ -2,6 +2,7 @@
 
 mod files;
 mod handler;
+mod merge;
 mod outbox;
 mod pii;
 mod suppressions;
@@ -15,98 +16,35 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let budget = tools.settings.http_budget;
-    serve(
-        budget,
-        vec![
-            mount(&routes::SEND, {
-                let tools = tools.clone();
-                move |call| handler::send(tools.clone(), call)
-            }),
-            mount(&routes::OUTBOX_LIST, {
-                let tools = tools.clone();
-                move |call| outbox::list(tools.clone(), call)
-            }),
-            mount(&routes::OUTBOX_GET, {
-                let tools = tools.clone();
-                move |call| outbox::get(tools.clone(), call)
-            }),
-            mount(&routes::OUTBOX_PATCH, {
-                let tools = tools.clone();
-                move |call| outbox::patch(tools.clone(), call)
-            }),
-            mount(&routes::OUTBOX_DELETE, {
-                let tools = tools.clone();
-                move |call| outbox::cancel(tools.clone(), call)
-            }),
-            mount(&routes::OUTBOX_RETRY, {
-                let tools = tools.clone();
-                move |call| outbox::retry(tools.clone(), call)
-            }),
-            mount(&routes::SUPPRESSIONS_LIST, {
-                let tools = tools.clone();
-                move |call| suppressions::list(tools.clone(), call)
-            }),
-            mount(&routes::SUPPRESSION_ADD, {
-                let tools = tools.clone();
-                move |call| suppressions::add(tools.clone(), call)
-            }),
-            mount(&routes::SUPPRESSION_GET, {
-                let tools = tools.clone();
-                move |call| suppressions::get(tools.clone(), call)
-            }),
-            mount(&routes::SUPPRESSION_DELETE, {
-                let tools = tools.clone();
-                move |call| suppressions::delete(tools.clone(), call)
-            }),
-            mount(&routes::FILE_CREATE, {
-                let tools = tools.clone();
-                move |call| files::create(tools.clone(), call)
-            }),
-            mount(&routes::PII_TOKEN_CREATE, {
-                let tools = tools.clone();
-                move |call| pii::create(tools.clone(), call)
-            }),
-            mount(&routes::PII_TOKEN_GET, {
-                let tools = tools.clone();
-                move |call| pii::get(tools.clone(), call)
-            }),
-            mount(&routes::PII_TOKEN_DELETE, {
-                let tools = tools.clone();
-                move |call| pii::delete(tools.clone(), call)
-            }),
-            mount(&routes::PII_RESOLVER_PUT, {
-                let tools = tools.clone();
-                move |call| pii::put_resolver(tools.clone(), call)
-            }),
-            mount(&routes::PII_RESOLVER_GET, {
-                let tools = tools.clone();
-                move |call| pii::get_resolver(tools.clone(), call)
-            }),
-            mount(&routes::PII_RESOLVER_DELETE, {
-                let tools = tools.clone();
-                move |call| pii::delete_resolver(tools.clone(), call)
-            }),
-            mount(&routes::TEMPLATES_LIST, {
-                let tools = tools.clone();
-                move |call| templates::list(tools.clone(), call)
-            }),
-            mount(&routes::TEMPLATE_PUT, {
-                let tools = tools.clone();
-                move |call| templates::put(tools.clone(), call)
-            }),
-            mount(&routes::TEMPLATE_GET, {
-                let tools = tools.clone();
-                move |call| templates::get(tools.clone(), call)
-            }),
-            mount(&routes::TEMPLATE_DELETE, {
-                let tools = tools.clone();
-                move |call| templates::delete(tools.clone(), call)
-            }),
-            mount(&routes::TEMPLATE_RENDER, {
-                let tools = tools.clone();
-                move |call| templates::render(tools.clone(), call)
-            }),
-        ],
-    )
-    .await
+    macro_rules! with_tools {
+        ($handler:path) => {{
+            let tools = tools.clone();
+            move |call| $handler(tools.clone(), call)
+        }};
+    }
+    let mounts = vec![
+        mount(&routes::SEND, with_tools!(handler::send)),
+        mount(&routes::OUTBOX_LIST, with_tools!(outbox::list)),
+        mount(&routes::OUTBOX_GET, with_tools!(outbox::get)),
+        mount(&routes::OUTBOX_PATCH, with_tools!(outbox::patch)),
+        mount(&routes::OUTBOX_DELETE, with_tools!(outbox::cancel)),
+        mount(&routes::OUTBOX_RETRY, with_tools!(outbox::retry)),
+        mount(&routes::SUPPRESSIONS_LIST, with_tools!(suppressions::list)),
+        mount(&routes::SUPPRESSION_ADD, with_tools!(suppressions::add)),
+        mount(&routes::SUPPRESSION_GET, with_tools!(suppressions::get)),
+        mount(&routes::SUPPRESSION_DELETE, with_tools!(suppressions::delete)),
+        mount(&routes::FILE_CREATE, with_tools!(files::create)),
+        mount(&routes::PII_TOKEN_CREATE, with_tools!(pii::create)),
+        mount(&routes::PII_TOKEN_GET, with_tools!(pii::get)),
+        mount(&routes::PII_TOKEN_DELETE, with_tools!(pii::delete)),
+        mount(&routes::PII_RESOLVER_PUT, with_tools!(pii::put_resolver)),
+        mount(&routes::PII_RESOLVER_GET, with_tools!(pii::get_resolver)),
+        mount(&routes::PII_RESOLVER_DELETE, with_tools!(pii::delete_resolver)),
+        mount(&routes::TEMPLATES_LIST, with_tools!(templates::list)),
+        mount(&routes::TEMPLATE_PUT, with_tools!(templates::put)),
+        mount(&routes::TEMPLATE_GET, with_tools!(templates::get)),
+        mount(&routes::TEMPLATE_DELETE, with_tools!(templates::delete)),
+        mount(&routes::TEMPLATE_RENDER, with_tools!(templates::render)),
+    ];
+    serve(budget, mounts).await
 }

@@ -561,6 +561,14 @@ pub const TEMPLATE_RENDER: Route = Route {
     ..route("POST", "/v1/templates/{template}/render", "send", "renderTemplate", "Render a template; nothing is sent")
 };
 
+/// A file for whoever has the link.
+pub const LINK: Route = Route {
+    scope: None,
+    answers: &[bare(302, "A presigned URL, good for 15 minutes.")],
+    problems: &[404],
+    ..route("GET", "/f/{token}", "messages", "followLink", "Download a file that was too large for its message")
+};
+
 /// Keep personal data.
 pub const PII_TOKEN_CREATE: Route = Route {
     scope: Some(Scope::Send),
@@ -651,6 +659,7 @@ pub const ALL: &[&Route] = &[
     &MESSAGE_ATTACHMENT,
     &FILE_CREATE,
     &FILE_GET,
+    &LINK,
     &PII_TOKEN_CREATE,
     &PII_TOKEN_GET,
     &PII_TOKEN_DELETE,

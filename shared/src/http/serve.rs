@@ -34,7 +34,16 @@ type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
 
 enum Handler {
     Authorized(Box<dyn Fn(Call) -> Answer + Send + Sync>),
-    Open(Box<dyn Fn() -> Result<Reply, Problem> + Send + Sync>),
+    Open(Box<dyn Fn(Visit) -> Answer + Send + Sync>),
+}
+
+/// A request without a token: nobody knows who it is.
+#[derive(Debug)]
+pub struct Visit {
+    /// Path parameters, percent-decoded.
+    pub path: BTreeMap<String, String>,
+    /// When it came.
+    pub now: Timestamp,
 }
 
 /// A route with the handler that serves it.
@@ -53,8 +62,12 @@ where
 }
 
 /// Mounts a handler on a route that needs no token.
-pub fn open(route: &'static Route, handler: impl Fn() -> Result<Reply, Problem> + Send + Sync + 'static) -> Mount {
-    Mount { route, handler: Handler::Open(Box::new(handler)) }
+pub fn open<F, Fut>(route: &'static Route, handler: F) -> Mount
+where
+    F: Fn(Visit) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Reply, Problem>> + Send + 'static,
+{
+    Mount { route, handler: Handler::Open(Box::new(move |visit| Box::pin(handler(visit)))) }
 }
 
 /// The handlers of one path, by method.
@@ -138,13 +151,13 @@ impl Router {
                 format!("{} is not served here; use {}", request.method(), allowed.join(" or ")),
             ));
         };
+        let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
         let handler = match &mount.handler {
-            Handler::Open(handler) => return handler(),
+            Handler::Open(handler) => return handler(Visit { path: parameters, now }).await,
             Handler::Authorized(handler) => handler,
         };
         let principal = caller(&request, mount.route)?;
         body::check_size(request.body().len())?;
-        let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
         handler(call(request, principal, parameters, request_id, now, self.budget)).await
     }
 }

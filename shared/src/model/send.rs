@@ -140,6 +140,50 @@ pub struct AttachmentInput {
     pub content_id: Option<String>,
 }
 
+/// One message of a mail merge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MergeItem {
+    /// Recipients.
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<Address>,
+    /// Recipients of a copy.
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
+    pub cc: Vec<Address>,
+    /// Recipients that nobody sees.
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
+    pub bcc: Vec<Address>,
+    /// Parameters of the template beside those that all messages share, and before them.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+    /// The caller's object; left out: that of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Correlation>,
+}
+
+/// When files leave as links, and for how long these lead to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Links {
+    /// Largest message in bytes, its files encoded; beyond, the largest files become links. Left out: 20 MB, which most
+    /// servers take.
+    pub above: u64,
+    /// Days that a link lives, 1 to 30. Left out: 7.
+    pub days: u32,
+}
+
+impl Links {
+    /// Longest life of a link in days.
+    pub const MOST_DAYS: u32 = 30;
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { above: 20_000_000, days: 7 }
+    }
+}
+
 /// The caller's own object that a message belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +261,15 @@ pub struct SendRequest {
     /// Only show what would be sent; nothing is sent or stored.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
+    /// A message of its own for each of these, instead of one to all; at most 500.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merge: Vec<MergeItem>,
+    /// Files that would make the message too large become links in its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<Links>,
+    /// Where links lead to: scheme and host that the caller used. No part of what is asked for.
+    #[serde(skip)]
+    pub origin: Option<String>,
     /// Further headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,

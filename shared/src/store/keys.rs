@@ -13,6 +13,7 @@
 //! | template | `T#<tenant>#J` | `<name>` | |
 //! | personal data | `T#<tenant>#V` | `<token>` | |
 //! | who resolves other tokens | `T#<tenant>#P` | `RESOLVER` | |
+//! | link to a file | `T#<tenant>#L#<name>` | `L` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -261,6 +262,10 @@ pub(super) fn pii_resolver(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "RESOLVER")
 }
 
+pub(super) fn link(tenant: &Tenant, name: &str) -> Key {
+    key(format!("T#{tenant}#L#{name}"), "L")
+}
+
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
 }
@@ -439,6 +444,7 @@ mod tests {
             preferences(tenant),
             suppression(tenant, "a@example.com"),
             suppresses(tenant),
+            link(tenant, "name"),
             pii_token(tenant, "NS-EU-A-1"),
             pii_resolver(tenant),
             ledger(tenant, &box_, &source),

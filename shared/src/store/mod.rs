@@ -19,6 +19,7 @@ mod history;
 pub mod keys;
 mod leases;
 mod ledgers;
+mod links;
 mod messages;
 mod outbox;
 mod outgoing;
@@ -51,6 +52,7 @@ pub use history::{History, VERSIONS};
 pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
+pub use links::{Link, Links};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
 pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
@@ -104,6 +106,8 @@ pub struct Store {
     pub guesses: Guesses,
     /// Passwords and their like.
     pub secrets: Secrets,
+    /// Links to files.
+    pub links: Links,
     /// What PII tokens stand for.
     pub pii: Pii,
     /// What OAuth grants have brought.
@@ -137,6 +141,7 @@ impl Store {
             suppressions: Suppressions::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
             files,
+            links: Links::new(table.clone()),
             pii: Pii::new(table.clone(), secrets.clone()),
             grants: Grants::new(table, secrets.clone()),
             secrets,

@@ -111,6 +111,7 @@ fn the_deployed_routes_are_these() {
             "ANY /emailengine/v1/autoconfig -> validate",
             "ANY /emailengine/v1/settings -> config",
             "ANY /emailengine/v1/verifyAccount -> validate",
+            "ANY /f/{token} -> messages open",
             "ANY /health -> config open",
             "ANY /openapi.json -> config open",
             "ANY /send-test-email -> test-email",

@@ -40,6 +40,13 @@ impl IdempotencyKey {
     }
 }
 
+impl IdempotencyKey {
+    /// The key of one item of a request (decision 3).
+    pub(super) fn item(&self, index: usize) -> Self {
+        Self { key: format!("{}#{index}", self.key), route: self.route }
+    }
+}
+
 /// What the caller does while the message is on its way.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {
@@ -185,6 +192,9 @@ pub(super) async fn prepare(
     if asked.dry_run {
         let detail = "a dry run is one message of one account: POST it alone";
         wrong.push(FieldError::new("/dryRun", "invalid_value", detail));
+    }
+    if !asked.merge.is_empty() {
+        wrong.push(FieldError::new("/merge", "invalid_value", "a mail merge is a request of its own: POST it alone"));
     }
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));

@@ -93,6 +93,7 @@ pub(super) fn conflicts(request: &SendRequest) -> Vec<FieldError> {
             ("/headers", !request.headers.is_empty()),
             ("/priority", request.priority.is_some()),
             ("/attachments", !request.attachments.is_empty()),
+            ("/links", request.links.is_some()),
         ];
         refuse(&others, why);
     }

@@ -13,7 +13,7 @@ mod raw;
 mod reference;
 mod unsubscribe;
 
-use super::{expand, sources};
+use super::{expand, links, sources};
 use crate::mail::compose::{self, Calendar, ComposeError, Composed, Draft};
 use crate::model::content::Dsn;
 use crate::model::send::{Disposition, SendRequest};
@@ -98,6 +98,8 @@ pub(in crate::ops) async fn prepare(
     invite::settle(&mut request, &from, message_id.trim_matches(['<', '>']), now)?;
     let clear = pii::resolve(tools, tenant, &request).await?;
     let request = sources::gather(tools, tenant, &account.account, request, &clear).await?;
+    let mut request = request;
+    links::replace(tools, tenant, &mut request, now).await?;
     let loaded = load(store, tenant, &request).await?;
     let date = request.send_at.map_or(now, |at| at.max(now));
     let source = render(&*clear.fill(&request)?, &loaded, &from, &message_id, date)?.bytes;

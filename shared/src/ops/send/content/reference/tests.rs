@@ -23,9 +23,7 @@ fn file(name: &str, id: Option<&str>) -> AttachmentInput {
         file_id: None,
         disposition: if id.is_some() { Disposition::Inline } else { Disposition::Attachment },
         content_id: id.map(str::to_owned),
-        url: None,
-        message: None,
-        part: None,
+        ..AttachmentInput::default()
     }
 }
 
