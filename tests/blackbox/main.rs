@@ -7,6 +7,7 @@
 mod accounts;
 mod accounts_patch;
 mod auth;
+mod batch;
 mod canaries;
 mod crash;
 mod delivery;
@@ -28,6 +29,7 @@ mod real;
 mod routes;
 mod schedule;
 mod send;
+mod verdicts;
 
 use std::future::Future;
 use std::sync::LazyLock;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-const ROUTES: [(&str, &str); 34] = [
+const ROUTES: [(&str, &str); 39] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/tokens/{id}"),
@@ -33,11 +33,16 @@ const ROUTES: [(&str, &str); 34] = [
     ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),
     ("post", "/v1/accounts/{account}/pull"),
+    ("post", "/v1/accounts/{account}/push"),
+    ("post", "/v1/accounts/{account}/sync"),
     ("post", "/v1/accounts/{account}/test-email"),
     ("post", "/v1/accounts/{account}/verify"),
     ("post", "/v1/diagnose"),
+    ("post", "/v1/messages/batch"),
     ("post", "/v1/outbox/{id}/retry"),
     ("post", "/v1/pull"),
+    ("post", "/v1/push"),
+    ("post", "/v1/sync"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
     ("put", "/v1/accounts/{account}"),

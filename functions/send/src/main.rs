@@ -1,5 +1,6 @@
 //! `send`: accept mail and send it.
 
+mod batch;
 mod handler;
 mod outbox;
 
@@ -17,6 +18,10 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::SEND, {
                 let tools = tools.clone();
                 move |call| handler::send(tools.clone(), call)
+            }),
+            mount(&routes::SEND_BATCH, {
+                let tools = tools.clone();
+                move |call| batch::send(tools.clone(), call)
             }),
             mount(&routes::OUTBOX_LIST, {
                 let tools = tools.clone();

@@ -185,17 +185,17 @@ async fn start_aws(
         services_port: above(settings.port, 2),
         tables,
         buckets,
-        queues: queues.into_iter().map(queue).collect(),
+        queues: queues.into_iter().map(|spec| queue(spec, settings.sqs_copies)).collect(),
     });
     let aws = aws.await?;
     let template = load(aws.endpoints().services)?;
     Ok((aws, template))
 }
 
-fn queue(queue: Queue) -> aws::QueueSpec {
+fn queue(queue: Queue, copies: u32) -> aws::QueueSpec {
     let Queue { name, visibility_seconds, delay_seconds, retention_seconds, redrive } = queue;
     let redrive = redrive.map(|r| aws::Redrive { target: r.target, max_receive_count: r.max_receive_count });
-    aws::QueueSpec { name, visibility_seconds, delay_seconds, retention_seconds, redrive }
+    aws::QueueSpec { name, visibility_seconds, delay_seconds, retention_seconds, redrive, copies }
 }
 
 /// Builds the functions; `false` if the service is to stop instead.

@@ -3,7 +3,7 @@
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::{content, queue};
+use super::{content, pace, queue};
 use crate::mail::Deadline;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
@@ -31,6 +31,12 @@ impl IdempotencyKey {
             "invalid_value",
             "1 to 255 printable ASCII characters",
         )]))
+    }
+
+    /// The key of one item of a batch (decision 3).
+    #[must_use]
+    pub fn item(&self, index: usize) -> Self {
+        Self { key: format!("{}#{index}", self.key), route: self.route }
     }
 }
 
@@ -77,6 +83,39 @@ pub async fn accept(
     wait: Wait,
     now: Timestamp,
 ) -> Result<Accepted, Problem> {
+    let row = match begin(tools, tenant, account, request, key, wait, now).await? {
+        Begun::Ours(row) => row,
+        Begun::Replayed(accepted) => return Ok(accepted),
+    };
+    let row = match wait.deadline() {
+        Some(until) if row.state == SendState::Sending => deliver_now(tools, tenant, account, row, until).await,
+        _ => row,
+    };
+    if row.state == SendState::Queued {
+        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
+    }
+    Ok(Accepted { outgoing: row.outgoing(), replayed: false })
+}
+
+/// What came of a wish to send.
+#[allow(clippy::large_enum_variant)] // one at a time, and gone at once
+pub(super) enum Begun {
+    /// It is durable, and ours: to try at once where it is sending, to hand on where it is queued.
+    Ours(OutgoingRow),
+    /// Its key was used before.
+    Replayed(Accepted),
+}
+
+/// Makes a mail durable, claimed by this invocation where somebody waits for it.
+pub(super) async fn begin(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    wait: Wait,
+    now: Timestamp,
+) -> Result<Begun, Problem> {
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
     let prepared = prepare(tools, tenant, account, request, &id, &fingerprint, now).await;
@@ -89,7 +128,7 @@ pub async fn accept(
         // What was accepted once is answered for, even if the account or a file has changed since.
         Err(problem) if key.is_some() => {
             return match tools.store.outbox.get(tenant, &id).await? {
-                Some(earlier) => replay(earlier, &fingerprint, now),
+                Some(earlier) => replay(earlier, &fingerprint, now).map(Begun::Replayed),
                 None => Err(problem),
             };
         }
@@ -99,20 +138,13 @@ pub async fn accept(
     let wait = if new.send_at.is_some_and(|at| at > now) { Wait::No } else { wait };
     let claim = match wait {
         Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
-        _ => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
+        // From now on, and not from when a batch began.
+        _ => Claim::Sending(Timestamp::now().plus_seconds(i64::from(tools.settings.lease_seconds))),
     };
-    let row = match tools.store.outbox.insert(tenant, new, claim).await? {
-        Claimed::Ours(row) => row,
-        Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
-    };
-    let row = match wait.deadline() {
-        Some(until) => deliver_now(tools, tenant, account, row, until).await,
-        None => row,
-    };
-    if row.state == SendState::Queued {
-        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
+    match tools.store.outbox.insert(tenant, new, claim).await? {
+        Claimed::Ours(row) => Ok(Begun::Ours(row)),
+        Claimed::Exists(earlier) => replay(earlier, &fingerprint, now).map(Begun::Replayed),
     }
-    Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
 /// Checks and composes the message, and stores all of it but its row.
@@ -216,8 +248,7 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
     Ok(Accepted { outgoing: row.outgoing(), replayed: true })
 }
 
-/// The first attempt, while the caller waits. Whatever goes wrong from here on is a state and no error: the message
-/// is durable.
+/// The first attempt, while the caller waits.
 async fn deliver_now(
     tools: &Tools,
     tenant: &Tenant,
@@ -226,12 +257,17 @@ async fn deliver_now(
     until: Deadline,
 ) -> OutgoingRow {
     let mut courier = Courier::new(tools, tenant, account);
+    let row = attempt_now(&mut courier, row, until).await;
+    courier.leave().await;
+    pace::note_one(tools, tenant, account, &row).await;
+    row
+}
+
+/// An attempt while the caller waits. Whatever goes wrong from here on is a state and no error: the message is durable.
+pub(super) async fn attempt_now(courier: &mut Courier<'_>, row: OutgoingRow, until: Deadline) -> OutgoingRow {
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
-        Ok(Attempt::Done(row)) => {
-            courier.leave().await;
-            *row
-        }
+        Ok(Attempt::Done(row)) => *row,
         Ok(Attempt::Lost) => before,
         Err(error) => {
             tracing::error!(%error, id = %before.id, "the attempt could not be written down; its claim runs over");

@@ -40,6 +40,8 @@ enum Early {
     TooLate,
     /// The durable mark could not be written, so the message was not handed over.
     Unmarked,
+    /// The connection of the message before does not stand any more.
+    Stale,
 }
 
 impl<'a> Courier<'a> {
@@ -80,11 +82,21 @@ impl<'a> Courier<'a> {
                 return self.conclude(&row, recipients).await;
             }
         };
-        if let Err(failure) = self.open(begin_by).await {
-            return self.unconnected(&row, recipients, failure, begin_by).await;
-        }
         let mut row = row;
-        let early = self.hand_over(&mut row, &mut recipients, content, begin_by).await;
+        let early = loop {
+            let reused = self.client.is_some();
+            if let Err(failure) = self.open(begin_by).await {
+                return self.unconnected(&row, recipients, failure, begin_by).await;
+            }
+            match self.hand_over(&mut row, &mut recipients, content, begin_by).await {
+                // A server may take so many messages per connection and no more: another one is no new attempt.
+                Ok(Some(Early::Stale)) if reused => {
+                    self.client = None;
+                    recipients.clone_from(&row.recipients);
+                }
+                early => break early,
+            }
+        };
         if self.client.as_ref().is_some_and(|client| !client.is_usable()) {
             self.client = None;
         }
@@ -92,7 +104,7 @@ impl<'a> Courier<'a> {
             Ok(Some(Early::TooLate | Early::Unmarked)) => {
                 self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await
             }
-            Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
+            Ok(Some(Early::Decided | Early::Stale) | None) => self.conclude(&row, recipients).await,
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
         }
@@ -146,7 +158,7 @@ impl<'a> Courier<'a> {
             }
             Err(error) => {
                 failed(recipients, &error);
-                return Ok(Some(Early::Decided));
+                return Ok(Some(if is_stale(&error) { Early::Stale } else { Early::Decided }));
             }
         };
         let mut accepted = Vec::new();
@@ -295,6 +307,12 @@ fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
         Data::NotHandedOver(error) => not_handed_over(recipient, error),
         Data::Unknown(error) => in_doubt(recipient, &error.detail, row.on_unknown),
     }
+}
+
+/// The server closed the connection, or closes it by 421 (RFC 5321 §3.8), before it looked at the message.
+fn is_stale(error: &mail::Error) -> bool {
+    let closes = error.refusal.as_ref().map(|refusal| refusal.code == Some(421));
+    error.phase == Phase::Mail && closes.unwrap_or(error.code == ProbeCode::ProtocolError)
 }
 
 /// The caller's time is up; a worker has none to be up.

@@ -15,12 +15,17 @@
 
 mod accept;
 mod attempt;
+mod batch;
 pub(super) mod content;
 mod deliver;
 pub mod outbox;
+mod pace;
+mod push;
 pub(super) mod queue;
 mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Wait, accept};
+pub use batch::{Post, Posted, batch};
 pub use content::source;
 pub use deliver::deliver;
+pub use push::push;
