@@ -37,6 +37,8 @@ pub struct Issued {
     pub lifetime_seconds: u32,
     /// The refresh token that takes the place of the one given (RFC 6749 §6).
     pub refresh_token: Option<SecretString>,
+    /// How long the refresh token is good for, from now on, where the endpoint tells it.
+    pub refresh_lifetime_seconds: Option<u32>,
 }
 
 /// What a token server gave out.
@@ -84,11 +86,14 @@ impl TokenError {
     /// As a failure of signing in.
     pub fn into_mail(self) -> mail::Error {
         match self {
-            Self::Revoked => mail::Error::new(
-                ProbeCode::AuthFailed,
-                Phase::Auth,
-                "the token endpoint does not accept this grant any more (invalid_grant): consent again at the provider, and give the new refresh token",
-            ),
+            Self::Revoked => mail::Error {
+                consent_needed: true,
+                ..mail::Error::new(
+                    ProbeCode::AuthFailed,
+                    Phase::Auth,
+                    "the token endpoint does not accept this grant any more (invalid_grant): consent again at the provider, and give the new refresh token",
+                )
+            },
             Self::Trouble { code, words, source } => {
                 let error = mail::Error::new(code, Phase::Auth, words);
                 match source {
@@ -124,18 +129,22 @@ pub async fn request(
     issued(&answer)
 }
 
-/// Asks a caller's token server, as EmailEngine does: `GET url?account=…&proto=…`.
+/// Asks a caller's token server, as EmailEngine does: `GET url?account=…&proto=…`, behind the query that it has.
 ///
 /// # Errors
 /// [`TokenError::Trouble`].
 pub async fn ask_server(
     network: &Network,
     server: &TokenServer,
+    query: Option<&SecretString>,
     account: &AccountId,
     protocol: Protocol,
     deadline: Deadline,
 ) -> Result<Handed, TokenError> {
     let mut url = url(&server.url)?;
+    if let Some(query) = query {
+        url.set_query(Some(query.expose_secret()));
+    }
     url.query_pairs_mut().append_pair("account", account.as_str()).append_pair("proto", protocol.name());
     let answer = fetch(network, Request::get(url), "the token server", deadline).await?;
     if answer.status != 200 {
@@ -180,6 +189,9 @@ struct Success {
     expires_in: Option<serde_json::Value>,
     #[serde(default)]
     refresh_token: Option<SecretString>,
+    /// Not in the RFC: Google says it where consent was given for a time, others where refresh tokens end.
+    #[serde(default)]
+    refresh_token_expires_in: Option<serde_json::Value>,
 }
 
 /// RFC 6749 §5.2.
@@ -214,17 +226,22 @@ fn issued(answer: &Answer) -> Result<Issued, TokenError> {
     if !bearer || said.access_token.expose_secret().is_empty() {
         return Err(no_token());
     }
-    // Some endpoints give the number as a text.
-    let lifetime = said.expires_in.and_then(|seconds| match seconds {
-        serde_json::Value::String(seconds) => seconds.parse().ok(),
-        seconds => seconds.as_u64(),
-    });
-    let lifetime = lifetime.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(UNKNOWN_LIFETIME_SECONDS);
+    let lifetime = said.expires_in.and_then(seconds).unwrap_or(UNKNOWN_LIFETIME_SECONDS);
     Ok(Issued {
         access_token: said.access_token,
         lifetime_seconds: lifetime.min(LONGEST_LIFETIME_SECONDS),
         refresh_token: said.refresh_token.filter(|token| !token.expose_secret().is_empty()),
+        refresh_lifetime_seconds: said.refresh_token_expires_in.and_then(seconds).filter(|seconds| *seconds > 0),
     })
+}
+
+/// Some endpoints give the number as a text.
+fn seconds(said: serde_json::Value) -> Option<u32> {
+    let seconds = match said {
+        serde_json::Value::String(seconds) => seconds.parse().ok(),
+        seconds => seconds.as_u64(),
+    };
+    seconds.and_then(|seconds| u32::try_from(seconds).ok())
 }
 
 fn refused(answer: &Answer) -> TokenError {
@@ -262,6 +279,15 @@ mod tests {
         for body in [r#"{"access_token":"a","token_type":"mac"}"#, r#"{"access_token":""}"#, "{}", "", "<html>"] {
             assert!(matches!(read(200, body), Err(TokenError::Trouble { .. })), "{body}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_refresh_token_is_known_where_the_endpoint_tells_it() {
+        let ends = |body| read(200, body).unwrap().refresh_lifetime_seconds;
+        assert_eq!(ends(r#"{"access_token":"a","refresh_token_expires_in":604799}"#), Some(604_799));
+        assert_eq!(ends(r#"{"access_token":"a","refresh_token_expires_in":"86400"}"#), Some(86_400));
+        assert_eq!(ends(r#"{"access_token":"a","refresh_token_expires_in":0}"#), None);
+        assert_eq!(ends(r#"{"access_token":"a"}"#), None);
     }
 
     #[test]

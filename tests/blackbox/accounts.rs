@@ -332,3 +332,24 @@ fn verify_true_probes_first_and_changes_nothing_if_that_fails() {
         );
     });
 }
+
+/// Who loses against another writer has put a password into the tenant's secret before: the winner's stays beside it.
+#[test]
+fn of_writers_at_the_same_time_one_wins_and_its_password_is_there() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        let settings = |way| json!({"from": peer.user, "smtp": peer.smtp(way)});
+        let path = account(&client, "contested", &settings(Way::Tls)).await;
+        for round in 0..5 {
+            let (tls, starttls) = (settings(Way::Tls), settings(Way::Starttls));
+            let puts = [&tls, &starttls, &tls, &starttls].map(|settings| client.put(path.clone(), settings));
+            let answers = futures_util::future::join_all(puts).await;
+            let won = answers.iter().filter(|answer| answer.status == 200).count();
+            assert!(won >= 1, "round {round}");
+            assert!(answers.iter().all(|answer| [200, 409].contains(&answer.status)), "round {round}");
+            let verified = client.post_empty(format!("{path}/verify")).await.value(200);
+            assert_eq!(verified["smtp"]["code"], "ok", "round {round}: {verified}");
+        }
+    });
+}

@@ -132,6 +132,7 @@ fn a_token_gives_away_no_more_than_it_has() {
     });
 }
 
+/// A1.5/32: whoever is no member of a mail team neither sends nor receives by its account.
 #[test]
 fn accounts_beyond_a_tokens_own_do_not_exist_for_it() {
     run(async {

@@ -41,6 +41,40 @@ fn a_stored_account_that_works_passes_every_stage() {
     });
 }
 
+/// A1.8/59 and A1.8/60: the two self-tests of the seed's FAQ. What they do beyond signing in, ours leaves to others:
+/// `pull` reads messages, `test-email` sends one with a subject.
+#[test]
+fn a_1_8_both_self_tests() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        for subject in ["older", "newer"] {
+            peer.sandbox.deliver(&peer.user, format!("Subject: {subject}\r\n\r\nx\r\n")).unwrap();
+        }
+        let path = account(&client, "mail", &peer.account(Receive::Pop3, Way::Tls)).await;
+        let found = client.post_empty(format!("{path}/diagnose")).await.value(200);
+        let text = found.to_string();
+        assert_eq!(found["success"], true, "{found}");
+        assert!(text.contains("signed in; 2 messages"), "{found}");
+        for command in ["EHLO", "AUTH", "STAT", "QUIT"] {
+            assert!(found["transcript"].to_string().contains(command), "{command}: {found}");
+        }
+        assert!(!text.contains(&peer.password) && !text.contains("newer"), "{found}");
+
+        let to = json!({"to": peer.user, "subject": "Test", "text": "hello"});
+        assert_eq!(client.post(format!("{path}/test-email"), &to).await.value(200)["success"], true);
+        let sent = String::from_utf8_lossy(&peer.sandbox.received()[0].bytes).into_owned();
+        assert!(sent.contains("Subject: Test\r\n") && sent.contains("text/plain"), "{sent}");
+        let pulled = client.post_empty(format!("{path}/pull")).await.value(200);
+        assert!(pulled["new"].as_u64() >= Some(2), "{pulled}");
+        let items = client.get(format!("{path}/messages")).await.value(200)["items"].clone();
+        assert!(
+            items.as_array().unwrap().iter().all(|item| item["size"].is_u64() && item.get("date").is_some()),
+            "{items}"
+        );
+    });
+}
+
 #[test]
 fn a_stored_account_is_mended_by_the_patch_and_its_password_goes_nowhere_else() {
     run(async {
@@ -112,7 +146,7 @@ fn nobody_guesses_a_password_through_us() {
 #[test]
 fn risks_follow_the_settings_and_what_was_found() {
     run(async {
-        let (_, client) = service().await.tenant();
+        let (tenant, client) = service().await.tenant();
         let peer = Peer::start().await;
         assert_eq!(client.get("/v1/risks").await.value(200), json!({"items": [], "nextCursor": null}));
         let mut careless = json!({"from": peer.user, "smtp": peer.smtp(Way::Tls)});
@@ -131,10 +165,17 @@ fn risks_follow_the_settings_and_what_was_found() {
             .collect();
         assert_eq!(shown, [("careless", "certificate_unchecked"), ("refused", "sign_in_failing")], "{risks}");
         assert_eq!((&risks["items"][0]["severity"], &risks["items"][0]["side"]), (&json!("high"), &json!("smtp")));
+        // How the server is secured is known from using it too, not from probes alone.
+        let sent = json!({"to": peer.user, "text": "hello"});
+        let _ = client.post("/v1/accounts/careless/messages", &sent).await.is(200);
+        let version = |item: &Value| item["smtpTls"]["version"].clone();
+        let items = service().await.aws().await.items_of(&format!("T#{tenant}#")).await;
+        assert!(items.values().map(version).any(|version| version == "TLSv1.3"), "{items:?}");
         let _ = client.get("/v1/risks?limit=0").await.problem(422, "invalid_request");
     });
 }
 
+/// A1.6/54: what signs in by a password there needs an app password.
 #[test]
 fn an_address_of_a_known_provider_has_its_settings() {
     run(async {

@@ -250,16 +250,21 @@ fn a_3_6_24_accounts_of_an_authentication_server() {
         let settled =
             client.post("/v1/settings", &json!({"authServer": url, "serviceUrl": "ignored"})).await.value(200);
         assert_eq!(settled, json!({"updated": ["authServer"]}));
-        assert_eq!(client.get("/emailengine/v1/settings?authServer=true").await.value(200), json!({"authServer": url}));
+        // Its query is what it knows us by: a secret like any other.
+        let masked = json!({"authServer": "https://auth.example.com/tokens?******"});
+        assert_eq!(client.get("/emailengine/v1/settings?authServer=true").await.value(200), masked);
+        assert_eq!(client.post("/v1/settings", &masked).await.value(200), settled, "shown and sent back, it stays");
         assert_eq!(client.get("/v1/settings").await.value(200), json!({}));
 
         assert_eq!(register(&client, "", &body).await["state"], "new");
         let native = client.get("/v1/accounts/ouath-user").await.value(200);
         for side in ["smtp", "receive"] {
-            assert_eq!(native[side]["auth"], json!({"type": "tokenServer", "url": url}));
+            let wanted = json!({"type": "tokenServer", "url": "https://auth.example.com/tokens", "hasQuery": true});
+            assert_eq!(native[side]["auth"], wanted);
         }
         let shown = client.get("/v1/account/ouath-user").await.value(200);
         assert_eq!((&shown["imap"]["useAuthServer"], shown.get("email")), (&json!(true), None));
+        assert_eq!(shown["imap"]["authServer"], masked["authServer"]);
     });
 }
 

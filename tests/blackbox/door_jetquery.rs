@@ -148,6 +148,35 @@ fn a_1_7_the_system_account() {
     });
 }
 
+/// A1.7/57: a change takes effect with the next message; nothing is restarted, and no process goes on with what it
+/// remembers. A1.1/2: the service's own messages go through it.
+#[test]
+fn a_1_7_57_a_changed_system_account_takes_effect_at_once() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let (before, after) = (Peer::start().await, Peer::with_password("another one").await);
+        let path = "/api/core/mail/account/system";
+        let system = |peer: &Peer| {
+            json!({"system": {"mail_from": "noreply@example.test", "mail_username": peer.user, "mail_password": peer.password,
+                "mail_smtp_server": "localhost", "mail_smtp_port": peer.sandbox.port(Port::Smtps), "mail_usessl": true}})
+        };
+        let message = json!({"to": "bob@example.org", "subject": "Password recovery", "text": "x"});
+        let send = async || client.post("/v1/accounts/system/messages", &message).await.value(200);
+        let _ = client.put(path, &system(&before)).await.is(201);
+        assert_eq!(send().await["state"], "sent");
+        // Another password at the same server, and then another server.
+        before.sandbox.add_user(&before.user, "changed").unwrap();
+        let mut changed = system(&before);
+        changed["system"]["mail_password"] = json!("changed");
+        let _ = client.put(path, &changed).await.is(200);
+        assert_eq!(send().await["state"], "sent");
+        assert_eq!((before.sandbox.received().len(), before.logins()), (2, 2), "no login with the old password");
+        let _ = client.put(path, &system(&after)).await.is(200);
+        assert_eq!(send().await["state"], "sent");
+        assert_eq!((before.sandbox.received().len(), after.sandbox.received().len()), (2, 1));
+    });
+}
+
 #[test]
 fn what_is_wrong_is_named_in_their_words() {
     run(async {
@@ -166,12 +195,14 @@ fn what_is_wrong_is_named_in_their_words() {
             (json!({"mail_smtp_port": "x"}), 422, "mail_smtp_port"),
             (json!({"mail_pop3_port": null}), 422, "mail_pop3_port"),
             (json!({"mail_smtp_server": "http://x"}), 422, "mail_smtp_server"),
-            (json!({"mail_password": ""}), 422, "mail_password"),
+            (json!({"mail_password": ""}), 422, "mail_password: "),
             (json!({"mail_username": "a\r\nb"}), 422, "mail_username"),
         ] {
             let body = put(changes.clone()).await.value(status);
             assert!(body["message"].as_str().unwrap().contains(word), "{changes}: {body}");
         }
+        let lost = client.get("/api/core/mail/account").await.value(404);
+        assert_eq!(lost["code"], "not_found", "also where there is no route: {lost}");
         let _ = put(json!({})).await.is(201);
         let evil = Peer::start().await;
         let moved =

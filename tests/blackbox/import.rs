@@ -45,6 +45,7 @@ const FILE: &str = r#"
 }
 "#;
 
+/// A1.5/31, A1.5/33 to A1.5/46, A1.7/56, A1.7/58.
 #[test]
 fn a_file_with_comments_becomes_accounts_under_one_version_of_the_secret() {
     run(async {
@@ -97,6 +98,7 @@ fn a_file_with_comments_becomes_accounts_under_one_version_of_the_secret() {
 }
 
 /// The documentation shows the key in the middle of its file, and single accounts.
+/// A1.7/58.
 #[test]
 fn a_fragment_and_a_single_account_are_taken() {
     run(async {

@@ -9,6 +9,7 @@ mod accounts_patch;
 mod auth;
 mod batch;
 mod canaries;
+mod contracts;
 mod crash;
 mod delivery;
 mod diagnose;

@@ -118,6 +118,7 @@ fn a_revoked_grant_is_an_authentication_failure_until_it_is_given_anew() {
             "{probe}"
         );
         assert!(probe["smtp"]["message"].as_str().unwrap().contains("invalid_grant"), "{probe}");
+        assert_eq!(probe["smtp"]["consentNeeded"], true, "{probe}");
         let after = status(&client, &path).await;
         assert_eq!(
             (&after["state"], &after["errorCode"]),
@@ -205,6 +206,7 @@ fn an_application_signs_in_by_its_own_secret() {
     });
 }
 
+/// A3.6/24: the request of the seed and both of its answers, over all three protocols.
 #[test]
 fn a_token_server_gives_tokens_or_passwords() {
     run(async {
@@ -228,6 +230,21 @@ fn a_token_server_gives_tokens_or_passwords() {
         asked.sort();
         let ask = |protocol: &str| ("1".to_owned(), "ada".to_owned(), protocol.to_owned());
         assert_eq!(asked, [ask("pop3"), ask("pop3"), ask("smtp"), ask("smtp")]);
+        let mut imap = json!({"receive": peer.receive(Receive::Imap, Way::Tls)});
+        imap["receive"]["auth"] = auth.clone();
+        assert_eq!(client.post("/v1/validate-credentials", &imap).await.value(200)["success"], true);
+        assert_eq!(issuer.server_asked().last().unwrap()["proto"], "imap");
+
+        // The query is kept like a password: it stays where the rest does, and goes to no other place.
+        let bare = json!({"type": "tokenServer", "url": format!("{}/server", issuer.url)});
+        let _ = client.put(path.clone(), &settings(&peer, Receive::Pop3, &bare)).await.is(200);
+        assert_eq!(verify(&client, &path).await["success"], true);
+        assert!(issuer.server_asked().iter().all(|query| query["key"] == "1"), "{:?}", issuer.server_asked());
+        let elsewhere = json!({"type": "tokenServer", "url": format!("{}/other", issuer.url)});
+        let _ = client.put(path.clone(), &settings(&peer, Receive::Pop3, &elsewhere)).await.is(200);
+        let shown = client.get(path.clone()).await.value(200);
+        assert_eq!(shown["smtp"]["auth"]["hasQuery"], false, "{shown}");
+        let _ = client.put(path.clone(), &settings(&peer, Receive::Pop3, &auth)).await.is(200);
 
         issuer.hand(json!({"user": peer.user, "accessToken": "CANARY-wrong"}));
         let probe = verify(&client, &path).await;

@@ -82,6 +82,7 @@ fn every_message_is_stored_byte_for_byte_over_both_protocols_and_ways() {
     });
 }
 
+/// A1.6/53: whatever the server thinks is new, our own ledger tells.
 #[test]
 fn new_mail_alone_is_stored_by_the_next_pull() {
     run(async {

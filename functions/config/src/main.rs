@@ -6,7 +6,7 @@ mod history;
 mod tokens;
 mod usecase;
 
-use shared::http::{Reply, doors as paths, mount, open, openapi, routes, serve};
+use shared::http::{Reply, docs, doors as paths, mount, open, openapi, routes, serve};
 use shared::model::views::Health;
 use shared::ops::Tools;
 
@@ -26,7 +26,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let mounts = vec![
         open(&routes::HEALTH, || Reply::ok(&Health { status: "ok", version: env!("CARGO_PKG_VERSION") })),
         open(&routes::OPENAPI, || Reply::ok(&openapi::document())),
-        open(&routes::DOCS, || Ok(Reply::bytes("text/html; charset=utf-8", openapi::page().into_bytes()))),
+        open(&routes::DOCS, || Ok(Reply::bytes("text/html; charset=utf-8", docs::page().into_bytes()))),
         mount(&routes::ACCOUNTS_LIST, with_tools!(accounts::list)),
         mount(&routes::ACCOUNT_CREATE, with_tools!(accounts::create)),
         mount(&routes::ACCOUNT_PUT, with_tools!(accounts::put)),

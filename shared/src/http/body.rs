@@ -1,6 +1,7 @@
 //! Bodies: their limits, and JSON that says which field is wrong.
 
-use serde::de::DeserializeOwned;
+use serde::Deserializer;
+use serde::de::{DeserializeOwned, Error as _, Visitor, value::Error as Asked};
 
 use crate::model::{Code, FieldError, Problem};
 
@@ -28,6 +29,9 @@ pub fn json<T: DeserializeOwned>(content_type: Option<&str>, body: &[u8]) -> Res
     // Syntax first: what is no JSON at all is another problem than JSON of the wrong shape.
     serde_json::from_slice::<&serde_json::value::RawValue>(body)
         .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is no JSON: {error}")))?;
+    if is_list(body) && T::deserialize(Asking).is_err_and(|asked| asked.to_string() == OBJECT) {
+        return Err(Problem::invalid(vec![FieldError::new("", "invalid_value", OBJECT)]));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| Problem::invalid(vec![field_error(&error)]))
 }
@@ -35,6 +39,39 @@ pub fn json<T: DeserializeOwned>(content_type: Option<&str>, body: &[u8]) -> Res
 /// The same for JSON that was read already.
 pub fn value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| Problem::invalid(vec![field_error(&error)]))
+}
+
+fn is_list(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+/// Words where there should be an object.
+const OBJECT: &str = "expected an object";
+
+/// Asks a type what it is read from. Serde reads a struct from a list, too, field by field in the order of its
+/// declaration: nobody who sends a list to one of our routes means that.
+struct Asking;
+
+impl<'de> Deserializer<'de> for Asking {
+    type Error = Asked;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Asked> {
+        Err(Asked::custom("anything"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Asked> {
+        Err(Asked::custom(OBJECT))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
 }
 
 /// JSON types, `curl -d`'s default included: a newcomer's first call should not fail on a header.
@@ -77,6 +114,8 @@ fn without_value(words: &str) -> String {
             continue;
         };
         let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+        // What a type is called here is nothing that a caller could know.
+        let expected = if expected.starts_with("struct ") { "an object" } else { expected };
         return format!("{}, expected {expected}", format!("{start}{kind}").trim_end());
     }
     words.to_owned()
@@ -102,6 +141,15 @@ mod tests {
 
     fn refused(body: &str) -> FieldError {
         json::<AccountInput>(Some("application/json"), body.as_bytes()).unwrap_err().errors.remove(0)
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        for body in ["[]", " [1]", r#"["Name", "a@example.com", []]"#] {
+            assert_eq!(refused(body), FieldError::new("", "invalid_value", OBJECT), "{body}");
+        }
+        assert!(json::<serde_json::Value>(None, b"[1]").is_ok() && json::<Vec<u8>>(None, b"[1]").is_ok());
+        assert_eq!(refused("7").detail, "invalid type: integer, expected an object");
     }
 
     #[test]

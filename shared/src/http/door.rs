@@ -32,14 +32,25 @@ pub enum Door {
 }
 
 impl Door {
+    /// The name of the system whose format it is.
+    pub fn system(self) -> &'static str {
+        match self {
+            Self::Native => "Halfpenny",
+            Self::EmailEngine => "EmailEngine v1",
+            Self::EmailService => "Email Service 1.0",
+            Self::JetQuery => "jetQuery Emails",
+            Self::Qlik => "Qlik transports/email-config",
+        }
+    }
+
     /// A refusal in this door's envelope, with this door's status.
     pub fn refusal(self, problem: &Problem, request_id: &str) -> Reply {
         let status = self.status(problem.code);
         let body = match self {
             Self::Native => return Reply::problem(problem, request_id),
             Self::EmailEngine => email_engine(problem, status),
-            Self::EmailService => json!({"message": problem.detail}),
-            Self::JetQuery => json!({"message": problem.detail, "code": problem.code}),
+            Self::EmailService => json!({"message": words(problem)}),
+            Self::JetQuery => json!({"message": words(problem), "code": problem.code}),
             Self::Qlik => qlik(problem),
         };
         Reply::refused(status, &body, problem.retry_after)
@@ -66,9 +77,29 @@ impl Door {
     }
 }
 
-/// The door of a route's table entry, or ours where there is none.
-pub(super) fn of(route: Option<&Route>) -> Door {
-    route.map_or(Door::Native, |route| route.door)
+/// Below these paths there is nothing but a door's own: whoever mistypes one of them is told so in the door's words.
+const PLACES: [(&str, Door); 3] =
+    [("/emailengine/", Door::EmailEngine), ("/api/core/mail/", Door::JetQuery), ("/api/v1/transports/", Door::Qlik)];
+
+/// The door of a route's table entry; where there is none, that of the place.
+pub(super) fn of(route: Option<&Route>, path: &str) -> Door {
+    let place = || PLACES.iter().find(|(place, _)| path.starts_with(place)).map(|(_, door)| *door);
+    route.map(|route| route.door).or_else(place).unwrap_or_default()
+}
+
+/// What is wrong, for doors that have one text for all of it, and whose callers know fields and no pointers.
+fn words(problem: &Problem) -> String {
+    match problem.errors.as_slice() {
+        [] => problem.detail.clone(),
+        errors => errors.iter().map(in_words).collect::<Vec<_>>().join("; "),
+    }
+}
+
+fn in_words(error: &FieldError) -> String {
+    match error.pointer.trim_start_matches('/') {
+        "" => error.detail.clone(),
+        field => format!("{field}: {}", error.detail),
+    }
 }
 
 /// The same problem with its fields named in a door's words: the first pointer of the table that a field's pointer
@@ -98,9 +129,7 @@ fn qlik(problem: &Problem) -> Value {
     let mut errors: Vec<Value> = failed
         .filter(|verdict| !verdict.success)
         .map(|verdict| one(json!(verdict.code), &verdict.message))
-        .chain(problem.errors.iter().map(|error| {
-            one(json!(error.code), &format!("{}: {}", error.pointer.trim_start_matches('/'), error.detail))
-        }))
+        .chain(problem.errors.iter().map(|error| one(json!(error.code), &in_words(error))))
         .collect();
     if errors.is_empty() {
         errors.push(one(json!(problem.code), &problem.detail));
@@ -117,7 +146,11 @@ fn email_engine(problem: &Problem, status: StatusCode) -> Value {
         "message": message,
     });
     if !problem.errors.is_empty() {
-        let field = |pointer: &str| pointer.trim_start_matches(['/', '?']).replace('/', ".");
+        // The whole body is called "value" there.
+        let field = |pointer: &str| match pointer.trim_start_matches(['/', '?']) {
+            "" => "value".to_owned(),
+            field => field.replace('/', "."),
+        };
         body["fields"] = problem
             .errors
             .iter()
@@ -163,6 +196,7 @@ mod tests {
         (status, serde_json::from_slice(response.body().as_ref()).unwrap())
     }
 
+    /// A4.1/5, A5.1/2, A5.1/4.
     #[test]
     fn every_door_has_its_own_words() {
         let field = Problem::invalid(vec![FieldError::new("/imap/auth/pass", "missing", "give the password")]);
@@ -174,13 +208,10 @@ mod tests {
                        "fields": [{"message": "\"imap.auth.pass\" give the password", "key": "pass"}]})
             )
         );
-        assert_eq!(
-            refused(Door::EmailService, &field),
-            (400, json!({"message": "/imap/auth/pass: give the password"}))
-        );
+        assert_eq!(refused(Door::EmailService, &field), (400, json!({"message": "imap/auth/pass: give the password"})));
         assert_eq!(
             refused(Door::JetQuery, &field),
-            (422, json!({"message": "/imap/auth/pass: give the password", "code": "invalid_request"}))
+            (422, json!({"message": "imap/auth/pass: give the password", "code": "invalid_request"}))
         );
         assert_eq!(
             refused(Door::Qlik, &field),
@@ -192,6 +223,14 @@ mod tests {
             (403, json!({"errors": [{"code": "forbidden", "title": "Must be a tenant admin"}]}))
         );
         assert_eq!(refused(Door::Native, &field).1["requestId"], "r");
+        let several = ["smtp_host", "smtp_port"].map(|field| FieldError::new(field, "missing", "is required"));
+        assert_eq!(
+            refused(Door::EmailService, &Problem::invalid(several.to_vec())).1,
+            json!({"message": "smtp_host: is required; smtp_port: is required"}),
+            "it has no list that could name them"
+        );
+        let whole = Problem::invalid(vec![FieldError::new("", "invalid_value", "expected an object")]);
+        assert_eq!(refused(Door::EmailEngine, &whole).1["fields"][0]["message"], "\"value\" expected an object");
 
         let missing = Problem::new(Code::AccountNotFound, "there is none");
         assert_eq!(
@@ -217,6 +256,19 @@ mod tests {
         assert_eq!(other.detail, "as it was");
     }
 
+    #[test]
+    fn a_path_that_is_no_route_is_refused_by_the_door_around_it() {
+        for (path, door) in [
+            ("/emailengine/v1/nothing", Door::EmailEngine),
+            ("/api/core/mail/account", Door::JetQuery),
+            ("/api/v1/transports/email-config/", Door::Qlik),
+            ("/v1/nothing", Door::Native),
+        ] {
+            assert_eq!(of(None, path), door, "{path}");
+        }
+    }
+
+    /// A4.1/3.
     #[test]
     fn only_the_email_service_requires_a_tenant() {
         for (door, header, admitted) in [

@@ -6,7 +6,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::lenient;
-use crate::model::account::{AuthInput, ServerInput, TokenServer};
+use crate::model::account::{AuthInput, ServerInput, TokenServerInput, split_query};
 use crate::model::{FieldError, Problem, Security, Server};
 
 /// What stands for a stored secret in answers; sent back, it changes nothing.
@@ -30,6 +30,19 @@ pub fn in_their_words(problem: Problem) -> Problem {
     super::door::renamed(problem, WORDS)
 }
 
+/// A token server's address as it is shown: with [`MASK`] for a query that is stored.
+pub fn masked_url(url: &str, has_query: bool) -> String {
+    if has_query { format!("{url}?{MASK}") } else { url.to_owned() }
+}
+
+/// The same sent back: without the mask, so that what is stored stays.
+pub fn unmasked_url(given: &SecretString) -> SecretString {
+    match split_query(given) {
+        (url, Some(query)) if query.expose_secret() == MASK => url.into(),
+        _ => given.clone(),
+    }
+}
+
 /// `imap` or `smtp`: settings, or `false` for "there is none".
 #[derive(Clone, Debug)]
 pub enum EngineSide {
@@ -43,7 +56,7 @@ pub enum EngineSide {
 #[derive(Clone, Debug, Default)]
 pub struct Elsewhere {
     /// Where the tenant's token server is (`authServer` of the settings).
-    pub auth_server: Option<String>,
+    pub auth_server: Option<SecretString>,
     /// The account's `oauth2`, for both sides.
     pub oauth2: Option<AuthInput>,
 }
@@ -59,7 +72,7 @@ pub struct EngineServer {
     auth: Option<EngineAuth>,
     use_auth_server: bool,
     /// Not EmailEngine's: where this account's token server is, in place of the tenant's.
-    auth_server: Option<String>,
+    auth_server: Option<SecretString>,
     tls: Option<EngineTls>,
     /// Receive no more.
     pub disabled: Option<bool>,
@@ -141,7 +154,7 @@ impl EngineServer {
                 let words = "is required with useAuthServer: give it here, or once for all by POST /v1/settings";
                 FieldError::new(at("authServer"), "missing", words)
             })?;
-            return Ok(AuthInput::TokenServer(TokenServer { url: url.to_owned(), username: None }));
+            return Ok(AuthInput::TokenServer(TokenServerInput { url: unmasked_url(url), username: None }));
         }
         let Some(auth) = &self.auth else {
             return match (&elsewhere.oauth2, before) {
@@ -262,7 +275,7 @@ mod tests {
         let known = Elsewhere { auth_server: Some("https://auth.example.com/".into()), ..Elsewhere::default() };
         let settings = server().settings("imap", None, &known).unwrap();
         assert!(
-            matches!(settings.auth, Some(AuthInput::TokenServer(server)) if server.url == "https://auth.example.com/")
+            matches!(settings.auth, Some(AuthInput::TokenServer(server)) if server.url.expose_secret() == "https://auth.example.com/")
         );
         assert_eq!(server().settings("imap", None, &Elsewhere::default()).unwrap_err()[0].pointer, "/imap/authServer");
     }

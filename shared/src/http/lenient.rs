@@ -58,6 +58,7 @@ impl Visitor<'_> for Port {
 mod tests {
     use super::*;
 
+    /// A4.3/19, A4.4/28, A4.4/30.
     #[test]
     fn a_port_has_several_forms_and_one_range() {
         let read = |json: &str| port(&mut serde_json::Deserializer::from_str(json)).ok();

@@ -1,6 +1,7 @@
 //! HTTP as API Gateway brings it: the only place that names a `StatusCode`.
 //!
-//! - [`routes`] is the one table of native routes: the functions dispatch on it, `/openapi.json` is rendered from it.
+//! - [`routes`] is the one table of native routes: the functions dispatch on it, `/openapi.json` ([`openapi`]) and
+//!   `/docs` ([`docs`]) are rendered from it.
 //! - [`doors`] is the table of the front doors' routes, [`door`] their error envelopes; [`engine`] and [`lenient`] read
 //!   what two functions get through such a door.
 //! - [`serve()`] turns one request into one answer and never fails: a returned `Err` would be an opaque 502.
@@ -16,6 +17,7 @@
 pub mod batch;
 pub mod body;
 pub mod call;
+pub mod docs;
 pub mod door;
 pub mod doors;
 pub mod engine;

@@ -1,7 +1,6 @@
-//! `/openapi.json` and `/docs`, rendered from [`routes`](super::routes) and from the schemas that shapes derive.
+//! `/openapi.json`, rendered from [`routes`](super::routes) and from the schemas that shapes derive.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -215,30 +214,6 @@ fn account_patch() -> Value {
 fn add<T: ToSchema>(found: &mut Vec<(String, RefOr<Schema>)>) {
     found.push((T::name().into_owned(), <T as PartialSchema>::schema()));
     T::schemas(found);
-}
-
-/// The routes as a page: no script, nothing loaded from elsewhere.
-pub fn page() -> String {
-    let mut rows = String::new();
-    for route in ALL {
-        let scope = route.scope.map_or("no token", |scope| scope.name());
-        let body = route.request.map_or(String::new(), |shape| format!("<br><small>body: {shape}</small>"));
-        // Writing to a String cannot fail.
-        let _ = write!(
-            rows,
-            "<tr><td><code>{}</code></td><td><code>{}</code></td><td>{}{body}</td><td>{scope}</td></tr>",
-            route.method, route.path, route.summary
-        );
-    }
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Halfpenny API</title>\
-         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}table{{border-collapse:collapse;width:100%}}\
-         td,th{{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}}</style>\
-         <h1>Halfpenny API {}</h1><p>Send <code>Authorization: Bearer &lt;token&gt;</code>. Shapes, parameters and answers: \
-         <a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1).</p>\
-         <table><tr><th>Method</th><th>Path</th><th>Does</th><th>Scope</th></tr>{rows}</table></html>",
-        env!("CARGO_PKG_VERSION")
-    )
 }
 
 #[cfg(test)]

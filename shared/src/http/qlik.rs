@@ -59,6 +59,7 @@ fn enhanced(code: u16, message: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// A5.5/32.
     #[test]
     fn the_enhanced_code_stands_behind_the_basic_one() {
         assert_eq!(enhanced(250, "250 2.6.0 queued as 7").as_deref(), Some("2.6.0"));

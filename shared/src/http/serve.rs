@@ -17,7 +17,7 @@ use tracing::Instrument;
 use super::call::{Call, is_callers, text};
 use super::principal::from_context;
 use super::routes::Route;
-use super::{Door, Reply, body, door};
+use super::{Reply, body, door};
 use crate::events::time_left;
 use crate::mail::Deadline;
 use crate::model::{Code, Principal, Problem, Timestamp};
@@ -91,7 +91,8 @@ impl Router {
         let (method, path) = (request.method().clone(), path(&request));
         async {
             let started = Timestamp::now();
-            let door = self.door(&path);
+            let route = self.route(&path);
+            let door = door::of(route, &path);
             let reply = match self.dispatch(request, &request_id, started).await {
                 Ok(reply) => reply,
                 Err(problem) => {
@@ -104,17 +105,18 @@ impl Router {
                 _ => reply,
             };
             let took = Timestamp::now().0 - started.0;
-            tracing::info!(%method, path, status = reply.status(), ms = took, "answered");
+            // The route and not the path: names of accounts are often addresses.
+            let route = route.map_or("none", |route| route.path);
+            tracing::info!(%method, route, status = reply.status(), ms = took, "answered");
             reply.header(HeaderName::from_static(REQUEST_IDS[0]), &request_id).into_response()
         }
         .instrument(span)
         .await
     }
 
-    /// In whose words a refusal leaves: those of the door that the path belongs to.
-    fn door(&self, path: &str) -> Door {
-        let mounts = self.paths.at(path).ok();
-        door::of(mounts.and_then(|found| Some(found.value.first()?.route)))
+    /// A route of this path, whatever its method: all of a path belong to one door, whose words a refusal leaves in.
+    fn route(&self, path: &str) -> Option<&'static Route> {
+        Some(self.paths.at(path).ok()?.value.first()?.route)
     }
 
     async fn dispatch(&self, request: Request, request_id: &str, now: Timestamp) -> Result<Reply, Problem> {

@@ -43,6 +43,8 @@ pub struct Error {
     pub refusal: Option<Refusal>,
     /// The server's words, or ours: safe to show.
     pub detail: String,
+    /// A person has to consent again: no credential can be had any more (RFC 6749 §5.2, `invalid_grant`).
+    pub consent_needed: bool,
     /// What lies underneath; for the log.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -51,14 +53,14 @@ pub struct Error {
 impl Error {
     /// A failure in our words.
     pub fn new(code: ProbeCode, phase: Phase, detail: impl Into<String>) -> Self {
-        Self { code, phase, refusal: None, detail: detail.into(), source: None }
+        Self { code, phase, refusal: None, detail: detail.into(), consent_needed: false, source: None }
     }
 
     /// A refusal in the server's words.
     pub fn refused(code: ProbeCode, phase: Phase, refusal: Refusal) -> Self {
         let words = [refusal.code.map(|code| code.to_string()), refusal.enhanced.clone(), Some(refusal.text.clone())];
         let detail = words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-        Self { code, phase, refusal: Some(refusal), detail, source: None }
+        Self { code, phase, refusal: Some(refusal), detail, consent_needed: false, source: None }
     }
 
     /// Keeps the cause for the log.
@@ -114,6 +116,7 @@ impl Error {
             connection_failed: self.is_connection_failure(),
             phase: self.phase,
             duration_ms,
+            consent_needed: self.consent_needed,
         }
     }
 

@@ -26,7 +26,7 @@ const FIELDS: [&str; 7] = ["name", "from", "identities", "smtp", "receive", "pol
 const SECRETS: [&str; 3] = ["password", "clientSecret", "refreshToken"];
 
 /// Fields of `auth` that say whether a secret is stored.
-const MARKS: [&str; 3] = ["hasPassword", "hasClientSecret", "hasRefreshToken"];
+const MARKS: [&str; 4] = ["hasPassword", "hasClientSecret", "hasRefreshToken", "hasQuery"];
 
 /// A patch of either kind.
 #[derive(Clone, PartialEq)]

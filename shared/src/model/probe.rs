@@ -86,6 +86,10 @@ pub struct Verdict {
     pub phase: Phase,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// A person has to consent at the provider again: the OAuth grant is not accepted any more (RFC 6749 §5.2,
+    /// `invalid_grant`). Shown only where it is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub consent_needed: bool,
 }
 
 /// A probe of an account or of given settings: one verdict per side that was asked for.

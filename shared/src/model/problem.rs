@@ -127,6 +127,7 @@ impl Problem {
     /// A request with wrong fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
+            [one] if one.pointer.is_empty() => one.detail.clone(),
             [one] => format!("{}: {}", one.pointer, one.detail),
             many => format!("{} fields are wrong; errors names each", many.len()),
         };

@@ -33,6 +33,10 @@ pub enum RiskCode {
     Unencrypted,
     /// The server speaks TLS 1.2 at best.
     WeakTls,
+    /// The secret of the OAuth application ends within 30 days, at `at`: as given in `clientSecretExpiresAt`.
+    ClientSecretExpiring,
+    /// The refresh token ends within 30 days, at `at`: as its endpoint says, or because nobody uses it.
+    RefreshTokenExpiring,
     /// The server has refused the sign-in, several times perhaps; `at` says when it is tried again.
     SignInFailing,
 }

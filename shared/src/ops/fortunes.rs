@@ -4,7 +4,8 @@
 //! **Lock-out care.** Only the server's own refusal of the credentials counts, for each side of the account by itself.
 //! Each refusal in a row is followed by a longer pause (`LoginPauseSeconds`), in which nobody signs in: scheduled pulls
 //! are not queued, sending is deferred until its end. Of all who wait for that end, one gets the next login
-//! ([`admit`]). From the [`SUSPENDED`]th refusal the account counts as having wrong credentials: that is an event.
+//! ([`admit`]). From the [`SUSPENDED`]th refusal the account counts as having wrong credentials: that is an event. An OAuth grant that
+//! is gone counts so at once.
 //! New settings end everything at once. Probes are not held back: somebody is looking at them.
 
 use super::Tools;
@@ -169,8 +170,9 @@ fn fails(status: &mut AccountStatus, side: Side, verdict: &Verdict, pauses: &[u3
     let one = status.side_mut(side);
     if verdict.code == ProbeCode::AuthFailed {
         let refusals = one.refusals.saturating_add(1);
-        *one = SideStatus { refusals, pause: Some(now.plus_seconds(length(pauses, refusals))), broken: false };
-        if refusals >= SUSPENDED {
+        let pause = Some(now.plus_seconds(length(pauses, refusals)));
+        *one = SideStatus { refusals, pause, broken: false, revoked: one.revoked || verdict.consent_needed };
+        if is_suspended(one) {
             status.suspended_at = status.suspended_at.or(Some(now));
         }
     } else if one.refusals > 0 {
@@ -192,9 +194,14 @@ fn summarise(status: &mut AccountStatus) {
     } else {
         (AccountState::Ok, AccountErrorCode::Ok)
     };
-    if [status.smtp, status.receive].iter().all(|side| side.refusals < SUSPENDED) {
+    if ![status.smtp, status.receive].iter().any(is_suspended) {
         status.suspended_at = None;
     }
+}
+
+/// Whether the credentials count as wrong: refused again and again, or not to be had any more.
+fn is_suspended(side: &SideStatus) -> bool {
+    side.revoked || side.refusals >= SUSPENDED
 }
 
 /// The pause after so many refusals; the last one repeats.
@@ -243,6 +250,7 @@ mod tests {
             connection_failed: false,
             phase: Phase::Auth,
             duration_ms: 1,
+            consent_needed: false,
         }
     }
 
@@ -283,6 +291,17 @@ mod tests {
             let resting = refused(&AccountStatus::default(), Side::Smtp, now);
             assert_eq!(after(&resting, &failed, &PAUSES, now), resting, "it neither counts nor hides a refusal");
         }
+    }
+
+    #[test]
+    fn a_grant_that_is_gone_is_an_event_at_once_and_until_there_is_another() {
+        let (now, later) = (Timestamp(0), Timestamp(60_000));
+        let gone = Verdict { consent_needed: true, ..verdict(ProbeCode::AuthFailed) };
+        let status = after(&AccountStatus::default(), &Fortune::Failed(Side::Smtp, &gone), &PAUSES, now);
+        assert_eq!((status.suspended_at, status.auth_failures()), (Some(now), 1));
+        let again = refused(&status, Side::Smtp, later);
+        assert_eq!((again.suspended_at, again.auth_failures()), (Some(now), 2), "one event, not two");
+        assert_eq!(after(&again, &Fortune::Sent, &PAUSES, later).suspended_at, None);
     }
 
     #[test]

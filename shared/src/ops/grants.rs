@@ -15,7 +15,7 @@ use crate::mail::{self, Deadline};
 use crate::model::account::{OAuth2, SideSecrets};
 use crate::model::{AccountId, Phase, ProbeCode, Protocol, Tenant, Timestamp};
 use crate::oauth::{self, Issued, PATIENCE, TokenError};
-use crate::store::{Access, Grant, GrantClaim, GrantId, GrantKey, StoreError};
+use crate::store::{Access, Grant, GrantClaim, GrantId, GrantKey, StatusChange, StoreError};
 
 /// Tokens are renewed this long before they expire, so that none expires on its way; short-lived ones after three
 /// quarters of their life.
@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// With less time left than this no renewal is begun: its answer would come too late.
 const NEEDED: Duration = Duration::from_secs(3);
+
+/// A day.
+const DAY_MILLIS: u64 = 86_400_000;
 
 /// How often storing is tried, at 100, 200, 400… ms.
 const STORE_TRIES: u32 = 6;
@@ -78,7 +81,7 @@ impl Wanted<'_> {
     /// # Errors
     /// The grant is not accepted any more (an authentication failure), or there is no token right now (none).
     pub async fn obtain(&self, refused: Option<&SecretString>) -> Result<Obtained, SignInError> {
-        let id = GrantId::of(self.oauth2, self.secrets.refresh_token.as_ref());
+        let id = GrantId::of(self.oauth2, self.secrets);
         let key = GrantKey { tenant: self.tenant.clone(), account: self.account.clone(), id };
         let scope = self.oauth2.scope(self.protocol).unwrap_or_default();
         let started = Instant::now();
@@ -218,9 +221,33 @@ impl Renewal {
             tokens.refresh_token = issued.refresh_token;
         }
         match self.save().await {
-            Ok(()) => Ok((issued.access_token, self.grant)),
+            Ok(()) => {
+                if let Some(seconds) = issued.refresh_lifetime_seconds {
+                    self.note_end(asked_at.plus_seconds(seconds.into())).await;
+                }
+                Ok((issued.access_token, self.grant))
+            }
             Err(StoreError::Conflict { .. }) => self.theirs().await,
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The end of the refresh token, for whoever asks for risks. Some endpoints name another second each time: only what
+    /// moves by a day is written. The token itself is stored already, so that a failure here costs nobody anything.
+    async fn note_end(&self, at: Timestamp) {
+        let (tenant, account) = (&self.key.tenant, &self.key.account);
+        let statuses = &self.tools.store.statuses;
+        let noted = async {
+            let known = statuses.get(tenant, account).await?.refresh_token_expires_at;
+            if *account == AccountId::nobody() || known.is_some_and(|known| known.0.abs_diff(at.0) < DAY_MILLIS) {
+                return Ok(());
+            }
+            let change = StatusChange { refresh_token_expires_at: Some(at), ..StatusChange::default() };
+            statuses.change(tenant, account, &change).await
+        };
+        if let Err(error) = noted.await {
+            let error: StoreError = error;
+            tracing::warn!(%error, "when a refresh token ends was not noted");
         }
     }
 

@@ -105,7 +105,9 @@ impl Keyring<'_> {
     /// A token server is asked each time: it keeps what there is to keep.
     async fn handed(&self, server: &TokenServer) -> Result<Credential, SignInError> {
         let network = &self.tools.network;
-        let handed = oauth::ask_server(network, server, self.account, self.protocol, self.deadline).await;
+        let query = if server.has_query { self.secrets(false).await?.query } else { None };
+        let (account, query) = (self.account, query.as_ref());
+        let handed = oauth::ask_server(network, server, query, account, self.protocol, self.deadline).await;
         let handed = handed.map_err(oauth::TokenError::into_mail)?;
         let username = handed.username.or_else(|| server.username.clone()).ok_or(SignInError::NoPassword)?;
         Ok(match handed.secret {

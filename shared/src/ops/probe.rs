@@ -152,6 +152,7 @@ fn success(found: Found, started: Instant) -> Verdict {
         connection_failed: false,
         phase: found.phase,
         duration_ms: millis(started),
+        consent_needed: false,
     }
 }
 

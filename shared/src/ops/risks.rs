@@ -3,9 +3,10 @@
 use super::Tools;
 use crate::mail::TlsFacts;
 use crate::mail::providers::{self, Passwords, Provider};
+use crate::model::account::{Grant, Provider as Issuer};
 use crate::model::risk::{Risk, RiskCode, Severity};
 use crate::model::{Account, AccountId, Auth, Security, Server, Tenant, Timestamp};
-use crate::store::{AccountRow, AccountStatus, SeenTls, SideStatus, StatusChange, StoreError};
+use crate::store::{AccountRow, AccountStatus, SeenTls, Side, SideStatus, StatusChange, StoreError};
 
 /// A certificate is mentioned this long before its end.
 const EXPIRING_SECONDS: i64 = 30 * 86_400;
@@ -13,8 +14,38 @@ const EXPIRING_SECONDS: i64 = 30 * 86_400;
 /// An end within this time is high.
 const NEAR_SECONDS: i64 = 7 * 86_400;
 
+/// Microsoft drops a refresh token that nobody uses for 90 days (Microsoft identity platform, "Refresh tokens").
+const MICROSOFT_UNUSED_SECONDS: i64 = 90 * 86_400;
+
+/// Google drops one that nobody uses for six months (Google Identity, "Refresh token expiration").
+const GOOGLE_UNUSED_SECONDS: i64 = 180 * 86_400;
+
 /// Refusals in a row from which on an account is left alone for hours.
 const MANY_REFUSALS: u32 = 5;
+
+/// Remembers how a server was secured that somebody has just signed in to, where that is not what was known. A use of
+/// the account does not fail where this does.
+pub async fn notice(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    side: Side,
+    known: &AccountStatus,
+    facts: Option<&TlsFacts>,
+) {
+    let (server, before) = match side {
+        Side::Smtp => (row.account.smtp.as_ref(), known.smtp_tls.as_ref()),
+        Side::Receive => (row.account.receive.as_ref().map(|receive| &receive.server), known.receive_tls.as_ref()),
+    };
+    let Some(seen) = seen(server, facts.cloned()).filter(|seen| before != Some(seen)) else { return };
+    let change = match side {
+        Side::Smtp => StatusChange { smtp_tls: Some(seen), ..StatusChange::default() },
+        Side::Receive => StatusChange { receive_tls: Some(seen), ..StatusChange::default() },
+    };
+    if let Err(error) = tools.store.statuses.change(tenant, &row.account.account, &change).await {
+        tracing::warn!(%error, "how a server is secured was not noted");
+    }
+}
 
 /// Remembers how the servers are secured, sending and receiving, where that is not what was known.
 pub async fn remember(
@@ -54,7 +85,14 @@ pub fn of(account: &Account, status: &AccountStatus, now: Timestamp) -> Vec<Risk
     let mut risks = Vec::new();
     for (side, server, fares, seen) in sides {
         let Some(server) = server else { continue };
-        let found = [password(side, server, now), unencrypted(server), unchecked(server), refusals(fares)];
+        let found = [
+            password(side, server, now),
+            unencrypted(server),
+            unchecked(server),
+            refusals(fares),
+            client_secret(server, now),
+            refresh_token(account, server, status, now),
+        ];
         // What was seen of another server says nothing about this one.
         let seen = seen.filter(|seen| seen.host == server.host && server.security != Security::None);
         let of_tls = seen.map(|seen| [certificate(seen, now), version(seen)]).unwrap_or_default();
@@ -161,6 +199,48 @@ fn version(seen: &SeenTls) -> Option<Found> {
     })
 }
 
+fn client_secret(server: &Server, now: Timestamp) -> Option<Found> {
+    let Auth::OAuth2(oauth2) = &server.auth else { return None };
+    let at = oauth2.client_secret_expires_at.filter(|at| *at < now.plus_seconds(EXPIRING_SECONDS))?;
+    let words = if at < now { "has expired" } else { "expires soon" };
+    Some(Found {
+        code: RiskCode::ClientSecretExpiring,
+        severity: soon(at, now),
+        at: Some(at),
+        text: format!(
+            "The client secret of application {} {words} ({at}): make a new one at the provider, and give it with its clientSecretExpiresAt.",
+            oauth2.client_id
+        ),
+    })
+}
+
+/// A refresh token ends when its endpoint says so, or when nobody has used it for as long as the provider waits.
+fn refresh_token(account: &Account, server: &Server, status: &AccountStatus, now: Timestamp) -> Option<Found> {
+    let Auth::OAuth2(oauth2) = &server.auth else { return None };
+    if oauth2.grant != Grant::RefreshToken {
+        return None;
+    }
+    let unused = match oauth2.provider {
+        Issuer::Microsoft => Some(MICROSOFT_UNUSED_SECONDS),
+        Issuer::Google => Some(GOOGLE_UNUSED_SECONDS),
+        Issuer::Generic => None,
+    };
+    let used = [Some(account.updated_at), status.last_send_at, status.last_pull_at].into_iter().flatten().max();
+    let unused = unused.filter(|_| !account.poll.enabled).zip(used).map(|(length, used)| used.plus_seconds(length));
+    let at = [status.refresh_token_expires_at, unused].into_iter().flatten().min()?;
+    if at >= now.plus_seconds(EXPIRING_SECONDS) {
+        return None;
+    }
+    let text = if Some(at) == unused {
+        format!(
+            "Nobody has used this mailbox for long, and its provider drops the refresh token ({at}): send, pull or verify."
+        )
+    } else {
+        format!("The refresh token ends ({at}): consent again at the provider, and give the new refresh token.")
+    };
+    Some(Found { code: RiskCode::RefreshTokenExpiring, severity: soon(at, now), at: Some(at), text })
+}
+
 fn refusals(side: SideStatus) -> Option<Found> {
     (side.refusals > 0).then(|| Found {
         code: RiskCode::SignInFailing,
@@ -231,6 +311,28 @@ mod tests {
         assert_eq!(codes(&account, &seen("mail.example.com", "2026-11-27T00:00:00Z"), NOW), expiring(Severity::High));
         assert_eq!(codes(&account, &seen("mail.example.com", "2026-11-01T00:00:00Z"), NOW), expiring(Severity::High));
         assert_eq!(codes(&account, &seen("old.example.com", "2026-11-27T00:00:00Z"), NOW), []);
+    }
+
+    #[test]
+    fn what_oauth_needs_ends_too() {
+        let oauth = |grant: &str, ends: Option<&str>| {
+            let auth = serde_json::json!({"type": "oauth2", "username": "ada", "provider": "microsoft", "clientId": "app",
+                "hasClientSecret": true, "clientSecretExpiresAt": ends, "hasRefreshToken": true, "grant": grant});
+            account("smtp.office365.com", "starttls", true, auth)
+        };
+        let nothing = AccountStatus::default();
+        let application = |ends| codes(&oauth("client_credentials", Some(ends)), &nothing, NOW);
+        assert_eq!(application("2026-12-20T00:00:00Z"), [(RiskCode::ClientSecretExpiring, Severity::Warning)]);
+        assert_eq!(application("2026-11-20T00:00:00Z"), [(RiskCode::ClientSecretExpiring, Severity::High)]);
+        assert_eq!(application("2026-12-21T00:00:00Z"), []);
+        let person = oauth("refresh_token", None);
+        assert_eq!(codes(&person, &nothing, NOW), []);
+        let ending = [(RiskCode::RefreshTokenExpiring, Severity::Warning)];
+        assert_eq!(codes(&person, &nothing, "2027-01-25T00:00:00Z"), ending, "90 days after it was given, unused");
+        let used = AccountStatus { last_send_at: Timestamp::parse("2027-01-02T00:00:00Z"), ..nothing.clone() };
+        assert_eq!(codes(&person, &used, "2027-01-25T00:00:00Z"), []);
+        let told = AccountStatus { refresh_token_expires_at: Timestamp::parse("2026-12-10T00:00:00Z"), ..nothing };
+        assert_eq!(codes(&person, &told, NOW), ending, "the endpoint said so");
     }
 
     #[test]

@@ -197,6 +197,7 @@ fn settle(outcome: Outcome) -> Result<Verdict, Error> {
             connection_failed: false,
             phase: Phase::Data,
             duration_ms: 0,
+            consent_needed: false,
         }),
         Outcome::Refused(refusal) => Err(Error::refused(ProbeCode::MessageRejected, Phase::Data, refusal)),
         Outcome::NotHandedOver(error) | Outcome::Unknown(error) => Err(error),

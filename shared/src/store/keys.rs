@@ -36,12 +36,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use ring::digest::{SHA256, digest};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
-use crate::model::account::OAuth2;
+use crate::model::account::{Grant as Kind, OAuth2, SideSecrets};
 use crate::model::send::Lane;
 use crate::model::{AccountId, MessageId, Receive, Tenant, Timestamp};
 
@@ -126,9 +126,15 @@ impl SourceId {
 pub struct GrantId(String);
 
 impl GrantId {
-    /// The chain that this token begins at this endpoint; without one, the application's own.
-    pub fn of(oauth2: &OAuth2, given: Option<&SecretString>) -> Self {
-        let given = given.map(ExposeSecret::expose_secret).unwrap_or_default();
+    /// The chain that the refresh token begins at this endpoint, or what the application's own secret brings: another
+    /// secret must not live on the tokens, or suffer from the troubles, of the one before. Providers make both, so that
+    /// nobody finds them by guessing what this was derived from.
+    pub fn of(oauth2: &OAuth2, secrets: &SideSecrets) -> Self {
+        let given = match oauth2.grant {
+            Kind::RefreshToken => &secrets.refresh_token,
+            Kind::ClientCredentials => &secrets.client_secret,
+        };
+        let given = given.as_ref().map(ExposeSecret::expose_secret).unwrap_or_default();
         let parts = ["grant", &oauth2.endpoint(), &oauth2.client_id, oauth2.grant.name(), given];
         Self(MessageId::derived(&parts).to_string())
     }

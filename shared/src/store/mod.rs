@@ -114,7 +114,7 @@ impl Store {
             counters: Counters::new(table.clone()),
             statuses: Statuses::new(table.clone()),
             polls: Polls::new(table.clone()),
-            preferences: AllPreferences::new(table.clone()),
+            preferences: AllPreferences::new(table.clone(), secrets.clone()),
             tokens: Tokens::new(table.clone()),
             messages: Messages::new(table.clone()),
             ledgers: Ledgers::new(table.clone()),

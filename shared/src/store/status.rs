@@ -22,6 +22,9 @@ pub struct SideStatus {
     pub pause: Option<Timestamp>,
     /// The last use failed for another reason than a refused login.
     pub broken: bool,
+    /// The grant is gone: only a person's consent helps, and no further refusal has to be waited for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub revoked: bool,
 }
 
 /// How fast the sending server takes mail, learned from its refusals.
@@ -62,6 +65,8 @@ pub struct AccountStatus {
     pub smtp_tls: Option<SeenTls>,
     /// The same of the receiving server.
     pub receive_tls: Option<SeenTls>,
+    /// When the refresh token ends, where its endpoint told it.
+    pub refresh_token_expires_at: Option<Timestamp>,
 }
 
 /// How a server was secured when somebody looked last.
@@ -125,6 +130,8 @@ pub struct StatusChange {
     pub smtp_tls: Option<SeenTls>,
     /// How the receiving server is secured.
     pub receive_tls: Option<SeenTls>,
+    /// When the refresh token ends.
+    pub refresh_token_expires_at: Option<Timestamp>,
 }
 
 /// A field to set, or to remove where there is no value.
@@ -148,6 +155,8 @@ impl StatusChange {
             pace: changed(&before.pace, &after.pace),
             smtp_tls: changed(&before.smtp_tls, &after.smtp_tls).flatten(),
             receive_tls: changed(&before.receive_tls, &after.receive_tls).flatten(),
+            refresh_token_expires_at: changed(&before.refresh_token_expires_at, &after.refresh_token_expires_at)
+                .flatten(),
         }
     }
 
@@ -164,6 +173,7 @@ impl StatusChange {
         add(&mut fields, "pace", self.pace.as_ref().map(Option::as_ref))?;
         add(&mut fields, "smtpTls", self.smtp_tls.as_ref().map(Some))?;
         add(&mut fields, "receiveTls", self.receive_tls.as_ref().map(Some))?;
+        add(&mut fields, "refreshTokenExpiresAt", self.refresh_token_expires_at.as_ref().map(Some))?;
         Ok(fields)
     }
 }

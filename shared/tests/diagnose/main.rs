@@ -241,6 +241,7 @@ async fn tls() {
     assert!(run(tls_cases()).await.len() > 8);
 }
 
+/// A1.6/47, A1.6/50: POP3 or authentication is switched off. A1.6/54: an app password is needed.
 #[tokio::test]
 async fn sign_in() {
     assert!(run(sign_in_cases()).await.len() > 25);

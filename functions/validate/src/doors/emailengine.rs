@@ -24,7 +24,7 @@ struct Verify {
 /// Probes given settings; 200 whatever comes of it.
 pub(crate) async fn verify(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let asked: Verify = call.json()?;
-    let preferences = tools.store.preferences.get(call.tenant()).await?;
+    let preferences = tools.store.preferences.get(call.tenant(), call.now).await?;
     let elsewhere = Elsewhere { auth_server: preferences.auth_server, oauth2: None };
     let mut errors = Vec::new();
     let imap = side("imap", asked.imap, &elsewhere, &mut errors);
@@ -145,6 +145,7 @@ mod tests {
             connection_failed: false,
             phase: Phase::Auth,
             duration_ms: 1,
+            consent_needed: false,
         };
         let wanted = json!({"success": false, "error": "NO [AUTHENTICATIONFAILED] no", "code": "EAUTH",
                             "statusCode": 502, "responseText": "NO [AUTHENTICATIONFAILED] no"});

@@ -141,6 +141,7 @@ mod tests {
         assert_eq!(id("smtp.office365.com"), Some("microsoft365"));
         assert_eq!(id("example-com.mail.protection.outlook.com."), Some("microsoft365"));
         assert_eq!(id("ASPMX.L.GOOGLE.COM"), Some("google"));
+        assert_eq!(id("smtp-relay.gmail.com"), Some("google"), "A1.6/55");
         assert_eq!(id("notgoogle.com"), None);
         assert_eq!(id("google.com.evil.example"), None);
         assert_eq!(of_domain("GMX.de").map(|provider| provider.id), Some("gmx"));

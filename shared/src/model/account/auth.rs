@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::oauth2::{OAuth2, OAuth2Input, TokenServer, check_url};
+use super::oauth2::{OAuth2, OAuth2Input, TokenServer, TokenServerInput};
 use super::secrets::{SecretKind, SideSecrets};
 use crate::model::FieldError;
 
@@ -24,7 +24,7 @@ pub enum AuthInput {
     #[serde(rename = "oauth2")]
     OAuth2(OAuth2Input),
     /// A server of the caller's gives out access tokens or passwords.
-    TokenServer(TokenServer),
+    TokenServer(TokenServerInput),
     /// No sign-in.
     None,
 }
@@ -66,7 +66,8 @@ impl Auth {
         match self {
             Self::Password { .. } => &[(SecretKind::Password, true)],
             Self::OAuth2(oauth2) => oauth2.secrets(),
-            Self::TokenServer(_) | Self::None => &[],
+            Self::TokenServer(_) => &[(SecretKind::Query, false)],
+            Self::None => &[],
         }
     }
 
@@ -76,6 +77,7 @@ impl Auth {
             (Self::Password { has_password, .. }, SecretKind::Password) => *has_password,
             (Self::OAuth2(oauth2), SecretKind::ClientSecret) => oauth2.has_client_secret,
             (Self::OAuth2(oauth2), SecretKind::RefreshToken) => oauth2.has_refresh_token,
+            (Self::TokenServer(server), SecretKind::Query) => server.has_query,
             _ => false,
         }
     }
@@ -86,6 +88,7 @@ impl Auth {
             (Self::Password { has_password, .. }, SecretKind::Password) => *has_password = has,
             (Self::OAuth2(oauth2), SecretKind::ClientSecret) => oauth2.has_client_secret = has,
             (Self::OAuth2(oauth2), SecretKind::RefreshToken) => oauth2.has_refresh_token = has,
+            (Self::TokenServer(server), SecretKind::Query) => server.has_query = has,
             _ => {}
         }
     }
@@ -102,7 +105,10 @@ impl From<&Auth> for AuthInput {
         match auth {
             Auth::Password { username, .. } => Self::Password { username: username.clone(), password: None },
             Auth::OAuth2(oauth2) => Self::OAuth2(oauth2.into()),
-            Auth::TokenServer(server) => Self::TokenServer(server.clone()),
+            Auth::TokenServer(server) => Self::TokenServer(TokenServerInput {
+                url: server.url.as_str().into(),
+                username: server.username.clone(),
+            }),
             Auth::None => Self::None,
         }
     }
@@ -122,12 +128,9 @@ impl AuthInput {
                 let (oauth2, secrets) = input.split(pointer, errors);
                 (Auth::OAuth2(oauth2), secrets)
             }
-            Self::TokenServer(server) => {
-                if let Some(username) = &server.username {
-                    check_text(&format!("{pointer}/username"), username, errors);
-                }
-                check_url(&format!("{pointer}/url"), &server.url, errors);
-                (Auth::TokenServer(server), SideSecrets::default())
+            Self::TokenServer(input) => {
+                let (server, secrets) = input.split(pointer, errors);
+                (Auth::TokenServer(server), secrets)
             }
             Self::None => (Auth::None, SideSecrets::default()),
         }

@@ -17,7 +17,7 @@ use super::{Address, Timestamp};
 
 pub use auth::{Auth, AuthInput};
 pub use input::{AccountInput, MAX_MESSAGE_BYTES, ReceiveInput, ServerInput};
-pub use oauth2::{Grant, OAuth2, OAuth2Input, Provider, TokenServer, check_url};
+pub use oauth2::{Grant, OAuth2, OAuth2Input, Provider, TokenServer, TokenServerInput, check_url, split_query};
 pub use secrets::{AccountSecrets, SecretKind, SideSecrets};
 
 /// Protocol of one server.
@@ -194,6 +194,9 @@ impl Server {
         if let Auth::OAuth2(oauth2) = &self.auth {
             endpoint = oauth2.endpoint();
             parts.extend([endpoint.as_str(), &oauth2.client_id, oauth2.grant.name()]);
+        }
+        if let Auth::TokenServer(server) = &self.auth {
+            parts.push(&server.url);
         }
         super::MessageId::derived(&parts).to_string()
     }

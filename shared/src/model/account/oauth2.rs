@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 use utoipa::ToSchema;
 
 use super::auth::{check_secret, check_text};
 use super::secrets::{SecretKind, SideSecrets};
-use crate::model::{FieldError, Protocol};
+use crate::model::{FieldError, Protocol, Timestamp};
 
 /// Who gives out the tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,6 +57,9 @@ pub struct OAuth2Input {
     /// Write-only; needed with `client_credentials` and at Google.
     #[schema(value_type = Option<String>, write_only)]
     pub client_secret: Option<SecretString>,
+    /// When the client secret ends, as the provider's console says: what ends within 30 days is a risk.
+    #[serde(default)]
+    pub client_secret_expires_at: Option<Timestamp>,
     /// Microsoft's tenant: a GUID or a domain. Needed there with `client_credentials`; else `common`.
     pub tenant_id: Option<String>,
     /// Write-only; needed with `refresh_token`.
@@ -83,6 +86,9 @@ pub struct OAuth2 {
     pub client_id: String,
     /// Whether a client secret is stored.
     pub has_client_secret: bool,
+    /// When it ends, where that was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_expires_at: Option<Timestamp>,
     /// Microsoft's tenant.
     pub tenant_id: Option<String>,
     /// Whether a refresh token is stored.
@@ -95,16 +101,50 @@ pub struct OAuth2 {
     pub grant: Grant,
 }
 
-/// A server of the caller's, asked before each sign-in: `GET url?account=<account>&proto=<smtp|imap|pop3>`. It answers
-/// `{"user": "…", "accessToken": "…"}` or `{"user": "…", "pass": "…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// A server of the caller's, as given. It is asked before each sign-in: `GET url?account=<account>&proto=<smtp|imap|pop3>`,
+/// and answers `{"user": "…", "accessToken": "…"}` or `{"user": "…", "pass": "…"}`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenServerInput {
+    /// Where to ask, https. A query is kept like a password: it is what such servers know their callers by. Left out on a
+    /// change that keeps the rest, it stays.
+    #[schema(value_type = String)]
+    pub url: SecretString,
+    /// The login, where the answer names none.
+    pub username: Option<String>,
+}
+
+/// A server of the caller's, as stored and shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct TokenServer {
-    /// Where to ask, https.
+    /// Where to ask, without its query.
     pub url: String,
+    /// Whether a query is stored.
+    #[serde(default)]
+    pub has_query: bool,
     /// The login, where the answer names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+}
+
+impl TokenServerInput {
+    pub(super) fn split(self, pointer: &str, errors: &mut Vec<FieldError>) -> (TokenServer, SideSecrets) {
+        if let Some(username) = &self.username {
+            check_text(&format!("{pointer}/username"), username, errors);
+        }
+        check_url(&format!("{pointer}/url"), self.url.expose_secret(), errors);
+        let (url, query) = split_query(&self.url);
+        let server = TokenServer { url, has_query: query.is_some(), username: self.username };
+        (server, SideSecrets { query, ..SideSecrets::default() })
+    }
+}
+
+/// An address and the query behind it, which may be a secret.
+pub fn split_query(given: &SecretString) -> (String, Option<SecretString>) {
+    let given = given.expose_secret();
+    let (url, query) = given.split_once('?').unwrap_or((given, ""));
+    (url.to_owned(), (!query.is_empty()).then(|| query.into()))
 }
 
 impl OAuth2 {
@@ -159,6 +199,7 @@ impl From<&OAuth2> for OAuth2Input {
             provider: oauth2.provider,
             client_id: oauth2.client_id.clone(),
             client_secret: None,
+            client_secret_expires_at: oauth2.client_secret_expires_at,
             tenant_id: oauth2.tenant_id.clone(),
             refresh_token: None,
             scope: oauth2.scope.clone(),
@@ -176,14 +217,18 @@ impl OAuth2Input {
             provider: self.provider,
             client_id: self.client_id,
             has_client_secret: self.client_secret.is_some(),
+            client_secret_expires_at: self.client_secret_expires_at,
             tenant_id: self.tenant_id,
             has_refresh_token: self.refresh_token.is_some(),
             scope: self.scope,
             token_url: self.token_url,
             grant: self.grant,
         };
-        let secrets =
-            SideSecrets { password: None, client_secret: self.client_secret, refresh_token: self.refresh_token };
+        let secrets = SideSecrets {
+            client_secret: self.client_secret,
+            refresh_token: self.refresh_token,
+            ..SideSecrets::default()
+        };
         (oauth2, secrets)
     }
 

@@ -14,6 +14,8 @@ pub enum SecretKind {
     ClientSecret,
     /// What brings access tokens.
     RefreshToken,
+    /// The query of a token server's address.
+    Query,
 }
 
 impl SecretKind {
@@ -23,6 +25,7 @@ impl SecretKind {
             Self::Password => "password",
             Self::ClientSecret => "clientSecret",
             Self::RefreshToken => "refreshToken",
+            Self::Query => "url",
         }
     }
 }
@@ -36,6 +39,8 @@ pub struct SideSecrets {
     pub client_secret: Option<SecretString>,
     /// The refresh token that the caller gave; a newer one may have replaced it since.
     pub refresh_token: Option<SecretString>,
+    /// The query of a token server's address.
+    pub query: Option<SecretString>,
 }
 
 impl SideSecrets {
@@ -50,12 +55,13 @@ impl SideSecrets {
             SecretKind::Password => self.password.as_ref(),
             SecretKind::ClientSecret => self.client_secret.as_ref(),
             SecretKind::RefreshToken => self.refresh_token.as_ref(),
+            SecretKind::Query => self.query.as_ref(),
         }
     }
 
     /// Whether there is none at all.
     pub fn is_empty(&self) -> bool {
-        self.password.is_none() && self.client_secret.is_none() && self.refresh_token.is_none()
+        [&self.password, &self.client_secret, &self.refresh_token, &self.query].into_iter().all(Option::is_none)
     }
 
     /// These, and for each that is absent the other's.
@@ -65,6 +71,7 @@ impl SideSecrets {
             password: self.password.or(other.password),
             client_secret: self.client_secret.or(other.client_secret),
             refresh_token: self.refresh_token.or(other.refresh_token),
+            query: self.query.or(other.query),
         }
     }
 

@@ -66,6 +66,7 @@ impl Examination {
                 connection_failed: false,
                 phase: self.reached.phase,
                 duration_ms,
+                consent_needed: false,
             },
         }
     }

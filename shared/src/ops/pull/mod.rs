@@ -23,7 +23,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::sign_in::{self, Receiver, SignInError};
-use super::{Tools, fortunes, fortunes::Fortune};
+use super::{Tools, fortunes, fortunes::Fortune, risks};
 use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
@@ -152,7 +152,7 @@ async fn pull_for(
         changed: false,
         advanced: false,
     };
-    let result = run.all_folders().await;
+    let result = run.all_folders(&before).await;
     let result = run.forgive_own_time(asker, result);
     run.release().await;
     run.record(&result, &before).await?;
@@ -202,9 +202,11 @@ fn is_stale(tools: &Tools, job: &PullJob, row: &AccountRow, now: Timestamp) -> b
 }
 
 impl Run<'_> {
-    async fn all_folders(&mut self) -> Result<(), PullError> {
+    async fn all_folders(&mut self, known: &AccountStatus) -> Result<(), PullError> {
         let connecting = self.session.or_after(self.tools.settings.connect + self.tools.settings.reply);
-        match sign_in::receiver(self.tools, self.tenant, self.row, connecting, self.now).await? {
+        let receiver = sign_in::receiver(self.tools, self.tenant, self.row, connecting, self.now).await?;
+        risks::notice(self.tools, self.tenant, self.row, Side::Receive, known, receiver.tls()).await;
+        match receiver {
             Receiver::Imap(mut client) => {
                 client.set_deadline(self.session);
                 for name in &self.receive.folders {

@@ -9,9 +9,9 @@ use crate::mail::smtp::{Client, Content, Outcome as Data};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::send::{Recipient, RecipientState};
 use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
-use crate::ops::Tools;
 use crate::ops::fortunes::{self, Fortune, Pause};
 use crate::ops::sign_in::{self, SignInError};
+use crate::ops::{Tools, risks};
 use crate::store::{AccountRow, AccountStatus, Outcome, OutgoingRow, Side, StoreError};
 
 /// What came of an attempt.
@@ -119,13 +119,15 @@ impl<'a> Courier<'a> {
             return Err(SignInError::Paused(pause.clone()));
         }
         let now = Timestamp::now();
-        fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
+        let known = fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
             .await?
             .map_err(SignInError::Paused)?;
         let settings = &self.tools.settings;
         let deadline = Deadline::after(settings.connect + settings.reply);
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
-        self.client = Some(sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?);
+        let client = sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?;
+        risks::notice(self.tools, self.tenant, self.account, Side::Smtp, &known, client.tls()).await;
+        self.client = Some(client);
         Ok(())
     }
 

@@ -113,8 +113,9 @@ impl Secrets {
     }
 
     /// Stores an account's secrets, before its row is written. A side that is not given one anew keeps the stored one if
-    /// the fingerprint is still the same, and loses it otherwise. `at` is where the row says they are now. Nothing is
-    /// written where nothing changes; no reference comes back where none is left.
+    /// the fingerprint is still the same, and loses it otherwise. `at` is where the row says they are now: those stay
+    /// beside the new ones until the row names these, so that a writer who is stopped between the two changes nothing.
+    /// Nothing is written where nothing changes; no reference comes back where none is left.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where too many others write at the same time.
@@ -129,7 +130,7 @@ impl Secrets {
         let mut shard = at.map_or(0, |at| at.shard);
         let mut carried = Entry::default();
         loop {
-            let next = |stored: Option<&Entry>| merged(stored.unwrap_or(&carried), secrets, fingerprints);
+            let next = |stored: Option<&Entry>| merged(stored.unwrap_or(&carried), at, secrets, fingerprints);
             match self.write(tenant, account, shard, next).await? {
                 Placed::At(version) => {
                     return Ok(Some(SecretRef { shard, version }).filter(|at| !at.version.is_empty()));
@@ -184,15 +185,17 @@ impl Secrets {
         let slot = self.slot(tenant, at.shard);
         let mut cached = slot.lock().await;
         let young = |cached: &Cached| now.0.abs_diff(cached.read_at.0) < u64::from(self.cache_seconds) * 1000;
-        let written =
-            |cached: &Cached| cached.vault.accounts.get(account).is_some_and(|entry| entry.version == at.version);
+        let written = |cached: &Cached| {
+            let entry = cached.vault.accounts.get(account);
+            entry.is_some_and(|entry| entry.candidates(&at.version)[0].version == at.version)
+        };
         if !cached.as_ref().is_some_and(|cached| young(cached) && written(cached)) {
             *cached = self.read(tenant, at.shard, now).await?;
         }
-        found(cached.as_ref(), account, side, fingerprint)
+        found(cached.as_ref(), account, &at.version, side, fingerprint)
     }
 
-    /// The same, past the memory: once, after a server refused what memory gave.
+    /// The newest for these settings, past the memory: once, after a server refused what memory gave.
     ///
     /// # Errors
     /// As [`Secrets::get`].
@@ -208,7 +211,7 @@ impl Secrets {
         let slot = self.slot(tenant, at.shard);
         let mut cached = slot.lock().await;
         *cached = self.read(tenant, at.shard, now).await?;
-        found(cached.as_ref(), account, side, fingerprint)
+        found(cached.as_ref(), account, "", side, fingerprint)
     }
 
     /// The tenant's data key, which is made with the tenant's first secret.
@@ -258,9 +261,11 @@ impl Secrets {
             let found = vault::read(&self.client, tenant, shard).await?;
             let stored = found.as_ref().and_then(|(vault, _)| vault.accounts.get(account));
             let entry = Entry { version: random::hex(16), ..next(stored) };
-            if stored.map_or(entry.is_empty(), |stored| stored.same_secrets(&entry)) {
+            let kept = stored.filter(|stored| !entry.is_gone() && stored.same_secrets(&entry));
+            if kept.is_some() || (stored.is_none() && entry.is_gone()) {
                 // This also recognises our own write whose answer was lost.
-                return Ok(Placed::At(stored.map(|stored| stored.version.clone()).unwrap_or_default()));
+                let version = kept.filter(|kept| !kept.is_empty()).map(|kept| kept.version.clone());
+                return Ok(Placed::At(version.unwrap_or_default()));
             }
             let written = match found {
                 None => {
@@ -268,7 +273,7 @@ impl Secrets {
                     vault::create(&self.client, tenant, shard, vault, &entry.version).await?
                 }
                 Some((mut vault, read)) => {
-                    match entry.is_empty() {
+                    match entry.is_gone() {
                         true => vault.accounts.remove(account),
                         false => vault.accounts.insert(account.clone(), entry.clone()),
                     };
@@ -299,17 +304,20 @@ impl Secrets {
             let mut changed = false;
             for change in changes {
                 let stored = vault.accounts.get(change.account).cloned().unwrap_or_default();
-                let next = merged(&stored, change.secrets, &change.fingerprints);
+                let next = merged(&stored, change.at, change.secrets, &change.fingerprints);
                 if next.same_secrets(&stored) {
                     continue;
                 }
                 changed = true;
-                match next.is_empty() {
+                match next.is_gone() {
                     true => vault.accounts.remove(change.account),
                     false => vault.accounts.insert(change.account.clone(), Entry { version: version.clone(), ..next }),
                 };
             }
-            let place = |account| vault.accounts.get(account).map(|entry| entry.version.clone());
+            let place = |account| {
+                let entry = vault.accounts.get(account).filter(|entry| !entry.is_empty());
+                entry.map(|entry| entry.version.clone())
+            };
             let places = changes.iter().map(|change| Some(SecretRef { shard, version: place(change.account)? }));
             let places = places.collect();
             if !changed {
@@ -347,93 +355,47 @@ impl Secrets {
     }
 }
 
-/// New secrets where given; stored ones where they belong to the same settings still.
-fn merged(stored: &Entry, secrets: &AccountSecrets, fingerprints: &Fingerprints) -> Entry {
-    let side = |stored: &Option<Kept>, given: &SideSecrets, fingerprint: &Option<String>| {
+/// New secrets where given; stored ones where they belong to the same settings still, first of all those that the row
+/// names.
+fn merged(stored: &Entry, at: Option<&SecretRef>, secrets: &AccountSecrets, fingerprints: &Fingerprints) -> Entry {
+    let named = at.map(|at| at.version.as_str());
+    let candidates = stored.candidates(named.unwrap_or_default());
+    let side = |of: fn(&Entry) -> &Option<Kept>, given: &SideSecrets, fingerprint: &Option<String>| {
         let fingerprint = fingerprint.clone()?;
-        let stored = stored.as_ref().filter(|stored| stored.fingerprint == fingerprint);
-        let kept = given.clone().or(stored.map(Kept::secrets).unwrap_or_default());
-        (!kept.is_empty()).then(|| Kept::new(kept, fingerprint))
+        let mut kept = candidates.iter().filter_map(|entry| of(entry).as_ref());
+        let stored = kept.find(|kept| kept.fingerprint == fingerprint);
+        let secrets = given.clone().or(stored.map(Kept::secrets).unwrap_or_default());
+        (!secrets.is_empty()).then(|| Kept::new(secrets, fingerprint))
     };
     Entry {
         version: String::new(),
-        smtp: side(&stored.smtp, &secrets.smtp, &fingerprints.smtp),
-        receive: side(&stored.receive, &secrets.receive, &fingerprints.receive),
+        smtp: side(|entry| &entry.smtp, &secrets.smtp, &fingerprints.smtp),
+        receive: side(|entry| &entry.receive, &secrets.receive, &fingerprints.receive),
+        past: stored.remembered(named),
     }
 }
 
+/// The secrets of one side: those written as `version` if they belong to the settings, else the newest that do.
 fn found(
     cached: Option<&Cached>,
     account: &AccountId,
+    version: &str,
     side: Side,
     fingerprint: &str,
 ) -> Result<SideSecrets, SecretError> {
     let entry = cached.and_then(|cached| cached.vault.accounts.get(account)).ok_or(SecretError::NotFound)?;
-    let kept = match side {
-        Side::Smtp => &entry.smtp,
-        Side::Receive => &entry.receive,
+    let kept = |entry: &Entry| match side {
+        Side::Smtp => entry.smtp.clone(),
+        Side::Receive => entry.receive.clone(),
     };
-    let kept = kept.as_ref().ok_or(SecretError::NotFound)?;
-    if kept.fingerprint == fingerprint { Ok(kept.secrets()) } else { Err(SecretError::FingerprintMismatch) }
+    let all: Vec<Kept> = entry.candidates(version).into_iter().filter_map(kept).collect();
+    let belonging = all.iter().find(|kept| kept.fingerprint == fingerprint);
+    match belonging {
+        Some(kept) => Ok(kept.secrets()),
+        None if all.is_empty() => Err(SecretError::NotFound),
+        None => Err(SecretError::FingerprintMismatch),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use secrecy::{ExposeSecret, SecretString};
-
-    use super::*;
-
-    fn given(smtp: Option<&str>, receive: Option<&str>) -> AccountSecrets {
-        let side = |password: Option<&str>| SideSecrets {
-            password: password.map(SecretString::from),
-            ..SideSecrets::default()
-        };
-        AccountSecrets { smtp: side(smtp), receive: side(receive) }
-    }
-
-    fn prints(smtp: Option<&str>, receive: Option<&str>) -> Fingerprints {
-        Fingerprints { smtp: smtp.map(str::to_owned), receive: receive.map(str::to_owned) }
-    }
-
-    fn said(password: &str, fingerprint: &str) -> Option<(String, String)> {
-        Some((password.to_owned(), fingerprint.to_owned()))
-    }
-
-    fn password_of(secrets: SideSecrets) -> String {
-        secrets.password.unwrap().expose_secret().to_owned()
-    }
-
-    fn shown(entry: &Entry) -> [Option<(String, String)>; 2] {
-        [&entry.smtp, &entry.receive]
-            .map(|kept| kept.as_ref().map(|kept| (password_of(kept.secrets()), kept.fingerprint.clone())))
-    }
-
-    #[test]
-    fn a_password_stays_with_its_server_and_goes_with_it() {
-        let both = merged(&Entry::default(), &given(Some("one"), Some("two")), &prints(Some("s"), Some("r")));
-        assert_eq!(shown(&both), [said("one", "s"), said("two", "r")]);
-        let unchanged = merged(&both, &given(None, None), &prints(Some("s"), Some("r")));
-        assert!(unchanged.same_secrets(&both));
-        let moved = merged(&both, &given(None, Some("three")), &prints(Some("other"), Some("r")));
-        assert_eq!(shown(&moved), [None, said("three", "r")]);
-        assert!(merged(&both, &given(None, None), &prints(None, None)).is_empty());
-        assert!(
-            merged(&both, &given(Some("one"), None), &prints(None, None)).is_empty(),
-            "a side that does not exist has no password"
-        );
-    }
-
-    #[test]
-    fn a_password_is_given_to_its_own_server_only() {
-        let account = AccountId::new("box").unwrap();
-        let entry = merged(&Entry::default(), &given(Some("one"), None), &prints(Some("s"), None));
-        let cached = Cached { vault: Vault::of(account.clone(), entry), read_at: Timestamp(0) };
-        let ask = |account: &AccountId, side, fingerprint| found(Some(&cached), account, side, fingerprint);
-        assert_eq!(ask(&account, Side::Smtp, "s").map(password_of).unwrap(), "one");
-        assert!(matches!(ask(&account, Side::Smtp, "t"), Err(SecretError::FingerprintMismatch)));
-        assert!(matches!(ask(&account, Side::Receive, "s"), Err(SecretError::NotFound)));
-        assert!(matches!(ask(&AccountId::new("other").unwrap(), Side::Smtp, "s"), Err(SecretError::NotFound)));
-        assert!(matches!(found(None, &account, Side::Smtp, "s"), Err(SecretError::NotFound)));
-        assert!(!format!("{cached:?}").contains("one\"") && !format!("{cached:?}").contains("(\"one"), "{cached:?}");
-    }
-}
+mod tests;

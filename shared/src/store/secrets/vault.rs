@@ -60,6 +60,10 @@ pub(super) struct Entry {
     pub smtp: Option<Kept>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receive: Option<Kept>,
+    /// What the account's row may still name, newest first: an entry counts once the row names it, and whoever writes
+    /// one may be stopped before that, or lose against another writer. None of these has a past of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Entry>,
 }
 
 /// The secrets of one side and what they belong to.
@@ -72,22 +76,24 @@ pub(super) struct Kept {
     client_secret: Option<SecretString>,
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose")]
     refresh_token: Option<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    query: Option<SecretString>,
     pub fingerprint: String,
 }
 
 impl Kept {
     pub(super) fn new(secrets: SideSecrets, fingerprint: String) -> Self {
-        let SideSecrets { password, client_secret, refresh_token } = secrets;
-        Self { password, client_secret, refresh_token, fingerprint }
+        let SideSecrets { password, client_secret, refresh_token, query } = secrets;
+        Self { password, client_secret, refresh_token, query, fingerprint }
     }
 
     pub(super) fn secrets(&self) -> SideSecrets {
-        let Self { password, client_secret, refresh_token, .. } = self.clone();
-        SideSecrets { password, client_secret, refresh_token }
+        let Self { password, client_secret, refresh_token, query, .. } = self.clone();
+        SideSecrets { password, client_secret, refresh_token, query }
     }
 
-    fn exposed(&self) -> [Option<&str>; 3] {
-        [&self.password, &self.client_secret, &self.refresh_token]
+    fn exposed(&self) -> [Option<&str>; 4] {
+        [&self.password, &self.client_secret, &self.refresh_token, &self.query]
             .map(|secret| secret.as_ref().map(ExposeSecret::expose_secret))
     }
 }
@@ -98,9 +104,34 @@ impl PartialEq for Kept {
     }
 }
 
+/// How many earlier entries are kept beside one: what the row names, and what two writers at the same time wrote.
+const PAST: usize = 3;
+
 impl Entry {
+    /// No secret that counts; there may be a past.
     pub(super) fn is_empty(&self) -> bool {
         self.smtp.is_none() && self.receive.is_none()
+    }
+
+    /// Nothing to store.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_empty() && self.past.is_empty()
+    }
+
+    /// This entry and those before it: the one written as `version` first, the rest newest first.
+    pub(super) fn candidates(&self, version: &str) -> Vec<&Self> {
+        let mut all: Vec<&Self> = std::iter::once(self).chain(&self.past).collect();
+        all.sort_by_key(|entry| entry.version != version);
+        all
+    }
+
+    /// What a successor of this entry has to remember while the account's row names `version`: that entry, and those
+    /// written since, whose writers may be about to write the row. Where it is not known any more, this entry.
+    pub(super) fn remembered(&self, version: Option<&str>) -> Vec<Self> {
+        let all: Vec<&Self> = std::iter::once(self).chain(&self.past).filter(|entry| !entry.is_empty()).collect();
+        let named = all.iter().position(|entry| Some(entry.version.as_str()) == version).unwrap_or(0);
+        let since = all.iter().take(named).take(PAST - 1);
+        since.chain(all.get(named)).map(|entry| Self { past: Vec::new(), ..(*entry).clone() }).collect()
     }
 
     pub(super) fn same_secrets(&self, other: &Self) -> bool {
@@ -245,7 +276,7 @@ mod tests {
 
     fn vault(password: usize) -> Vault {
         let kept = Kept::new(SideSecrets::password("p".repeat(password).into()), "f".into());
-        Vault::of(AccountId::new("box").unwrap(), Entry { version: "v".into(), smtp: Some(kept), receive: None })
+        Vault::of(AccountId::new("box").unwrap(), Entry { version: "v".into(), smtp: Some(kept), ..Entry::default() })
     }
 
     #[test]

@@ -79,7 +79,7 @@ async fn a_status_changes_field_by_field() {
     let failed = StatusChange {
         state: Some(AccountState::AuthFailed),
         error_code: Some(AccountErrorCode::InvalidCredentials),
-        smtp: Some(SideStatus { refusals: 2, pause: Some(at(60)), broken: false }),
+        smtp: Some(SideStatus { refusals: 2, pause: Some(at(60)), broken: false, revoked: false }),
         suspended_at: Some(Some(at(3))),
         last_error: Some(Some("535 no".into())),
         ..StatusChange::default()

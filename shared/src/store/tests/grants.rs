@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
-    model::account::{Grant as Kind, OAuth2, Provider},
+    model::account::{Grant as Kind, OAuth2, Provider, SideSecrets},
     store::{Access, Grant, GrantId, GrantKey, Grants, Secrets, StoreError},
 };
 
@@ -27,13 +27,15 @@ fn key(tenant: &Tenant, account: &AccountId) -> GrantKey {
         provider: Provider::Google,
         client_id: "app".into(),
         has_client_secret: true,
+        client_secret_expires_at: None,
         tenant_id: None,
         has_refresh_token: true,
         scope: None,
         token_url: None,
         grant: Kind::RefreshToken,
     };
-    GrantKey { tenant: tenant.clone(), account: account.clone(), id: GrantId::of(&oauth2, Some(&"given".into())) }
+    let given = SideSecrets { refresh_token: Some("given".into()), ..SideSecrets::default() };
+    GrantKey { tenant: tenant.clone(), account: account.clone(), id: GrantId::of(&oauth2, &given) }
 }
 
 fn brought(mut grant: Grant, refresh_token: &str) -> Grant {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use shared::http::engine::{Elsewhere, EngineSide, MASK};
 use shared::http::lenient;
 use shared::model::account::{
-    AccountInput, AuthInput, Grant, OAuth2Input, Provider, ReceiveInput, ServerInput, TokenServer,
+    AccountInput, AuthInput, Grant, OAuth2Input, Provider, ReceiveInput, ServerInput, TokenServerInput,
 };
 use shared::model::{Account, AccountId, Address, FieldError, Poll, Protocol, Security, SentCopy};
 
@@ -68,7 +68,7 @@ impl Given {
         self,
         id: &AccountId,
         before: Option<&Account>,
-        auth_server: Option<String>,
+        auth_server: Option<SecretString>,
         min_poll_seconds: u32,
     ) -> Result<AccountInput, Vec<FieldError>> {
         let mut errors = Vec::new();
@@ -77,7 +77,7 @@ impl Given {
         let mut provider = None;
         if let Some(oauth2) = self.oauth2 {
             provider = oauth2.known_provider();
-            match oauth2.auth(elsewhere.auth_server.as_deref()) {
+            match oauth2.auth(elsewhere.auth_server.as_ref()) {
                 Ok(auth) => elsewhere.oauth2 = Some(auth),
                 Err(error) => errors.push(error),
             }
@@ -207,13 +207,13 @@ impl OAuth2 {
         }
     }
 
-    fn auth(self, auth_server: Option<&str>) -> Result<AuthInput, FieldError> {
+    fn auth(self, auth_server: Option<&SecretString>) -> Result<AuthInput, FieldError> {
         let at = |field: &str, words: &str| FieldError::new(format!("/oauth2/{field}"), "missing", words);
         let username = self.auth.delegated_user.clone().or_else(|| self.auth.user.clone());
         if self.use_auth_server {
             let words = "useAuthServer needs authServer: set it by POST /v1/settings";
-            let url = auth_server.ok_or_else(|| at("useAuthServer", words))?.to_owned();
-            return Ok(AuthInput::TokenServer(TokenServer { url, username }));
+            let url = auth_server.ok_or_else(|| at("useAuthServer", words))?.clone();
+            return Ok(AuthInput::TokenServer(TokenServerInput { url, username }));
         }
         let provider = self.known_provider().ok_or_else(|| {
             at("provider", "must be gmail, outlook or outlookService; applications registered beforehand do not exist")
@@ -226,6 +226,7 @@ impl OAuth2 {
                 .client_id
                 .ok_or_else(|| at("clientId", "is required: the application stands in the account"))?,
             client_secret: unmasked(self.client_secret),
+            client_secret_expires_at: None,
             tenant_id: self.tenant_id,
             refresh_token: unmasked(self.refresh_token),
             scope: None,
@@ -283,6 +284,7 @@ mod tests {
                "imap": side("imap.gmail.com", 993), "smtp": side("smtp.gmail.com", 465)})
     }
 
+    /// A3.2/10, A3.2/12.
     #[test]
     fn a3_2_10_and_12_the_seeds_example_becomes_an_account() {
         let account = stored(example(), None);
@@ -295,6 +297,7 @@ mod tests {
         assert!(account.poll.enabled && receive.keep_on_server, "mail is followed, and never deleted there");
     }
 
+    /// A3.2/11.
     #[test]
     fn a3_2_11_what_is_not_named_stays() {
         let before = stored(example(), None);

@@ -3,11 +3,12 @@
 mod input;
 mod shown;
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use shared::http::engine::in_their_words;
+use shared::http::engine::{in_their_words, masked_url, unmasked_url};
 use shared::http::{Call, Reply, lenient};
-use shared::model::account::check_url;
+use shared::model::account::{check_url, split_query};
 use shared::model::views::AccountView;
 use shared::model::{AccountId, Code, FieldError, Problem};
 use shared::ops::{Tools, sign_in};
@@ -51,7 +52,7 @@ async fn save(
     id: AccountId,
     current: Option<AccountRow>,
 ) -> Result<Written, Problem> {
-    let preferences = tools.store.preferences.get(call.tenant()).await?;
+    let preferences = tools.store.preferences.get(call.tenant(), call.now).await?;
     let before = current.as_ref().map(|row| &row.account);
     let settings = given
         .settings(&id, before, preferences.auth_server, tools.settings.min_poll_seconds)
@@ -113,7 +114,7 @@ pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
     #[serde(deserialize_with = "lenient::present")]
-    auth_server: Option<Option<String>>,
+    auth_server: Option<Option<SecretString>>,
 }
 
 /// `GET /v1/settings?authServer=true`: the settings that are asked for.
@@ -121,8 +122,9 @@ pub(crate) async fn settings(tools: Tools, call: Call) -> Result<Reply, Problem>
     if call.flag("authServer")? != Some(true) {
         return Reply::ok(&json!({}));
     }
-    let preferences = tools.store.preferences.get(call.tenant()).await?;
-    Reply::ok(&json!({"authServer": preferences.auth_server}))
+    let preferences = tools.store.preferences.get(call.tenant(), call.now).await?;
+    let shown = preferences.auth_server.as_ref().map(split_query).map(|(url, query)| masked_url(&url, query.is_some()));
+    Reply::ok(&json!({"authServer": shown}))
 }
 
 /// `POST /v1/settings`: where the authentication server is (A3.6/24). Accounts registered from now on ask it.
@@ -131,14 +133,19 @@ pub(crate) async fn settle(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let Some(auth_server) = given.auth_server else {
         return Reply::ok(&json!({"updated": []}));
     };
-    let auth_server = auth_server.filter(|url| !url.is_empty());
+    let mut auth_server = auth_server.filter(|url| !url.expose_secret().is_empty());
     let mut errors = Vec::new();
-    if let Some(url) = &auth_server {
-        check_url("/authServer", url, &mut errors);
+    if let Some(given) = &mut auth_server {
+        check_url("/authServer", given.expose_secret(), &mut errors);
+        let bare = unmasked_url(given);
+        if bare.expose_secret() != given.expose_secret() {
+            let stored = tools.store.preferences.get(call.tenant(), call.now).await?.auth_server;
+            *given = stored.filter(|stored| split_query(stored).0 == bare.expose_secret()).unwrap_or(bare);
+        }
     }
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
-    tools.store.preferences.put(call.tenant(), &Preferences { auth_server }).await?;
+    tools.store.preferences.put(call.tenant(), &Preferences { auth_server }, call.now).await?;
     Reply::ok(&json!({"updated": ["authServer"]}))
 }

@@ -1,7 +1,7 @@
 //! From our account to EmailEngine's.
 
 use serde_json::{Value, json};
-use shared::http::engine::MASK;
+use shared::http::engine::{MASK, masked_url};
 use shared::model::account::{Grant, Provider};
 use shared::model::views::{AccountState, AccountView};
 use shared::model::{Auth, Protocol, Receive, Security, SentCopy, Server};
@@ -129,7 +129,7 @@ fn server(server: &Server) -> Value {
         }
         Auth::TokenServer(token_server) => {
             shown["useAuthServer"] = json!(true);
-            shown["authServer"] = json!(token_server.url);
+            shown["authServer"] = json!(masked_url(&token_server.url, token_server.has_query));
         }
         Auth::OAuth2(_) | Auth::None => {}
     }

@@ -25,11 +25,13 @@ const WORDS: &[(&str, &str)] = &[
     ("/smtp/host", "mail_smtp_server"),
     ("/smtp/port", "mail_smtp_port"),
     ("/smtp/auth/username", "mail_username"),
+    ("/smtp/auth/password", "mail_password"),
     ("/smtp/auth", "mail_password"),
     ("/smtp", "mail_smtp_server"),
     ("/receive/host", "mail_pop3_server"),
     ("/receive/port", "mail_pop3_port"),
     ("/receive/auth/username", "mail_username"),
+    ("/receive/auth/password", "mail_password"),
     ("/receive/auth", "mail_password"),
     ("/from", "mail_from"),
 ];

@@ -89,6 +89,17 @@ fn office_365_and_a_shared_mailbox() {
     assert!(account.receive.is_none());
 }
 
+/// A1.6/55: the relay of both troubleshooting scripts, with a login and without.
+#[test]
+fn googles_relay() {
+    for (username, known) in [(json!("ada@example.com"), true), (json!(""), false)] {
+        let given = json!({"mail_smtp_server": "smtp-relay.gmail.com", "mail_smtp_port": 587, "mail_starttls": true,
+            "mail_username": username, "mail_password": if known { "p" } else { "" }, "mail_from": "ada@example.com"});
+        let smtp = stored(given, "relay").smtp.unwrap();
+        assert_eq!((smtp.security, smtp.auth.username().is_some()), (Security::Starttls, known));
+    }
+}
+
 /// A1.7/56.
 #[test]
 fn the_system_account_only_sends() {

@@ -183,6 +183,7 @@ mod tests {
         fields.apply(&operations).map(|()| fields)
     }
 
+    /// A5.2/16, A5.3/24, A5.3/26.
     #[test]
     fn six_fields_are_set_and_removed() {
         let set = |path: &str, value: Value| json!({"op": "replace", "path": path, "value": value});

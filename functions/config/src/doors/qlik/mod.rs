@@ -9,6 +9,7 @@ mod view;
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use shared::http::door::renamed;
 use shared::http::{Call, Reply, body};
 use shared::model::account::{AccountInput, AccountSecrets};
 use shared::model::{Account, Code, Poll, Problem, SentCopy, patch};
@@ -56,14 +57,16 @@ pub(crate) async fn patch(tools: Tools, call: Call) -> Result<Reply, Problem> {
 /// `PUT` (A5.3/27): create or replace, validated within the request.
 pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_2, call.now).await?;
-    let settings = provider::settings(&call.json()?)?;
+    let given: Value = call.json()?;
     let config = config(&tools, &call).await?;
+    let settings = provider::settings(&given, config.settings().map(|(_, server)| server))?;
     let stored = config.draft.as_ref().or(config.row.as_ref());
     let mut document = stored.map_or(Ok(json!({})), |row| patch::document(&row.account))?;
     if let Some(document) = document.as_object_mut() {
         document.extend(settings);
     }
-    replace(&tools, &call, config, document, Terms::new(true)).await?;
+    let replaced = replace(&tools, &call, config, document, Terms::new(true)).await;
+    replaced.map_err(|problem| renamed(problem, provider::WORDS))?;
     Ok(Reply::no_content())
 }
 

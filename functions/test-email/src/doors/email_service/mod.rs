@@ -208,6 +208,7 @@ impl MicrosoftAuth {
             provider: Provider::Microsoft,
             client_id: client_id.ok_or_else(|| nothing_stored("microsoft_auth/clientId"))?,
             client_secret: self.client_secret,
+            client_secret_expires_at: None,
             tenant_id: self.provider_tenant_id.or_else(|| stored.and_then(|oauth2| oauth2.tenant_id.clone())),
             refresh_token: None,
             scope: stored.and_then(|oauth2| oauth2.scope.clone()),
