@@ -8,6 +8,7 @@ mod accounts;
 mod accounts_patch;
 mod attachments;
 mod auth;
+mod batch;
 mod canaries;
 mod content;
 mod contracts;
@@ -37,6 +38,7 @@ mod send;
 mod sent_copy;
 mod suppressions;
 mod templates;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 52] = [
+pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/pii-resolver"),
@@ -45,14 +45,19 @@ pub(crate) const ROUTES: [(&str, &str); 52] = [
     ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),
     ("post", "/v1/accounts/{account}/pull"),
+    ("post", "/v1/accounts/{account}/push"),
+    ("post", "/v1/accounts/{account}/sync"),
     ("post", "/v1/accounts/{account}/test-email"),
     ("post", "/v1/accounts/{account}/verify"),
     ("post", "/v1/diagnose"),
     ("post", "/v1/files"),
+    ("post", "/v1/messages/batch"),
     ("post", "/v1/outbox/{id}/retry"),
     ("post", "/v1/pii-tokens"),
     ("post", "/v1/pull"),
+    ("post", "/v1/push"),
     ("post", "/v1/suppressions"),
+    ("post", "/v1/sync"),
     ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),

@@ -1,5 +1,6 @@
 //! `send`: accept mail and send it.
 
+mod batch;
 mod files;
 mod handler;
 mod merge;
@@ -24,6 +25,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     }
     let mounts = vec![
         mount(&routes::SEND, with_tools!(handler::send)),
+        mount(&routes::SEND_BATCH, with_tools!(batch::send)),
         mount(&routes::OUTBOX_LIST, with_tools!(outbox::list)),
         mount(&routes::OUTBOX_GET, with_tools!(outbox::get)),
         mount(&routes::OUTBOX_PATCH, with_tools!(outbox::patch)),

@@ -185,7 +185,7 @@ async fn start_aws(
         services_port: above(settings.port, 2),
         tables,
         buckets,
-        queues: queues.into_iter().map(queue).collect(),
+        queues: queues.into_iter().map(|spec| queue(spec, settings.sqs_copies)).collect(),
         policies: functions.into_iter().map(policy).collect(),
     });
     let aws = aws.await?;
@@ -193,10 +193,10 @@ async fn start_aws(
     Ok((aws, template))
 }
 
-fn queue(queue: Queue) -> aws::QueueSpec {
+fn queue(queue: Queue, copies: u32) -> aws::QueueSpec {
     let Queue { name, visibility_seconds, delay_seconds, retention_seconds, redrive } = queue;
     let redrive = redrive.map(|r| aws::Redrive { target: r.target, max_receive_count: r.max_receive_count });
-    aws::QueueSpec { name, visibility_seconds, delay_seconds, retention_seconds, redrive }
+    aws::QueueSpec { name, visibility_seconds, delay_seconds, retention_seconds, redrive, copies }
 }
 
 fn policy(function: Function) -> (String, Vec<aws::Statement>) {

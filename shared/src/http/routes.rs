@@ -336,6 +336,19 @@ pub const SEND: Route = Route {
     ..route("POST", "/v1/accounts/{account}/messages", "send", "sendMessage", "Send a mail")
 };
 
+/// Send many mails.
+pub const SEND_BATCH: Route = Route {
+    scope: Some(Scope::Send),
+    parameters: &[
+        header("Idempotency-Key", "As for one; the key of item n (from 0) is this key, `#` and n."),
+        query("wait", "Seconds to wait for the outcomes, 0 to 25. Default 20; 0 only queues."),
+    ],
+    request: Some("BatchInput"),
+    answers: &[answer(200, "One answer for each item, in order: what it would have been alone.", "BatchAnswer")],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/messages/batch", "send", "sendBatch", "Send up to 500 mails")
+};
+
 /// An outgoing message's delivery.
 pub const OUTBOX_GET: Route = Route {
     answers: &[answer(200, "The message with its recipients' states.", "Outgoing")],
@@ -442,6 +455,37 @@ pub const PULL_ALL: Route = Route {
     answers: &[answer(200, "Every receiving account was queued.", "QueuedPulls")],
     problems: &[503],
     ..route("POST", "/v1/pull", "pull", "pullAll", "Queue a pull of every mailbox")
+};
+
+/// Send what waits of one account.
+pub const PUSH: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of it.", "Pushed")],
+    problems: &[404],
+    ..route("POST", "/v1/accounts/{account}/push", "pull", "pushAccount", "Send now what waits in an account's outbox")
+};
+
+/// Send what waits.
+pub const PUSH_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of it.", "Pushed")],
+    ..route("POST", "/v1/push", "pull", "pushAll", "Send now what waits in the outbox")
+};
+
+/// Push and pull one account.
+pub const SYNC: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of both.", "Synced")],
+    problems: &[404, 409, 422, 502, 503, 504],
+    ..route("POST", "/v1/accounts/{account}/sync", "pull", "syncAccount", "Push and pull an account now")
+};
+
+/// Push and pull all accounts.
+pub const SYNC_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What was sent, and whose pull was queued.", "SyncedAll")],
+    problems: &[503],
+    ..route("POST", "/v1/sync", "pull", "syncAll", "Push now, and queue a pull of every mailbox")
 };
 
 /// Stored mail of an account.
@@ -642,6 +686,7 @@ pub const ALL: &[&Route] = &[
     &RISKS,
     &TEST_EMAIL,
     &SEND,
+    &SEND_BATCH,
     &OUTBOX_GET,
     &SUPPRESSIONS_LIST,
     &SUPPRESSION_ADD,
@@ -653,6 +698,10 @@ pub const ALL: &[&Route] = &[
     &OUTBOX_RETRY,
     &PULL,
     &PULL_ALL,
+    &PUSH,
+    &PUSH_ALL,
+    &SYNC,
+    &SYNC_ALL,
     &MESSAGES_LIST,
     &MESSAGE_GET,
     &MESSAGE_SOURCE,

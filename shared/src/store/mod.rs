@@ -61,7 +61,7 @@ pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
-pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
+pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};
 pub use suppressions::Suppressions;
 pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};

@@ -85,6 +85,8 @@ pub(crate) struct QueueSpec {
     pub retention_seconds: u32,
     /// Where a message goes that was received too often.
     pub redrive: Option<Redrive>,
+    /// A message is delivered so often at most, each time a little later: "at least once", as AWS warns.
+    pub copies: u32,
 }
 
 /// `RedrivePolicy` of a queue.

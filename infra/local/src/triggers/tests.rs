@@ -80,6 +80,7 @@ async fn start(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Ru
             delay_seconds: 0,
             retention_seconds: 3600,
             redrive: None,
+            copies: 1,
         }],
         policies: BTreeMap::new(),
     });

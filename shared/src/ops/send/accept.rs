@@ -6,7 +6,7 @@ use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
 use super::content::{self, Given, Prepared};
-use super::{expand, queue};
+use super::{expand, pace, queue};
 use crate::mail::Deadline;
 use crate::model::content::DryRun;
 use crate::model::message::thread_of;
@@ -38,11 +38,10 @@ impl IdempotencyKey {
             "1 to 255 printable ASCII characters",
         )]))
     }
-}
 
-impl IdempotencyKey {
-    /// The key of one item of a request (decision 3).
-    pub(super) fn item(&self, index: usize) -> Self {
+    /// The key of one item of a batch (decision 3).
+    #[must_use]
+    pub fn item(&self, index: usize) -> Self {
         Self { key: format!("{}#{index}", self.key), route: self.route }
     }
 }
@@ -90,6 +89,45 @@ pub async fn accept(
     wait: Wait,
     now: Timestamp,
 ) -> Result<Accepted, Problem> {
+    let row = match begin(tools, tenant, account, request, key, wait, now).await? {
+        Begun::Ours(row) => row,
+        Begun::Replayed(accepted) => return Ok(accepted),
+    };
+    let row = match wait.deadline() {
+        Some(until) if row.state == SendState::Sending => deliver_now(tools, tenant, account, row, until).await,
+        _ => row,
+    };
+    if goes_on(&row) {
+        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
+    }
+    Ok(Accepted { outgoing: row.outgoing(), replayed: false })
+}
+
+/// Whether a worker has something to do for it now: to deliver it, or what follows on its delivery.
+pub(super) fn goes_on(row: &OutgoingRow) -> bool {
+    let follows = row.follow_up.is_some() && row.due.is_some_and(|due| due <= Timestamp::now());
+    row.state == SendState::Queued || follows
+}
+
+/// What came of a wish to send.
+#[allow(clippy::large_enum_variant)] // one at a time, and gone at once
+pub(super) enum Begun {
+    /// It is durable, and ours: to try at once where it is sending, to hand on where it is queued.
+    Ours(OutgoingRow),
+    /// Its key was used before.
+    Replayed(Accepted),
+}
+
+/// Makes a mail durable, claimed by this invocation where somebody waits for it.
+pub(super) async fn begin(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    wait: Wait,
+    now: Timestamp,
+) -> Result<Begun, Problem> {
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
     // What is fetched may be another thing by now, or gone: a key that was used is answered before.
@@ -97,7 +135,7 @@ pub async fn accept(
         && expand::is_needed(request)
         && let Some(earlier) = tools.store.outbox.get(tenant, &id).await?
     {
-        return replay(earlier, &fingerprint, now);
+        return replay(earlier, &fingerprint, now).map(Begun::Replayed);
     }
     let prepared = prepare(tools, tenant, account, Given::New(request), &id, &fingerprint, now).await;
     let new = match prepared {
@@ -109,7 +147,7 @@ pub async fn accept(
         // What was accepted once is answered for, even if the account or a file has changed since.
         Err(problem) if key.is_some() => {
             return match tools.store.outbox.get(tenant, &id).await? {
-                Some(earlier) => replay(earlier, &fingerprint, now),
+                Some(earlier) => replay(earlier, &fingerprint, now).map(Begun::Replayed),
                 None => Err(problem),
             };
         }
@@ -119,21 +157,13 @@ pub async fn accept(
     let wait = if new.send_at.is_some_and(|at| at > now) { Wait::No } else { wait };
     let claim = match wait {
         Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
-        _ => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
+        // From now on, and not from when a batch began.
+        _ => Claim::Sending(Timestamp::now().plus_seconds(i64::from(tools.settings.lease_seconds))),
     };
-    let row = match tools.store.outbox.insert(tenant, new, claim).await? {
-        Claimed::Ours(row) => row,
-        Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
-    };
-    let row = match wait.deadline() {
-        Some(until) => deliver_now(tools, tenant, account, row, until).await,
-        None => row,
-    };
-    let follows = row.follow_up.is_some() && row.due.is_some_and(|due| due <= Timestamp::now());
-    if row.state == SendState::Queued || follows {
-        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
+    match tools.store.outbox.insert(tenant, new, claim).await? {
+        Claimed::Ours(row) => Ok(Begun::Ours(row)),
+        Claimed::Exists(earlier) => replay(earlier, &fingerprint, now).map(Begun::Replayed),
     }
-    Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
 /// What would be sent, and to whom; nothing is claimed.
@@ -303,8 +333,7 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
     Ok(Accepted { outgoing: row.outgoing(), replayed: true })
 }
 
-/// The first attempt, while the caller waits. Whatever goes wrong from here on is a state and no error: the message
-/// is durable.
+/// The first attempt, while the caller waits.
 async fn deliver_now(
     tools: &Tools,
     tenant: &Tenant,
@@ -313,12 +342,17 @@ async fn deliver_now(
     until: Deadline,
 ) -> OutgoingRow {
     let mut courier = Courier::new(tools, tenant, account, true);
+    let row = attempt_now(&mut courier, row, until).await;
+    courier.leave().await;
+    pace::note_one(tools, tenant, account, &row).await;
+    row
+}
+
+/// An attempt while the caller waits. Whatever goes wrong from here on is a state and no error: the message is durable.
+pub(super) async fn attempt_now(courier: &mut Courier<'_>, row: OutgoingRow, until: Deadline) -> OutgoingRow {
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
-        Ok(Attempt::Done(row)) => {
-            courier.leave().await;
-            *row
-        }
+        Ok(Attempt::Done(row)) => *row,
         Ok(Attempt::Lost) => before,
         Err(error) => {
             tracing::error!(%error, id = %before.id, "the attempt could not be written down; its claim runs over");

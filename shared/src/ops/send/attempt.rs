@@ -45,6 +45,8 @@ enum Early {
     TooLate,
     /// The durable mark could not be written, so the message was not handed over.
     Unmarked,
+    /// The connection of the message before does not stand any more.
+    Stale,
 }
 
 impl<'a> Courier<'a> {
@@ -78,7 +80,9 @@ impl<'a> Courier<'a> {
             Ok(message) => message,
             Err(problem) => return self.uncomposable(&row, recipients, &problem).await,
         };
-        if !self.is_awaited && self.suppress(&mut recipients, &message.clear).await? == 0 {
+        // Of a message that was accepted a moment ago it is known.
+        let fresh = self.is_awaited && row.attempts == 0 && row.turn.is_none();
+        if !fresh && self.suppress(&mut recipients, &message.clear).await? == 0 {
             return self.conclude(&row, recipients).await;
         }
         let content = match Content::check(&message.source) {
@@ -88,11 +92,22 @@ impl<'a> Courier<'a> {
                 return self.conclude(&row, recipients).await;
             }
         };
-        if let Err(failure) = self.open(begin_by).await {
-            return self.unconnected(&row, recipients, failure, begin_by).await;
-        }
         let mut row = row;
-        let early = self.hand_over(&mut row, &mut recipients, (&message, content), begin_by).await;
+        let before = recipients.clone();
+        let early = loop {
+            let reused = self.client.is_some();
+            if let Err(failure) = self.open(begin_by).await {
+                return self.unconnected(&row, recipients, failure, begin_by).await;
+            }
+            match self.hand_over(&mut row, &mut recipients, (&message, content), begin_by).await {
+                // A server may take so many messages per connection and no more: another one is no new attempt.
+                Ok(Some(Early::Stale)) if reused => {
+                    self.client = None;
+                    recipients.clone_from(&before);
+                }
+                early => break early,
+            }
+        };
         if self.client.as_ref().is_some_and(|client| !client.is_usable()) {
             self.client = None;
         }
@@ -101,7 +116,7 @@ impl<'a> Courier<'a> {
             Ok(Some(Early::TooLate | Early::Unmarked)) => {
                 self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await
             }
-            Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
+            Ok(Some(Early::Decided | Early::Stale) | None) => self.conclude(&row, recipients).await,
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
         }
@@ -173,7 +188,7 @@ impl<'a> Courier<'a> {
             }
             Err(error) => {
                 failed(recipients, &error);
-                return Ok(Some(Early::Decided));
+                return Ok(Some(if is_stale(&error) { Early::Stale } else { Early::Decided }));
             }
         };
         let mut accepted = Vec::new();
@@ -344,6 +359,12 @@ pub(super) fn concluded(
     let mut outcome = outcome(row, recipients, settings, now);
     follow_up::plan(account, row, &mut outcome, doubt, settings, claimed_until, now);
     outcome
+}
+
+/// The server closed the connection, or closes it by 421 (RFC 5321 §3.8), before it looked at the message.
+fn is_stale(error: &mail::Error) -> bool {
+    let closes = error.refusal.as_ref().map(|refusal| refusal.code == Some(421));
+    error.phase == Phase::Mail && closes.unwrap_or(error.code == ProbeCode::ProtocolError)
 }
 
 /// The caller's time is up; a worker has none to be up.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::attempt::{Attempt, Courier, concluded};
+use super::pace::Pacer;
+use super::queue::put_off;
 use super::verdicts::{given_up, in_doubt, outcome, postponed};
 use crate::mail::Deadline;
 use crate::model::send::RecipientState;
@@ -22,7 +24,13 @@ pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Res
     };
     let mut courier = Courier::new(tools, &job.tenant, &account, false);
     let mut follow_ups = FollowUps::new(tools, &job.tenant, &account);
+    let mut pacer = Pacer::of(tools, &job.tenant, &account).await;
     for (index, id) in job.ids.iter().enumerate() {
+        if let Some(until) = pacer.rest(Timestamp::now()) {
+            let rest = DeliverJob { ids: job.ids[index..].to_vec(), ..job.clone() };
+            put_off(tools, rest, until).await?;
+            break;
+        }
         if deadline.left() < LEAST_TIME && index > 0 {
             let rest = DeliverJob { ids: job.ids[index..].to_vec(), ..job.clone() };
             tools.store.queues.enqueue_deliver(&[rest], 0).await?;
@@ -38,7 +46,9 @@ pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Res
                 settle(tools, &job.tenant, &row, postponed(&row, &tools.settings, Timestamp::now())).await?;
             }
             Taken::Ours(row) => {
+                let before = row.attempts;
                 if let Attempt::Done(row) = courier.attempt(row, None).await? {
+                    pacer.note(tools, &job.tenant, &account, &row, before).await;
                     tracing::info!(id = %row.id, state = ?row.state, attempts = row.attempts, "attempted");
                     follow_ups.ours(*row);
                 }
@@ -51,6 +61,7 @@ pub async fn deliver(tools: &Tools, job: &DeliverJob, deadline: Deadline) -> Res
         }
     }
     courier.leave().await;
+    pacer.end(tools, &job.tenant, &account).await;
     follow_ups.carry(deadline).await
 }
 

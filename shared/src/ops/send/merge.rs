@@ -7,7 +7,7 @@ use serde_json::Map;
 use super::sources;
 use super::{Accepted, IdempotencyKey, Wait, accept};
 use crate::mail::Deadline;
-use crate::model::send::SendRequest;
+use crate::model::send::{Lane, SendRequest};
 use crate::model::{Code, FieldError, Problem, Tenant, Timestamp};
 use crate::ops::{Tools, pii};
 use crate::store::AccountRow;
@@ -37,6 +37,8 @@ pub async fn merge(
         return Err(Problem::invalid(errors));
     }
     let items = std::mem::take(&mut request.merge);
+    // Mail to many gives way to what somebody waits for.
+    request.lane = request.lane.or(Some(Lane::Bulk));
     let errors = sources::check(&request);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));

@@ -16,17 +16,22 @@
 
 mod accept;
 mod attempt;
+mod batch;
 pub(super) mod content;
 mod deliver;
 mod expand;
 mod links;
 mod merge;
 pub mod outbox;
+mod pace;
+mod push;
 pub(super) mod queue;
 mod sources;
 pub(super) mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};
+pub use batch::{Post, Posted, batch};
 pub use content::source;
 pub use deliver::deliver;
 pub use merge::merge;
+pub use push::push;

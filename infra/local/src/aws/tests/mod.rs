@@ -115,7 +115,14 @@ fn options(data: PathBuf) -> Options {
 }
 
 fn queue(name: &str, redrive: Option<Redrive>) -> QueueSpec {
-    QueueSpec { name: name.to_owned(), visibility_seconds: 30, delay_seconds: 0, retention_seconds: 345_600, redrive }
+    QueueSpec {
+        name: name.to_owned(),
+        visibility_seconds: 30,
+        delay_seconds: 0,
+        retention_seconds: 345_600,
+        redrive,
+        copies: 1,
+    }
 }
 
 /// As CloudFormation writes it: no `StreamEnabled`, time to live and point-in-time recovery beside it.
