@@ -7,11 +7,15 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Context, Error, LambdaEvent, run, service_fn};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::background;
 use crate::mail::Deadline;
 use crate::model::Timestamp;
 
 /// Lambda lets no function run longer.
 const LONGEST: Duration = Duration::from_secs(900);
+
+/// How long a batch may wait for work that outlives its jobs.
+const LAST_WORK: Duration = Duration::from_secs(25);
 
 /// Runs a consumer of jobs. A job that fails goes back to its queue alone (partial batch response); one that cannot
 /// be read goes the same way, until the queue gives it to its dead letters.
@@ -35,6 +39,7 @@ where
                 response.add_failure(id);
             }
         }
+        background::finished(LAST_WORK).await;
         Ok::<_, Error>(response)
     }))
     .await

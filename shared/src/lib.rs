@@ -15,6 +15,7 @@
 //! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::diagnose`], [`ops::schedule`] | all of the above |
 //! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
 //! | [`events`] | SQS batches and the clock | |
+//! | [`background`] | what must be done before an invocation ends | |
 //! | [`settings`], [`logging`] | the environment, read once; logs that hold no secret | |
 //!
 //! Arrows never turn back: `functions -> http, events, ops -> mail, store -> model`. [`mail`] and [`store`] never see
@@ -27,7 +28,9 @@
 //! means. Where the caller waits, the attempt follows at once: [`ops::sign_in`] gets the secret, [`mail::connect()`]
 //! resolves, filters, secures; [`mail::smtp`] carries MAIL, RCPT, DATA; the row says COMMITTING before the final dot
 //! and the result after its reply. Otherwise, and for every later attempt, `functions/deliver` does the same from
-//! the queue, and `functions/schedule` finds by the due index whatever nobody is working on.
+//! the queue, and `functions/schedule` finds by the due index whatever nobody is working on. What follows on a message
+//! that has left ([`ops::follow_up`]) waits in the same row and index: the copy in the Sent folder, the mark on what it
+//! answers, and where the reply was lost, the search for its copy ([`ops::resolve`]).
 //!
 //! # One pull
 //!
@@ -53,6 +56,7 @@
 //! No connection outlives its invocation. No opportunistic TLS. No transaction, and no lock that correctness depends
 //! on. No mock of AWS: it is moved by endpoint URL. No switch for tests in production code.
 
+pub mod background;
 pub mod events;
 pub mod http;
 pub mod logging;

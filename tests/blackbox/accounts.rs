@@ -309,8 +309,7 @@ fn danger_is_flagged_wherever_the_account_is_shown() {
 #[test]
 fn verify_true_probes_first_and_changes_nothing_if_that_fails() {
     run(async {
-        let service = service().await;
-        let (tenant, client) = service.tenant();
+        let (tenant, client) = service().await.tenant();
         let peer = Peer::start().await;
         let good = peer.account(Receive::Imap, Way::Tls);
         let mut bad = good.clone();
@@ -321,7 +320,7 @@ fn verify_true_probes_first_and_changes_nothing_if_that_fails() {
             assert_eq!((&problem["receive"]["code"], &problem["receive"]["success"]), (&json!("ok"), &json!(true)));
             assert_eq!(problem["success"], false);
         }
-        assert!(service.aws().await.items_of(&format!("T#{tenant}#")).await.is_empty());
+        assert!(crate::settings_of(&tenant).await.is_empty());
         for path in ["/v1/accounts/support?verify=true", "/v1/accounts/default"] {
             assert_eq!(client.put(path, &good).await.value(201)["status"]["state"], "ok");
         }

@@ -99,7 +99,7 @@ fn a_patch_is_done_whole_or_not_at_all() {
         let service = service().await;
         let (tenant, client) = service.tenant();
         account(&client, "support", &settings()).await;
-        let before = service.aws().await.items_of(&format!("T#{tenant}#")).await;
+        let before = crate::settings_of(&tenant).await;
         let rename = json!({"op": "replace", "path": "/name", "value": "New"});
         let failing = |operation: Value| json!([rename, operation]);
         let _ = operations(&client, failing(json!({"op": "test", "path": "/sentCopy", "value": "never"})))
@@ -125,7 +125,7 @@ fn a_patch_is_done_whole_or_not_at_all() {
         let _ =
             patch(&client, "application/json-patch+json", &json!({"op": "add"})).await.problem(422, "invalid_request");
         let _ = patch(&client, "application/xml", &json!({})).await.problem(415, "unsupported_media_type");
-        assert_eq!(service.aws().await.items_of(&format!("T#{tenant}#")).await, before);
+        assert_eq!(crate::settings_of(&tenant).await, before);
         let _ = client
             .ask(Method::PATCH, "/v1/accounts/nobody")
             .json(&json!({}))
@@ -181,11 +181,11 @@ fn a_patch_can_be_tied_to_a_version_and_to_success() {
         assert_ne!(changed.is(200).header("etag"), etag);
         let _ = tied(etag).send().await.problem(412, "precondition_failed");
 
-        let before = service.aws().await.items_of(&format!("T#{tenant}#")).await;
+        let before = crate::settings_of(&tenant).await;
         let wrong = json!({"smtp": {"auth": {"password": "wrong"}}});
         let problem = client.ask(Method::PATCH, format!("{PATH}?verify=true")).json(&wrong).send().await;
         assert_eq!(problem.problem(422, "verification_failed")["smtp"]["code"], "auth_failed");
-        assert_eq!(service.aws().await.items_of(&format!("T#{tenant}#")).await, before);
+        assert_eq!(crate::settings_of(&tenant).await, before);
         let right =
             client.ask(Method::PATCH, format!("{PATH}?verify=true")).json(&json!({"name": "Newer"})).send().await;
         assert_eq!(right.value(200)["status"]["state"], "ok", "{}", right.text());

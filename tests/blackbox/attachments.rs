@@ -185,54 +185,102 @@ fn attachments_of_stored_mail_go_on_by_part_and_by_file_id_however_small() {
     });
 }
 
+#[test]
+fn what_is_too_large_leaves_as_a_link_that_needs_no_token_and_ends() {
+    run(async {
+        let (tenant, client, peer, path) = sender().await;
+        let large = Random::new(5).bytes(60_000);
+        let body = |links: Value| {
+            let mut body = mail(&json!([
+                {"filename": "small.txt", "content": STANDARD.encode("small")},
+                {"filename": "Größe <1>.bin", "contentType": "application/x-large", "content": STANDARD.encode(&large)},
+                {"filename": "p.png", "disposition": "inline", "contentId": "p", "content": STANDARD.encode("png")},
+            ]));
+            body["html"] = json!("<html><body><p>see</p></body></html>");
+            body["links"] = links;
+            body
+        };
+        let _ = client.post(format!("{path}/messages"), &body(json!({}))).await.is(200);
+        let whole = peer.sandbox.received()[0].bytes.len();
+        assert!(whole > 80_000, "with 20 MB of room all of it is attached: {whole}");
+        let _ = client.post(format!("{path}/messages"), &body(json!({"above": 50_000, "days": 3}))).await.is(200);
+        let source = String::from_utf8(peer.sandbox.received()[1].bytes.to_vec()).unwrap();
+        assert!(source.len() < 10_000 && source.contains("small.txt") && source.contains("p.png"), "{source}");
+        let source = source.replace("=\r\n", "").replace("=3D", "=");
+        let start = source.find("http://127.0.0.1").unwrap_or_else(|| panic!("{source}"));
+        let url: String = source[start..].chars().take_while(|c| !c.is_whitespace() && *c != '"').collect();
+        assert!(
+            source.contains(&format!("<a href=\"{url}\">")) && source.contains("&lt;1&gt;.bin</a> (0.1 MB, until "),
+            "{source}"
+        );
+        let nobody = Client::new("http://none.invalid", None);
+        let redirect = nobody.get(url.clone()).await;
+        let file = nobody.get(redirect.is(302).header("location")).await;
+        assert!(
+            file.status == 200 && file.body == large && file.header("content-disposition").contains("Gr%C3%B6%C3%9Fe")
+        );
+        assert_eq!(file.header("content-type"), "application/x-large");
+        let (head, name) = url.rsplit_once('.').unwrap();
+        let flipped: String = name.chars().rev().collect();
+        for wrong in
+            [format!("{head}.{flipped}"), format!("{head}.{name}0"), head.to_owned(), url.replace(&tenant, "local")]
+        {
+            let _ = nobody.get(wrong).await.problem(404, "not_found");
+        }
+        client
+            .post(format!("{path}/messages"), &body(json!({"days": 31})))
+            .await
+            .names(&[("/links/days", "invalid_value")]);
+    });
+}
+
 /// Decision 15.
 #[test]
 fn a_file_is_uploaded_by_a_signed_url_that_takes_only_what_was_described() {
     run(async {
         let (_, client, _peer, path) = sender().await;
-        let bytes = Random::new(4).bytes(5 << 20);
-        let id = sha256(&bytes);
-        let input =
-            json!({"sha256": id, "size": bytes.len(), "contentType": "application/x-large", "filename": "Größe.bin"});
-        let answer = client.post("/v1/files", &input).await;
-        let ticket = answer.value(201);
-        assert_eq!((&ticket["fileId"], &ticket["exists"]), (&json!(id), &json!(false)));
-        assert_eq!(answer.header("location"), format!("/v1/files/{id}"));
-        let _ = client.get(format!("/v1/files/{id}")).await.problem(404, "not_found");
         let outside = Client::new("http://none.invalid", None);
-        let put = async |ticket: Value, body: Vec<u8>| {
+        let put = async |ticket: &Value, body: &[u8]| {
             let mut ask = outside.ask(Method::PUT, ticket["upload"]["url"].as_str().unwrap());
             for (name, value) in ticket["upload"]["headers"].as_object().unwrap() {
                 let name = Box::leak(name.clone().into_boxed_str());
                 ask = if name == "content-length" { ask } else { ask.header(name, value.as_str().unwrap()) };
             }
-            ask.bytes(body).send().await.status
+            ask.bytes(body.to_vec()).send().await.status
         };
+        let described = |bytes: &[u8]| json!({"sha256": sha256(bytes), "size": bytes.len(), "contentType": "application/x-large", "filename": "Größe.bin"});
+        let bytes = Random::new(4).bytes(5_000);
+        let id = sha256(&bytes);
+        let answer = client.post("/v1/files", &described(&bytes)).await;
+        let ticket = answer.value(201);
+        assert_eq!((&ticket["fileId"], &ticket["exists"]), (&json!(id), &json!(false)));
+        assert_eq!(answer.header("location"), format!("/v1/files/{id}"));
+        let _ = client.get(format!("/v1/files/{id}")).await.problem(404, "not_found");
         let mut other = bytes.clone();
         other[0] ^= 1;
-        assert_ne!(put(ticket.clone(), other).await, 200, "another content");
-        assert_ne!(put(ticket.clone(), bytes[1..].to_vec()).await, 200, "another length");
-        assert_eq!(put(ticket.clone(), bytes.clone()).await, 200);
-        assert_eq!(put(ticket, bytes.clone()).await, 412, "once");
-        let again = client.post("/v1/files", &input).await.value(200);
+        assert_ne!(put(&ticket, &other).await, 200, "another content");
+        assert_ne!(put(&ticket, &bytes[1..]).await, 200, "another length");
+        assert_eq!(put(&ticket, &bytes).await, 200);
+        assert_eq!(put(&ticket, &bytes).await, 412, "once");
+        let again = client.post("/v1/files", &described(&bytes)).await.value(200);
         assert_eq!(again, json!({"fileId": id, "exists": true}));
-        let wrong = json!({"sha256": id, "size": 1});
-        client.post("/v1/files", &wrong).await.names(&[("/size", "invalid_value")]);
-
-        let redirect = client.get(format!("/v1/files/{id}")).await;
-        let file = outside.get(redirect.is(302).header("location")).await;
-        assert_eq!((file.status, file.header("content-type")), (200, "application/x-large"));
-        assert!(file.header("content-disposition").contains("Gr%C3%B6%C3%9Fe.bin") && file.body == bytes);
-        client.get(format!("/v1/files/{id}?inline=true")).await.names(&[("?inline", "too_large")]);
+        client.post("/v1/files", &json!({"sha256": id, "size": 1})).await.names(&[("/size", "invalid_value")]);
+        assert!(client.get(format!("/v1/files/{id}?inline=true")).await.is(200).body == bytes);
         let _ = client.get("/v1/files/nothing").await.problem(404, "not_found");
         let stranger = service().await.tenant().1;
         let _ = stranger.get(format!("/v1/files/{id}")).await.problem(404, "not_found");
 
-        let (bytes, id) = (&bytes[..5_000], sha256(&bytes[..5_000]));
-        let input =
-            json!({"sha256": id, "size": bytes.len(), "contentType": "application/x-large", "filename": "Größe.bin"});
-        let ticket = client.post("/v1/files", &input).await.value(201);
-        assert_eq!(put(ticket, bytes.to_vec()).await, 200);
+        // Larger than any answer or request of ours.
+        let large = Random::new(6).bytes(5 << 20);
+        let ticket = client.post("/v1/files", &described(&large)).await.value(201);
+        assert_eq!(put(&ticket, &large).await, 200);
+        let path_of_large = format!("/v1/files/{}", sha256(&large));
+        let redirect = client.get(path_of_large.clone()).await;
+        let file = outside.get(redirect.is(302).header("location")).await;
+        assert_eq!((file.status, file.header("content-type")), (200, "application/x-large"));
+        assert!(file.header("content-disposition").contains("Gr%C3%B6%C3%9Fe.bin") && file.body == large);
+        client.get(format!("{path_of_large}?inline=true")).await.names(&[("?inline", "too_large")]);
+
         let sent = client.post(format!("{path}/messages"), &mail(&json!([{"fileId": id}]))).await.value(200);
         assert_eq!(sent["state"], "sent");
         let (_, listed) = pulled(&client, &path).await;

@@ -1,6 +1,8 @@
 //! kill -9 of everything: what was answered 2xx is there afterwards, and what was accepted is sent, once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,8 +14,8 @@ use tests::until;
 
 use crate::{account, run};
 
-/// Creates accounts and queues mail until the service is gone; returns what it has acknowledged.
-async fn work(client: Client, path: String, round: usize) -> (Vec<String>, Vec<Value>) {
+/// Creates accounts and queues mail until the service is gone; returns what it has acknowledged, and counts it.
+async fn work(client: Client, path: String, round: usize, count: Arc<AtomicUsize>) -> (Vec<String>, Vec<Value>) {
     let (mut accounts, mut messages) = (Vec::new(), Vec::new());
     for number in 0.. {
         let name = format!("r{round}-{number}");
@@ -36,6 +38,7 @@ async fn work(client: Client, path: String, round: usize) -> (Vec<String>, Vec<V
         if sent.status == 202 {
             messages.push(sent.json());
         }
+        count.fetch_add(1, Ordering::Relaxed);
     }
     (accounts, messages)
 }
@@ -49,8 +52,11 @@ fn what_was_acknowledged_survives_kill_9_of_everything() {
         let path = account(&service.client(), "mail", &peer.account(Receive::Imap, Way::Tls)).await;
         let (mut accounts, mut messages) = (Vec::new(), Vec::new());
         for round in 0..3 {
-            let working = tokio::spawn(work(service.client(), path.clone(), round));
-            tokio::time::sleep(Duration::from_millis(300 + random.below(700))).await;
+            let count = Arc::new(AtomicUsize::new(0));
+            let working = tokio::spawn(work(service.client(), path.clone(), round, Arc::clone(&count)));
+            until("something is acknowledged", async || (count.load(Ordering::Relaxed) > 1).then_some(())).await;
+            // At any point of whatever is under way.
+            tokio::time::sleep(Duration::from_millis(random.below(300))).await;
             service = service.crash_and_restart().await;
             let (made, queued) = working.await.unwrap();
             accounts.extend(made);

@@ -426,3 +426,24 @@ fn a_2_3_18_the_callers_stored_configuration() {
         assert_eq!(send(&office, &[to_grace()]).await[0]["IsSent"], true);
     });
 }
+
+/// A2.3/16: stored nowhere, and put into the folder that it names.
+#[test]
+fn a_2_3_16_the_copy_goes_where_the_call_says() {
+    run(async {
+        let (client, peer) = caller().await;
+        let archive = Peer::start().await;
+        let imaps = format!("localhost:{}", archive.sandbox.port(Port::Imaps));
+        let place = json!({"ServerName": imaps, "UserName": archive.user, "Password": archive.password, "Folder": "Sent", "UseSSL": true});
+        let body = json!({"OutgoingConnectionInfo": null, "Emails": [to_grace()], "SentItemsConnectionInfo": place});
+        assert_eq!(client.post(PATH, &body).await.value(200)[0]["IsSent"], true);
+        let copies = archive.sandbox.folder(&archive.user, sandbox::Folder::Sent);
+        assert_eq!(copies.len(), 1);
+        assert_eq!(copies[0].bytes, peer.sandbox.received()[0].bytes);
+        assert!(peer.sandbox.folder(&peer.user, sandbox::Folder::Sent).is_empty(), "one copy, and that one");
+        let mut wrong = body.clone();
+        wrong["SentItemsConnectionInfo"]["ServerName"] = json!("");
+        let _ = refused(&client.post(PATH, &wrong).await, 422, "invalid_request");
+        assert_eq!(peer.sandbox.received().len(), 1);
+    });
+}

@@ -30,3 +30,16 @@ fn thirty_kills_lose_nothing_over_pop3() {
 fn thirty_kills_lose_nothing_at_a_real_server() {
     run(nothing_is_lost(Receive::Imap, true));
 }
+
+#[test]
+fn thirty_kills_lose_no_mail_and_send_none_twice() {
+    run(async {
+        let plan = tests::sends::Plan { messages: 300, kills: 30 };
+        let report = tests::sends::run(plan, Random::announced("S1")).await;
+        println!("S1: {report:?}");
+        assert_eq!(report.verdict, tests::send_checker::Verdict::default());
+        let unknown = report.states.get("unknown").copied().unwrap_or_default();
+        assert!(unknown <= report.kills, "{report:?}");
+        assert!(report.kills >= 15, "only {} kills met a process", report.kills);
+    });
+}

@@ -8,9 +8,12 @@ mod accounts;
 mod accounts_patch;
 mod attachments;
 mod auth;
+mod batch;
 mod canaries;
+mod content;
 mod contracts;
 mod crash;
+mod credentials;
 mod delivery;
 mod diagnose;
 mod door_email_service;
@@ -19,6 +22,7 @@ mod door_jetquery;
 mod door_superoffice;
 mod faults;
 mod import;
+mod in_doubt;
 mod isolation;
 mod lockout;
 mod oauth;
@@ -33,8 +37,12 @@ mod routes;
 mod schedule;
 mod send;
 mod send_doors;
+mod sent_copy;
+mod suppressions;
 mod templates;
+mod verdicts;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::LazyLock;
 
@@ -57,6 +65,13 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 /// The shared service.
 async fn service() -> &'static Service {
     SERVICE.get_or_init(|| Service::start(Options::default())).await
+}
+
+/// What is stored for a tenant, but for the counts of refused sign-ins.
+async fn settings_of(tenant: &str) -> BTreeMap<String, Value> {
+    let mut items = service().await.aws().await.items_of(&format!("T#{tenant}#")).await;
+    items.retain(|key, _| !key.starts_with(&format!("T#{tenant}#G")));
+    items
 }
 
 /// Creates an account; returns its path.

@@ -39,7 +39,7 @@ async fn listed(client: &Client, query: &str) -> Vec<Value> {
 fn a_message_waits_for_its_time_and_is_dated_by_it() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        let wanted = at(3);
+        let wanted = at(6);
         let answer = client.post(format!("{path}/messages"), &wanted).await;
         let queued = answer.value(202);
         assert_eq!((&queued["state"], answer.header("location")), (&json!("queued"), outbox(&queued).as_str()));
@@ -132,7 +132,7 @@ fn the_key_of_an_edited_message_still_answers_for_it() {
 fn what_waits_can_be_taken_back_and_nothing_else() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        let queued = client.post(format!("{path}/messages"), &at(2)).await.value(202);
+        let queued = client.post(format!("{path}/messages"), &at(5)).await.value(202);
         let canceled = client.delete(outbox(&queued)).await.value(200);
         assert_eq!(
             (&canceled["state"], &canceled["recipients"][0]["state"]),
@@ -145,7 +145,7 @@ fn what_waits_can_be_taken_back_and_nothing_else() {
         let _ = patch(&client, &queued, &json!({"subject": "x"})).await.problem(409, "conflict");
         let _ = client.post_empty(format!("{}/retry", outbox(&queued))).await.problem(409, "conflict");
         // Another message is sent on schedule meanwhile: the time of the first has passed.
-        let other = client.post(format!("{path}/messages"), &at(3)).await.value(202);
+        let other = client.post(format!("{path}/messages"), &at(5)).await.value(202);
         settled(&client, &other["id"], &["sent"]).await;
         assert_eq!(peer.sandbox.received().len(), 1);
         let (_, stranger) = service().await.tenant();
@@ -161,14 +161,16 @@ fn what_waits_can_be_taken_back_and_nothing_else() {
 fn what_is_being_sent_cannot_be_changed() {
     run(async {
         let (_, client, peer, path) = sender().await;
-        let stalled = peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).times(1).stall(Duration::from_secs(3)));
+        let stalled = peer.sandbox.script(Rule::on(Protocol::Smtp).at(At::Data).times(1).stall(Duration::from_secs(4)));
         let queued = client.post(format!("{path}/messages?wait=0"), &mail(&["ada@example.test"])).await.value(202);
         until("it is on its way", async || (stalled.count() == 1).then_some(())).await;
-        for answer in [
-            patch(&client, &queued, &json!({"subject": "x"})).await,
-            client.delete(outbox(&queued)).await,
-            client.post_empty(format!("{}/retry", outbox(&queued))).await,
-        ] {
+        let changes = json!({"subject": "x"});
+        let (patched, deleted, retried) = tokio::join!(
+            patch(&client, &queued, &changes),
+            client.delete(outbox(&queued)),
+            client.post_empty(format!("{}/retry", outbox(&queued))),
+        );
+        for answer in [patched, deleted, retried] {
             let _ = answer.problem(409, "conflict");
             assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
         }

@@ -15,7 +15,7 @@ use crate::{account, run, service};
 
 static SERVERS: OnceCell<(Dovecot, Postfix)> = OnceCell::const_new();
 
-async fn servers() -> &'static (Dovecot, Postfix) {
+pub(crate) async fn servers() -> &'static (Dovecot, Postfix) {
     SERVERS
         .get_or_init(|| async {
             let dovecot = Dovecot::start().await;
@@ -26,7 +26,7 @@ async fn servers() -> &'static (Dovecot, Postfix) {
 }
 
 /// An account for a user at the real servers.
-async fn settings(user: &str, receive: Receive, way: Way) -> Value {
+pub(crate) async fn settings(user: &str, receive: Receive, way: Way) -> Value {
     let (dovecot, postfix) = servers().await;
     json!({"from": user, "smtp": postfix.smtp(user, way), "receive": dovecot.receive(user, receive, way)})
 }
@@ -182,5 +182,33 @@ fn smtp_sink_that_loses_its_reply_leaves_the_message_unknown_and_in_one_copy() {
             let taken = usize::from(["sent", "unknown"].contains(&state));
             assert_eq!(copies.len(), taken, "{options:?}: {copies:?}");
         }
+    });
+}
+
+#[test]
+fn postfix_reports_a_delivery_that_was_asked_about_and_takes_international_addresses() {
+    run(async {
+        let user = "reported@example.test";
+        let (_, client) = service().await.tenant();
+        let path = account(&client, "mail", &settings(user, Receive::Imap, Way::Tls).await).await;
+        let mail = json!({
+            "to": "dsn+x@example.test", "subject": "Report", "text": "x",
+            "dsn": {"notify": ["success"], "return": "headers", "envelopeId": "order 4711+a=b", "required": true},
+        });
+        assert_eq!(client.post(format!("{path}/messages"), &mail).await.value(200)["state"], "sent");
+        let (dovecot, _) = servers().await;
+        let report = until("the report has come", async || dovecot.messages(user).pop()).await;
+        let report = String::from_utf8_lossy(&report).into_owned();
+        for line in
+            ["Original-Envelope-Id: order 4711+a=b", "Original-Recipient: rfc822;dsn+x@example.test", "Action: relayed"]
+        {
+            assert!(report.contains(line), "{line}: {report}");
+        }
+        let international = json!({"to": ["jörg@example.test", "bob@bücher.example"], "subject": "Grüße", "text": "x"});
+        let sent = client.post(format!("{path}/messages"), &international).await.value(200);
+        assert_eq!(sent["recipients"][0]["state"], "sent", "{sent}");
+        // Nothing leaves this machine; its words show the address as it was told.
+        let words = sent["recipients"][1]["smtp"]["text"].as_str().unwrap();
+        assert!(words.contains("<bob@xn--bcher-kva.example>"), "{sent}");
     });
 }

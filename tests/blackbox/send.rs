@@ -23,6 +23,7 @@ fn received(peer: &Peer, index: usize) -> String {
     String::from_utf8(peer.sandbox.received()[index].bytes.to_vec()).expect("all that we send is UTF-8 or less")
 }
 
+/// A3.4/22
 #[test]
 fn a_text_is_sent_and_the_answer_tells_who_got_it() {
     run(async {

@@ -51,6 +51,65 @@ fn a_template_is_created_read_listed_replaced_rendered_and_deleted() {
 }
 
 #[test]
+fn a_merge_sends_each_item_its_own_message_and_tells_each_result() {
+    run(async {
+        let (_, client, peer, path) = sender().await;
+        let _ = client
+            .put("/v1/templates/hello", &json!({"subject": "Hi {{ name }}", "text": "{{ name }} of {{ place }}"}))
+            .await
+            .is(201);
+        let body = json!({
+            "template": "hello", "params": {"place": "London"},
+            "merge": [
+                {"to": "ada@example.test", "params": {"name": "Ada"}},
+                {"to": "grace@example.org", "params": {}},
+                {"to": ["bob@example.org"], "cc": "eve@example.org", "params": {"name": "Bob", "place": "Berlin"}, "correlation": {"source": "row", "id": "3"}},
+                {"params": {"name": "nobody"}},
+            ],
+        });
+        let send = async || {
+            let ask = client.ask(Method::POST, format!("{path}/messages")).header("idempotency-key", "merge");
+            ask.json(&body).send().await.value(200)["results"].clone()
+        };
+        let results = send().await;
+        let statuses: Vec<_> = results.as_array().unwrap().iter().map(|result| result["status"].clone()).collect();
+        assert_eq!(statuses, [202, 422, 202, 422], "{results}");
+        assert_eq!(
+            results[1]["problem"]["errors"][0]["detail"],
+            "subject, line 1: `name`: this parameter is not given"
+        );
+        assert_eq!(results[3]["problem"]["errors"][0]["pointer"], "/to");
+        for at in [0, 2] {
+            let outbox = format!("/v1/outbox/{}", results[at]["message"]["id"].as_str().unwrap());
+            tests::until("it is sent", async || {
+                let row = client.get(outbox.clone()).await.value(200);
+                (row["state"] == "sent").then_some(())
+            })
+            .await;
+        }
+        let mut texts: Vec<_> = peer
+            .sandbox
+            .received()
+            .iter()
+            .map(|message| String::from_utf8_lossy(&message.bytes).into_owned())
+            .collect();
+        texts.sort_by_key(|text| text.contains("Bob of Berlin"));
+        assert!(
+            texts[0].contains("Subject: Hi Ada\r\n")
+                && texts[0].contains("Ada of London")
+                && !texts[0].contains("bob@"),
+            "{texts:?}"
+        );
+        assert!(texts[1].contains("Bob of Berlin") && texts[1].contains("eve@example.org"), "{texts:?}");
+        let again = send().await;
+        assert_eq!(again[0]["message"]["id"], results[0]["message"]["id"], "an item is sent once");
+        let whole = json!({"to": "a@example.com", "text": "x", "merge": [{"to": "b@example.com"}]});
+        client.post(format!("{path}/messages"), &whole).await.names(&[("/to", "conflict")]);
+        assert_eq!(peer.sandbox.received().len(), 2);
+    });
+}
+
+#[test]
 fn what_cannot_be_rendered_is_refused_by_line_and_nothing_is_stored() {
     run(async {
         let (_, client) = service().await.tenant();

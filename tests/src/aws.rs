@@ -76,6 +76,14 @@ impl Aws {
         items
     }
 
+    /// Deletes an item by its key as [`Aws::items`] names it.
+    pub async fn delete(&self, key: &str) {
+        let (pk, sk) = key.split_once(" / ").unwrap();
+        let delete = self.dynamodb.delete_item().table_name(&self.table);
+        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
+        delete.key("pk", pk).key("sk", sk).send().await.unwrap();
+    }
+
     /// Keys and sizes of every object below a prefix.
     pub async fn objects(&self, prefix: &str) -> BTreeMap<String, i64> {
         let mut objects = BTreeMap::new();

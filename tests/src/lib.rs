@@ -10,13 +10,15 @@
 //! | [`corpus`] | messages: ordinary, odd, large, in eight charsets |
 //! | [`faults`] | the fault run: kill -9 at random moments of a pull |
 //! | [`checker`] | the invariants of a pull, judged from its end state by somebody who knows what was there |
+//! | [`sends`], [`send_checker`] | the same of sending: what was accepted, what the table says, what the server has |
 //! | [`canary`] | a secret and every form it could leak in |
 //! | [`oauth`] | an OAuth 2.0 token endpoint that rotates its tokens, and a token server |
 //! | [`web`] | a web server that answers with any bytes |
 //! | [`guard`], [`dir`], [`random`] | child processes that end with the test, directories, numbers from a seed |
 //!
 //! Everything: `./tests/run`. Some of it: `cargo build --workspace --bins && cargo test --workspace --test blackbox NAME`.
-//! Too slow for every change: `target/debug/kills imap 10000 200` ([`faults`], also `pop3`, also against Dovecot), and
+//! Too slow for every change: `target/debug/kills imap 10000 200` ([`faults`], also `pop3`, also against Dovecot, also
+//! `kills send 10000 200`: [`sends`]), and
 //! `tests/mutants.sh`, which proves that the fault run sees a wrong order of steps. `HALFPENNY_SEED` repeats a run; what
 //! the last run wrote and logged stays under the system's temporary directory, in `hp-*`.
 //!
@@ -45,6 +47,8 @@ pub mod oauth;
 pub mod peer;
 pub mod postfix;
 pub mod random;
+pub mod send_checker;
+pub mod sends;
 pub mod service;
 pub mod web;
 

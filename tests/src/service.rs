@@ -51,6 +51,8 @@ pub struct Options {
     pub log: Option<&'static str>,
     /// Trace every protocol (`AWS_LAMBDA_LOG_LEVEL`).
     pub trace: bool,
+    /// SQS delivers each message one to so many times; 0: once.
+    pub copies: u32,
 }
 
 impl Service {
@@ -163,6 +165,7 @@ async fn launch(data: &Path, options: &Options) -> (Guarded, String) {
         .env("HALFPENNY_TOKEN", TOKEN)
         .env("HALFPENNY_SANDBOX", "off")
         .env("HALFPENNY_BUILD", "off")
+        .env("HALFPENNY_SQS_COPIES", options.copies.max(1).to_string())
         .env("HALFPENNY_CA_FILE", peer::ca_file().await)
         .env("HALFPENNY_PARAMETERS", parameters.join(" "))
         .env_remove("HALFPENNY_ALLOW_NETS")

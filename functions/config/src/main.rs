@@ -24,9 +24,9 @@ async fn main() -> Result<(), lambda_http::Error> {
         }};
     }
     let mounts = vec![
-        open(&routes::HEALTH, || Reply::ok(&Health { status: "ok", version: env!("CARGO_PKG_VERSION") })),
-        open(&routes::OPENAPI, || Reply::ok(&openapi::document())),
-        open(&routes::DOCS, || Ok(Reply::bytes("text/html; charset=utf-8", docs::page().into_bytes()))),
+        open(&routes::HEALTH, |_| async { Reply::ok(&Health { status: "ok", version: env!("CARGO_PKG_VERSION") }) }),
+        open(&routes::OPENAPI, |_| async { Reply::ok(&openapi::document()) }),
+        open(&routes::DOCS, |_| async { Ok(Reply::bytes("text/html; charset=utf-8", docs::page().into_bytes())) }),
         mount(&routes::ACCOUNTS_LIST, with_tools!(accounts::list)),
         mount(&routes::ACCOUNT_CREATE, with_tools!(accounts::create)),
         mount(&routes::ACCOUNT_PUT, with_tools!(accounts::put)),

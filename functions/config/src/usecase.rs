@@ -9,8 +9,8 @@ use shared::model::views::{AccountView, Page};
 use shared::model::{Account, AccountId, Code, FieldError, Problem, Tenant, Timestamp};
 pub(crate) use shared::ops::email_config::DEFAULT;
 use shared::ops::fortunes::{self, Fortune};
-use shared::ops::{Tools, probe, sign_in};
-use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretChange, SecretError, Side};
+use shared::ops::{Tools, guesses, probe, sign_in};
+use shared::store::{AccountRow, AccountStatus, Expect, Fingerprints, SecretChange, SecretError, Side, StatusChange};
 
 /// No account may be called like the route beside it (`POST /v1/accounts/import`).
 const RESERVED: &str = "import";
@@ -217,38 +217,64 @@ pub(crate) async fn write(tools: &Tools, call: &Call, changes: Vec<Prepared>) ->
     let places = store.secrets.put_all(tenant, &secrets).await?;
     let mut written = Vec::with_capacity(changes.len());
     for (change, secret) in changes.into_iter().zip(places) {
-        let Prepared { base, account, expected, verified, .. } = change;
+        let Prepared { base, account, secrets, expected, verified, .. } = change;
         let current = base.row.as_ref();
+        let given = !secrets.smtp.is_empty() || !secrets.receive.is_empty();
         if let Some(current) = current {
             store.history.keep(tenant, current).await?;
         }
         let row = AccountRow { account, version: String::new(), changed_by: call.principal.token.clone(), secret };
+        if let Some(before) = current.filter(|before| !signs_in_alike(before, &row)) {
+            // Before the row as well: who repeats this call after a failure behind the row finds nothing changed.
+            let name = &before.account.account;
+            forgive(tools, tenant, name, &store.statuses.get(tenant, name).await?).await?;
+        }
         let row = store.accounts.put(tenant, row, &expected).await?;
-        begin_afresh(tools, tenant, current, &row, verified, call.now).await?;
+        forget_old(tools, tenant, current, &row).await?;
+        begin_afresh(tools, tenant, &Change { before: current, verified, given }, &row, call.now).await?;
         written.push(Written { row, created: current.is_none() });
     }
     Ok(written)
 }
 
-fn forget(account: &mut Account) {
+/// A secret that was taken away goes for good once the row says so.
+pub(crate) async fn forget_old(
+    tools: &Tools,
+    tenant: &Tenant,
+    before: Option<&AccountRow>,
+    row: &AccountRow,
+) -> Result<(), Problem> {
+    let secrets = |row: &AccountRow| {
+        let receive = row.account.receive.as_ref().map(|receive| &receive.server);
+        let sides = [row.account.smtp.as_ref(), receive].into_iter().flatten();
+        sides.filter(|server| server.auth.has_secret()).count()
+    };
+    let Some(before) = before.filter(|before| secrets(before) > secrets(row)) else { return Ok(()) };
+    match row.secret.as_ref().or(before.secret.as_ref()) {
+        Some(at) => Ok(tools.store.secrets.settle(tenant, &row.account.account, at).await?),
+        None => Ok(()),
+    }
+}
+
+/// The sending side has no secret any more.
+pub(crate) fn forget(account: &mut Account) {
     if let Some(server) = &mut account.smtp {
         server.auth.secrets().iter().for_each(|(kind, _)| server.auth.set_has(*kind, false));
     }
 }
 
 /// Removes an account and everything that keeps it going, if `If-Match` holds; the row goes last, so that a DELETE
-/// that was cut off can be repeated. Stored mail stays until it is deleted itself.
+/// that was cut off can be repeated. Its version moves first: whoever is about to change the account loses from then on,
+/// and what somebody changes nevertheless is not deleted. Stored mail stays until it is deleted itself.
 pub(crate) async fn delete(tools: &Tools, call: &Call, name: &AccountId) -> Result<(), Problem> {
     let row = sign_in::account(tools, call.tenant(), name).await?;
-    expectation(call, Some(&row))?;
+    let expected = expectation(call, Some(&row))?;
+    let row = tools.store.accounts.put(call.tenant(), row, &expected).await?;
     tools.store.polls.remove(call.tenant(), name).await?;
-    if let Some(secret) = &row.secret {
-        tools.store.secrets.delete(call.tenant(), name, secret).await?;
-    }
+    tools.store.secrets.delete(call.tenant(), name, row.secret.as_ref()).await?;
     tools.store.ledgers.delete(call.tenant(), name).await?;
     tools.store.statuses.delete(call.tenant(), name).await?;
-    // Whatever came in between: without its secret the row would be an account that only looks as if it worked.
-    tools.store.accounts.delete(call.tenant(), name, &Expect::Any).await?;
+    tools.store.accounts.delete(call.tenant(), name, &Expect::Version(row.version)).await?;
     Ok(())
 }
 
@@ -292,8 +318,10 @@ async fn try_out(
             }
         }
     }
+    let admitted = guesses::admit(tools, call.tenant(), account, None, call.now).await?;
     let deadline = Deadline::after(tools.settings.probe).min(call.deadline);
     let probe = probe::given(tools, call.tenant(), account, &secrets, deadline, call.now).await?;
+    admitted.probed(&probe).await?;
     if probe.success {
         return Ok(());
     }
@@ -306,13 +334,12 @@ async fn try_out(
 }
 
 /// Tells the scheduler, and where servers or credentials changed, begins afresh: old failures count no more, and what
-/// waited for their end is sent now.
+/// waited for their end is sent now. Repeated after a failure in its middle, it does what was not done.
 async fn begin_afresh(
     tools: &Tools,
     tenant: &Tenant,
-    before: Option<&AccountRow>,
+    change: &Change<'_>,
     row: &AccountRow,
-    verified: bool,
     now: Timestamp,
 ) -> Result<(), Problem> {
     let name = &row.account.account;
@@ -323,22 +350,39 @@ async fn begin_afresh(
         tools.store.polls.remove(tenant, name).await?;
     }
     let status = tools.store.statuses.get(tenant, name).await?;
-    if before.is_some_and(|before| signs_in_alike(before, row)) && !verified {
+    if change.before.is_some_and(|before| signs_in_alike(before, row)) && !change.verified {
         if poll.enabled && status.receive.pause.is_some() {
             tools.store.polls.block(tenant, name, status.receive.pause).await?;
         }
+        if change.given && status.smtp.pause.is_none() {
+            fortunes::hasten(tools, tenant, name, now).await?;
+        }
         return Ok(());
     }
-    tools.store.statuses.delete(tenant, name).await?;
-    if verified {
+    forgive(tools, tenant, name, &status).await?;
+    if change.verified {
         fortunes::record(tools, tenant, row, Fortune::SignedIn, now).await?;
     }
-    if status.smtp.pause.is_some() {
-        let since = now.plus_seconds(-i64::from(tools.settings.expire_seconds));
-        let messages = tools.store.outbox.hasten(tenant, name, since, now).await?;
-        tracing::info!(messages, "what waited for new settings is due");
+    if change.before.is_some() {
+        fortunes::hasten(tools, tenant, name, now).await?;
     }
     Ok(())
+}
+
+/// Old failures count no more.
+async fn forgive(tools: &Tools, tenant: &Tenant, name: &AccountId, status: &AccountStatus) -> Result<(), Problem> {
+    if *status != AccountStatus::default() {
+        tools.store.statuses.change(tenant, name, &StatusChange::afresh()).await?;
+    }
+    Ok(())
+}
+
+/// What is known of a change that is being written.
+struct Change<'a> {
+    before: Option<&'a AccountRow>,
+    verified: bool,
+    /// A secret came with it.
+    given: bool,
 }
 
 /// Whether nothing changed that a login depends on: then a pause after refused ones goes on.

@@ -64,6 +64,7 @@ pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
         message.to = people(&parsed.to);
         message.reply_to = people(&parsed.reply_to);
         message.preview.clone_from(&parsed.preview);
+        message.in_reply_to = parsed.in_reply_to.first().cloned();
     }
     let html = parse::html(&source).map(|html| sanitize::html(&html, |_| None));
     let headers = parse::headers(&source).into_iter().map(|(name, value)| HeaderLine { name, value }).collect();

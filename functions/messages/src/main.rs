@@ -3,8 +3,9 @@
 mod files;
 mod filter;
 mod handler;
+mod links;
 
-use shared::http::{mount, routes, serve};
+use shared::http::{mount, open, routes, serve};
 use shared::ops::Tools;
 
 #[tokio::main(flavor = "current_thread")]
@@ -30,6 +31,10 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::MESSAGE_ATTACHMENT, {
                 let tools = tools.clone();
                 move |call| handler::attachment(tools.clone(), call)
+            }),
+            open(&routes::LINK, {
+                let tools = tools.clone();
+                move |visit| links::follow(tools.clone(), visit)
             }),
             mount(&routes::FILE_GET, {
                 let tools = tools.clone();

@@ -1,4 +1,4 @@
-//! `pull`: pull mailboxes on demand.
+//! `pull`: pull mailboxes and push what waits, on demand.
 
 mod handler;
 
@@ -20,6 +20,22 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::PULL_ALL, {
                 let tools = tools.clone();
                 move |call| handler::pull_all(tools.clone(), call)
+            }),
+            mount(&routes::PUSH, {
+                let tools = tools.clone();
+                move |call| handler::push(tools.clone(), call)
+            }),
+            mount(&routes::PUSH_ALL, {
+                let tools = tools.clone();
+                move |call| handler::push_all(tools.clone(), call)
+            }),
+            mount(&routes::SYNC, {
+                let tools = tools.clone();
+                move |call| handler::sync(tools.clone(), call)
+            }),
+            mount(&routes::SYNC_ALL, {
+                let tools = tools.clone();
+                move |call| handler::sync_all(tools.clone(), call)
             }),
         ],
     )

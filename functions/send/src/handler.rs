@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::merge;
 use shared::http::body::INLINE_ANSWER_BYTES;
 use shared::http::{Call, Reply, routes};
 use shared::mail::Deadline;
@@ -19,18 +20,16 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["wait"])?;
     let name = call.account()?;
     let account = sign_in::account(&tools, call.tenant(), &name).await?;
-    let request: SendRequest = call.json()?;
-    let key = call.header("Idempotency-Key")?;
-    let key = key.map(|key| IdempotencyKey::new(key, routes::SEND.operation)).transpose()?;
+    let mut request: SendRequest = call.json()?;
+    request.origin = call.origin();
+    let key = key(&call, routes::SEND.operation)?;
+    if !request.merge.is_empty() {
+        return merge::send(&tools, &call, &account, request, key.as_ref()).await;
+    }
     if request.dry_run {
         return dry_run(&rehearse(&tools, call.tenant(), &account, &request, key.as_ref(), call.now).await?);
     }
-    let longest = u32::try_from(tools.settings.inline_data.as_secs()).unwrap_or(LONGEST_WAIT);
-    let wait = call.number("wait", longest, 0, LONGEST_WAIT)?;
-    let wait = match wait.min(longest) {
-        0 => Wait::No,
-        seconds => Wait::Until(Deadline::after(Duration::from_secs(seconds.into()))),
-    };
+    let wait = wait(&tools, &call)?;
     let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), wait, call.now).await?;
     let reply = answer(&accepted.outgoing, &call)?;
     Ok(if accepted.replayed { reply.replayed() } else { reply })
@@ -46,14 +45,45 @@ fn dry_run(rehearsed: &DryRun) -> Result<Reply, Problem> {
     Reply::ok(rehearsed)
 }
 
-/// Decision 1: once durable it is never a 5xx. Refused by every recipient's server for good is the caller's to mend.
+/// The caller's Idempotency-Key for this route.
+pub(crate) fn key(call: &Call, route: &'static str) -> Result<Option<IdempotencyKey>, Problem> {
+    call.header("Idempotency-Key")?.map(|key| IdempotencyKey::new(key, route)).transpose()
+}
+
+/// How long the caller waits.
+pub(crate) fn wait(tools: &Tools, call: &Call) -> Result<Wait, Problem> {
+    let longest = u32::try_from(tools.settings.inline_data.as_secs()).unwrap_or(LONGEST_WAIT);
+    Ok(match call.number("wait", longest, 0, LONGEST_WAIT)?.min(longest) {
+        0 => Wait::No,
+        seconds => Wait::Until(Deadline::after(Duration::from_secs(seconds.into()))),
+    })
+}
+
 fn answer(outgoing: &Outgoing, call: &Call) -> Result<Reply, Problem> {
+    match verdict(outgoing) {
+        Verdict::Settled => Reply::ok(outgoing),
+        Verdict::UnderWay => Reply::accepted(outgoing, &format!("/v1/outbox/{}", outgoing.id)),
+        Verdict::Refused(problem) => Ok(Reply::problem(&problem, &call.request_id)),
+    }
+}
+
+/// What a caller is told of a message. Decision 1: once durable it is never a 5xx; refused by every recipient's server
+/// for good it is the caller's to mend.
+pub(crate) enum Verdict {
+    /// Sent, to all or to some.
+    Settled,
+    /// It will be, or nobody knows.
+    UnderWay,
+    /// Nobody will get it.
+    Refused(Problem),
+}
+
+/// What a caller is told of a message as it stands.
+pub(crate) fn verdict(outgoing: &Outgoing) -> Verdict {
     match outgoing.state {
-        SendState::Sent | SendState::Partial => Reply::ok(outgoing),
-        SendState::Failed | SendState::Canceled => Ok(Reply::problem(&failure(outgoing), &call.request_id)),
-        SendState::Queued | SendState::Sending | SendState::Deferred | SendState::Unknown => {
-            Reply::accepted(outgoing, &format!("/v1/outbox/{}", outgoing.id))
-        }
+        SendState::Sent | SendState::Partial => Verdict::Settled,
+        SendState::Queued | SendState::Sending | SendState::Deferred | SendState::Unknown => Verdict::UnderWay,
+        SendState::Failed | SendState::Canceled => Verdict::Refused(failure(outgoing)),
     }
 }
 

@@ -1,10 +1,13 @@
 //! `send`: accept mail and send it.
 
+mod batch;
 mod doors;
 mod files;
 mod handler;
+mod merge;
 mod outbox;
 mod pii;
+mod suppressions;
 mod templates;
 
 use shared::http::{doors as paths, mount, routes, serve};
@@ -23,11 +26,16 @@ async fn main() -> Result<(), lambda_http::Error> {
     }
     let mounts = vec![
         mount(&routes::SEND, with_tools!(handler::send)),
+        mount(&routes::SEND_BATCH, with_tools!(batch::send)),
         mount(&routes::OUTBOX_LIST, with_tools!(outbox::list)),
         mount(&routes::OUTBOX_GET, with_tools!(outbox::get)),
         mount(&routes::OUTBOX_PATCH, with_tools!(outbox::patch)),
         mount(&routes::OUTBOX_DELETE, with_tools!(outbox::cancel)),
         mount(&routes::OUTBOX_RETRY, with_tools!(outbox::retry)),
+        mount(&routes::SUPPRESSIONS_LIST, with_tools!(suppressions::list)),
+        mount(&routes::SUPPRESSION_ADD, with_tools!(suppressions::add)),
+        mount(&routes::SUPPRESSION_GET, with_tools!(suppressions::get)),
+        mount(&routes::SUPPRESSION_DELETE, with_tools!(suppressions::delete)),
         mount(&routes::FILE_CREATE, with_tools!(files::create)),
         mount(&routes::PII_TOKEN_CREATE, with_tools!(pii::create)),
         mount(&routes::PII_TOKEN_GET, with_tools!(pii::get)),

@@ -54,7 +54,7 @@ pub(crate) async fn diagnose_given(tools: Tools, call: Call) -> Result<Reply, Pr
     let diagnosis =
         diagnose::given(&tools, call.tenant(), &account, &secrets, sender.as_deref(), deadline, call.now).await?;
     let sides = [&diagnosis.smtp, &diagnosis.receive];
-    admitted.settle(sides.map(|side| guesses::is_refusal(side.as_ref().map(|side| &side.verdict)))).await?;
+    admitted.settle(sides.map(diagnose::was_refused)).await?;
     Reply::ok(&diagnosis)
 }
 

@@ -19,7 +19,7 @@ use crate::env_file;
 use crate::gateway;
 use crate::runtime::{FunctionSpec, Runtime, RuntimeError, RuntimeOptions};
 use crate::settings::Settings;
-use crate::template::{Context, Function, Queue, Template, TemplateError};
+use crate::template::{Context, Function, Queue, Statement, Template, TemplateError};
 use crate::triggers::{DEFAULT_CONCURRENCY, TriggerError, Triggers};
 
 /// Names what has no name of its own in the template.
@@ -178,24 +178,30 @@ async fn start_aws(
             Context { region: REGION.to_owned(), account: ACCOUNT.to_owned(), stack: STACK.to_owned(), queue_url_base };
         Template::load(&path, parameters, &context)
     };
-    let Template { tables, buckets, queues, .. } = load(String::new())?;
+    let Template { functions, tables, buckets, queues, .. } = load(String::new())?;
     let aws = Aws::start(aws::Options {
         data: data.path().to_owned(),
         dynamodb_port: above(settings.port, 1),
         services_port: above(settings.port, 2),
         tables,
         buckets,
-        queues: queues.into_iter().map(queue).collect(),
+        queues: queues.into_iter().map(|spec| queue(spec, settings.sqs_copies)).collect(),
+        policies: functions.into_iter().map(policy).collect(),
     });
     let aws = aws.await?;
     let template = load(aws.endpoints().services)?;
     Ok((aws, template))
 }
 
-fn queue(queue: Queue) -> aws::QueueSpec {
+fn queue(queue: Queue, copies: u32) -> aws::QueueSpec {
     let Queue { name, visibility_seconds, delay_seconds, retention_seconds, redrive } = queue;
     let redrive = redrive.map(|r| aws::Redrive { target: r.target, max_receive_count: r.max_receive_count });
-    aws::QueueSpec { name, visibility_seconds, delay_seconds, retention_seconds, redrive }
+    aws::QueueSpec { name, visibility_seconds, delay_seconds, retention_seconds, redrive, copies }
+}
+
+fn policy(function: Function) -> (String, Vec<aws::Statement>) {
+    let statement = |s: Statement| aws::Statement { actions: s.actions, resources: s.resources };
+    (function.name, function.statements.into_iter().map(statement).collect())
 }
 
 /// Builds the functions; `false` if the service is to stop instead.
@@ -214,6 +220,7 @@ fn functions(settings: &Settings, template: &Template, aws: &Aws) -> Result<Vec<
     let spec = |function: &Function| {
         let mut env = environment(function);
         env.extend(endpoints.clone());
+        env.insert("AWS_ACCESS_KEY_ID".to_owned(), aws::access_key(&function.name));
         env.extend(settings.function_log.iter().map(|level| ("AWS_LAMBDA_LOG_LEVEL".to_owned(), level.clone())));
         let concurrency = function.queues.iter().filter_map(|trigger| trigger.max_concurrency).max();
         Ok(FunctionSpec {

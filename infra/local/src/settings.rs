@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) build: bool,
     /// `HALFPENNY_PARAMETERS`: in place of the template's defaults.
     pub(crate) parameters: BTreeMap<String, String>,
+    /// `HALFPENNY_SQS_COPIES`: how often SQS delivers a message at most.
+    pub(crate) sqs_copies: u32,
     /// `RUST_LOG`: what the service itself logs.
     pub(crate) log: Option<String>,
     /// `AWS_LAMBDA_LOG_LEVEL`: what its functions log, as Lambda's own setting of that name has it.
@@ -95,6 +97,7 @@ impl Settings {
             sandbox: switch("HALFPENNY_SANDBOX", get("HALFPENNY_SANDBOX")?)?,
             build: switch("HALFPENNY_BUILD", get("HALFPENNY_BUILD")?)?,
             parameters: get("HALFPENNY_PARAMETERS")?.map_or(Ok(BTreeMap::new()), check_parameters)?,
+            sqs_copies: get("HALFPENNY_SQS_COPIES")?.map_or(Ok(1), check_copies)?,
             log: get("RUST_LOG")?,
             function_log: get("AWS_LAMBDA_LOG_LEVEL")?,
             cargo: get("CARGO")?.map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
@@ -171,6 +174,11 @@ fn switch(name: &'static str, value: Option<String>) -> Result<bool, SettingsErr
     }
 }
 
+fn check_copies(value: String) -> Result<u32, SettingsError> {
+    let copies = value.parse().ok().filter(|copies| (1..=10).contains(copies));
+    copies.ok_or_else(|| wrong("HALFPENNY_SQS_COPIES", value, "a number from 1 to 10"))
+}
+
 fn check_parameters(value: String) -> Result<BTreeMap<String, String>, SettingsError> {
     // A parameter may be a secret: the message has the names only.
     parse_overrides(&value)
@@ -204,6 +212,7 @@ mod tests {
             sandbox: true,
             build: true,
             parameters: BTreeMap::new(),
+            sqs_copies: 1,
             log: None,
             function_log: None,
             cargo: PathBuf::from("cargo"),
@@ -221,6 +230,7 @@ mod tests {
             ("HALFPENNY_SANDBOX", "off"),
             ("HALFPENNY_BUILD", "off"),
             ("HALFPENNY_PARAMETERS", "LeaseSeconds=2 TickRate=\"rate(1 second)\""),
+            ("HALFPENNY_SQS_COPIES", "3"),
             ("RUST_LOG", "trace"),
             ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
             ("CARGO", "/rust/cargo"),
@@ -232,6 +242,7 @@ mod tests {
         assert_eq!(settings.allow_nets, "10.0.0.0/8,fd00::/8");
         assert_eq!(settings.parameters["LeaseSeconds"], "2");
         assert_eq!(settings.parameters["TickRate"], "rate(1 second)");
+        assert_eq!(settings.sqs_copies, 3);
         assert_eq!(settings.log.as_deref(), Some("trace"));
         assert_eq!(settings.function_log.as_deref(), Some("DEBUG"));
         assert_eq!(settings.cargo, PathBuf::from("/rust/cargo"));
@@ -261,6 +272,7 @@ mod tests {
         for (name, value, expected) in [
             ("HALFPENNY_SANDBOX", "no", r#"HALFPENNY_SANDBOX="no": expected on or off"#),
             ("HALFPENNY_BUILD", "0", r#"HALFPENNY_BUILD="0": expected on or off"#),
+            ("HALFPENNY_SQS_COPIES", "0", r#"HALFPENNY_SQS_COPIES="0": expected a number from 1 to 10"#),
         ] {
             assert_eq!(refusal(name, value), expected);
         }

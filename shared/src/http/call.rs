@@ -77,6 +77,15 @@ impl Call {
         text(&self.headers, name)
     }
 
+    /// Scheme and host that the caller used, for links that lead back here. API Gateway answers for its own names only,
+    /// and says how it was reached.
+    pub fn origin(&self) -> Option<String> {
+        let host = self.header("Host").ok()??;
+        let scheme = self.header("X-Forwarded-Proto").ok().flatten().filter(|scheme| *scheme == "https");
+        let clean = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+        clean.then(|| format!("{}://{host}", scheme.unwrap_or("http")))
+    }
+
     /// A query parameter read as a number within bounds.
     pub fn number(&self, name: &str, default: u32, least: u32, most: u32) -> Result<u32, Problem> {
         let Some(given) = self.query.get(name) else {

@@ -14,6 +14,7 @@
 //! (a route that nobody mounts, or that template.yaml sends to another function, fails the black-box suite), and
 //! `config` renders the constants and shapes as OpenAPI 3.1. Nothing is written twice and nothing is generated to disk.
 
+pub mod batch;
 pub mod body;
 pub mod call;
 pub mod docs;

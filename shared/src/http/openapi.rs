@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::batch::BatchAnswer;
 use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
@@ -18,10 +19,11 @@ use crate::model::pii::{PiiResolver, PiiResolverInput, PiiToken, PiiTokenInput};
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{OutboxItem, Outgoing, SendRequest};
+use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
-    AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
-    TokenInput, TokenView, ValidateInput,
+    AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, Pushed, QueuedPulls, Synced, SyncedAll,
+    TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
 };
 
 /// The document, OpenAPI 3.1.
@@ -138,9 +140,15 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TestEmailInput>(&mut found);
     add::<SendRequest>(&mut found);
     add::<Outgoing>(&mut found);
-    add::<OutboxItem>(&mut found);
+    add::<SuppressionInput>(&mut found);
+    add::<Suppression>(&mut found);
     add::<DryRun>(&mut found);
+    add::<OutboxItem>(&mut found);
+    add::<BatchAnswer<'_>>(&mut found);
     add::<Pulled>(&mut found);
+    add::<Pushed>(&mut found);
+    add::<Synced>(&mut found);
+    add::<SyncedAll>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
@@ -162,6 +170,7 @@ fn schemas() -> BTreeMap<String, Value> {
     let words = "An account in jetQuery's field names, a list of them, or app.settings.json; comments are tolerated.";
     schemas.insert("JetQueryConfiguration".to_owned(), json!({"type": ["object", "array"], "description": words}));
     schemas.insert("AccountPatch".to_owned(), account_patch());
+    schemas.insert("BatchInput".to_owned(), batch_input(&schemas));
     let words = "Merge patch of SendRequest: what it names is replaced, null removes.";
     schemas.insert("OutboxPatch".to_owned(), json!({"type": "object", "description": words}));
     let versions = ("AccountVersionPage", "AccountVersion");
@@ -171,6 +180,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("TokenPage", "TokenView"),
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
+        ("SuppressionPage", "Suppression"),
         ("TemplatePage", "Template"),
         ("OutboxPage", "OutboxItem"),
     ] {
@@ -192,6 +202,15 @@ fn account_create(schemas: &BTreeMap<String, Value>) -> Value {
         required.push("account".into());
     }
     schema
+}
+
+/// Mails with the names of their accounts.
+fn batch_input(schemas: &BTreeMap<String, Value>) -> Value {
+    let mut mail = schemas.get("SendRequest").cloned().unwrap_or_default();
+    mail["properties"]["account"] = json!({"type": "string", "description": "The account it leaves through."});
+    mail["required"] = json!(["account"]);
+    let messages = json!({"type": "array", "minItems": 1, "maxItems": 500, "items": mail});
+    json!({"type": "object", "required": ["messages"], "properties": {"messages": messages}, "additionalProperties": false})
 }
 
 /// Either language of PATCH.

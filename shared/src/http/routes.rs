@@ -329,11 +329,24 @@ pub const SEND: Route = Route {
     ],
     request: Some("SendRequest"),
     answers: &[
-        answer(200, "Sent, or sent to some (partial).", "Outgoing"),
+        answer(200, "Sent, or sent to some (partial). With dryRun: what would be sent, as DryRun.", "Outgoing"),
         answer(202, "Durable and under way; Location says where to look.", "Outgoing"),
     ],
     problems: &[400, 404, 409, 413, 415, 422, 503],
     ..route("POST", "/v1/accounts/{account}/messages", "send", "sendMessage", "Send a mail")
+};
+
+/// Send many mails.
+pub const SEND_BATCH: Route = Route {
+    scope: Some(Scope::Send),
+    parameters: &[
+        header("Idempotency-Key", "As for one; the key of item n (from 0) is this key, `#` and n."),
+        query("wait", "Seconds to wait for the outcomes, 0 to 25. Default 20; 0 only queues."),
+    ],
+    request: Some("BatchInput"),
+    answers: &[answer(200, "One answer for each item, in order: what it would have been alone.", "BatchAnswer")],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/messages/batch", "send", "sendBatch", "Send up to 500 mails")
 };
 
 /// An outgoing message's delivery.
@@ -341,6 +354,41 @@ pub const OUTBOX_GET: Route = Route {
     answers: &[answer(200, "The message with its recipients' states.", "Outgoing")],
     problems: &[404],
     ..route("GET", "/v1/outbox/{id}", "send", "getOutgoing", "Read an outgoing message's delivery")
+};
+
+/// Suppressed addresses.
+pub const SUPPRESSIONS_LIST: Route = Route {
+    parameters: &[LIMIT, CURSOR],
+    answers: &[answer(200, "A page of addresses, in alphabetical order.", "SuppressionPage")],
+    problems: &[422],
+    ..route("GET", "/v1/suppressions", "send", "listSuppressions", "List the addresses that are not sent to")
+};
+
+/// Suppress an address.
+pub const SUPPRESSION_ADD: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("SuppressionInput"),
+    answers: &[
+        answer(201, "Suppressed from now on.", "Suppression"),
+        answer(200, "It was suppressed before, and says this now.", "Suppression"),
+    ],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/suppressions", "send", "addSuppression", "Send nothing more to an address")
+};
+
+/// One suppressed address.
+pub const SUPPRESSION_GET: Route = Route {
+    answers: &[answer(200, "It is suppressed.", "Suppression")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/suppressions/{address}", "send", "getSuppression", "Whether an address is suppressed, and why")
+};
+
+/// Send to an address again.
+pub const SUPPRESSION_DELETE: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[bare(204, "It is sent to again.")],
+    problems: &[404, 422],
+    ..route("DELETE", "/v1/suppressions/{address}", "send", "deleteSuppression", "Send to an address again")
 };
 
 /// What waits.
@@ -407,6 +455,37 @@ pub const PULL_ALL: Route = Route {
     answers: &[answer(200, "Every receiving account was queued.", "QueuedPulls")],
     problems: &[503],
     ..route("POST", "/v1/pull", "pull", "pullAll", "Queue a pull of every mailbox")
+};
+
+/// Send what waits of one account.
+pub const PUSH: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of it.", "Pushed")],
+    problems: &[404],
+    ..route("POST", "/v1/accounts/{account}/push", "pull", "pushAccount", "Send now what waits in an account's outbox")
+};
+
+/// Send what waits.
+pub const PUSH_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of it.", "Pushed")],
+    ..route("POST", "/v1/push", "pull", "pushAll", "Send now what waits in the outbox")
+};
+
+/// Push and pull one account.
+pub const SYNC: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of both.", "Synced")],
+    problems: &[404, 409, 422, 502, 503, 504],
+    ..route("POST", "/v1/accounts/{account}/sync", "pull", "syncAccount", "Push and pull an account now")
+};
+
+/// Push and pull all accounts.
+pub const SYNC_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What was sent, and whose pull was queued.", "SyncedAll")],
+    problems: &[503],
+    ..route("POST", "/v1/sync", "pull", "syncAll", "Push now, and queue a pull of every mailbox")
 };
 
 /// Stored mail of an account.
@@ -526,6 +605,14 @@ pub const TEMPLATE_RENDER: Route = Route {
     ..route("POST", "/v1/templates/{template}/render", "send", "renderTemplate", "Render a template; nothing is sent")
 };
 
+/// A file for whoever has the link.
+pub const LINK: Route = Route {
+    scope: None,
+    answers: &[bare(302, "A presigned URL, good for 15 minutes.")],
+    problems: &[404],
+    ..route("GET", "/f/{token}", "messages", "followLink", "Download a file that was too large for its message")
+};
+
 /// Keep personal data.
 pub const PII_TOKEN_CREATE: Route = Route {
     scope: Some(Scope::Send),
@@ -599,19 +686,29 @@ pub const ALL: &[&Route] = &[
     &RISKS,
     &TEST_EMAIL,
     &SEND,
+    &SEND_BATCH,
     &OUTBOX_GET,
+    &SUPPRESSIONS_LIST,
+    &SUPPRESSION_ADD,
+    &SUPPRESSION_GET,
+    &SUPPRESSION_DELETE,
     &OUTBOX_LIST,
     &OUTBOX_PATCH,
     &OUTBOX_DELETE,
     &OUTBOX_RETRY,
     &PULL,
     &PULL_ALL,
+    &PUSH,
+    &PUSH_ALL,
+    &SYNC,
+    &SYNC_ALL,
     &MESSAGES_LIST,
     &MESSAGE_GET,
     &MESSAGE_SOURCE,
     &MESSAGE_ATTACHMENT,
     &FILE_CREATE,
     &FILE_GET,
+    &LINK,
     &PII_TOKEN_CREATE,
     &PII_TOKEN_GET,
     &PII_TOKEN_DELETE,

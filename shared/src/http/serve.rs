@@ -18,6 +18,7 @@ use super::call::{Call, is_callers, text};
 use super::principal::from_context;
 use super::routes::Route;
 use super::{Reply, body, door};
+use crate::background;
 use crate::events::time_left;
 use crate::mail::Deadline;
 use crate::model::{Code, Principal, Problem, Timestamp};
@@ -26,11 +27,23 @@ use crate::model::{Code, Principal, Problem, Timestamp};
 /// be called: whoever generated a client from it sends one of the other two.
 const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "request_id"];
 
+/// How long an answer may wait for work that its caller has given up on: API Gateway waits for no more.
+const LAST_WORK: Duration = Duration::from_secs(4);
+
 type Answer = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send>>;
 
 enum Handler {
     Authorized(Box<dyn Fn(Call) -> Answer + Send + Sync>),
-    Open(Box<dyn Fn() -> Result<Reply, Problem> + Send + Sync>),
+    Open(Box<dyn Fn(Visit) -> Answer + Send + Sync>),
+}
+
+/// A request without a token: nobody knows who it is.
+#[derive(Debug)]
+pub struct Visit {
+    /// Path parameters, percent-decoded.
+    pub path: BTreeMap<String, String>,
+    /// When it came.
+    pub now: Timestamp,
 }
 
 /// A route with the handler that serves it.
@@ -49,8 +62,12 @@ where
 }
 
 /// Mounts a handler on a route that needs no token.
-pub fn open(route: &'static Route, handler: impl Fn() -> Result<Reply, Problem> + Send + Sync + 'static) -> Mount {
-    Mount { route, handler: Handler::Open(Box::new(handler)) }
+pub fn open<F, Fut>(route: &'static Route, handler: F) -> Mount
+where
+    F: Fn(Visit) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Reply, Problem>> + Send + 'static,
+{
+    Mount { route, handler: Handler::Open(Box::new(move |visit| Box::pin(handler(visit)))) }
 }
 
 /// The handlers of one path, by method.
@@ -66,7 +83,11 @@ pub async fn serve(budget: Duration, mounts: Vec<Mount>) -> Result<(), lambda_ht
     let router = Arc::new(Router::new(budget, mounts)?);
     lambda_http::run(service_fn(move |request: Request| {
         let router = Arc::clone(&router);
-        async move { Ok::<_, Infallible>(router.answer(request).await) }
+        async move {
+            let answer = router.answer(request).await;
+            background::finished(LAST_WORK).await;
+            Ok::<_, Infallible>(answer)
+        }
     }))
     .await
 }
@@ -130,13 +151,13 @@ impl Router {
                 format!("{} is not served here; use {}", request.method(), allowed.join(" or ")),
             ));
         };
+        let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
         let handler = match &mount.handler {
-            Handler::Open(handler) => return handler(),
+            Handler::Open(handler) => return handler(Visit { path: parameters, now }).await,
             Handler::Authorized(handler) => handler,
         };
         let principal = caller(&request, mount.route)?;
         body::check_size(request.body().len())?;
-        let parameters = found.params.iter().map(|(name, value)| (name.to_owned(), decoded(value))).collect();
         handler(call(request, principal, parameters, request_id, now, self.budget)).await
     }
 }

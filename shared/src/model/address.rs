@@ -171,7 +171,7 @@ mod tests {
             assert_eq!(found[0].address, "NS-EU-A-1");
             assert_eq!(found[0].name.is_some(), text.contains("Ada"));
         }
-        for text in [r#""NS-EU-A""#, r#""a\n<NS-EU-A-1>""#, r#"{"name":"a\nb","address":"NS-EU-A-1"}"#] {
+        for text in [r#""NS-EU-A""#, r#""a\nb <NS-EU-A-1>""#, r#"{"name":"a\nb","address":"NS-EU-A-1"}"#] {
             assert!(recipients(&mut serde_json::Deserializer::from_str(text)).is_err(), "{text}");
         }
     }

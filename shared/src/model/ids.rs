@@ -43,9 +43,9 @@ impl AccountId {
         checked(name.into(), 100, |b| b.is_ascii_alphanumeric() || b"._@+-".contains(&b)).map(Self).ok_or(Self::RULE)
     }
 
-    /// Stands for settings that are tried and belong to no account.
+    /// Stands for settings that are tried and belong to no account; no account can be called so.
     pub fn nobody() -> Self {
-        Self("given".to_owned())
+        Self("?".to_owned())
     }
 }
 

@@ -143,7 +143,7 @@ mod tests {
     fn a_token_is_a_whole_word_of_its_form() {
         for good in ["NS-EU-A-1", "NS-EU-0-0", "NS-EU-ABC123-XYZ9"] {
             assert!(is_token(good), "{good}");
-            assert_eq!(tokens_in(good), [0..good.len()]);
+            assert_eq!(tokens_in(good).first(), Some(&(0..good.len())));
         }
         let long = format!("NS-EU-A-{}", "B".repeat(TOKEN_BYTES));
         for bad in [

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
+use super::follow_up::{self, Mark, Resolution};
 use super::template::TemplateId;
-use super::{AccountId, Address, MessageId, Phase, Timestamp, address::recipients};
+use super::{AccountId, Address, MessageId, Phase, SentCopy, Timestamp, address::recipients};
 
 /// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -139,6 +140,50 @@ pub struct AttachmentInput {
     pub content_id: Option<String>,
 }
 
+/// One message of a mail merge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MergeItem {
+    /// Recipients.
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<Address>,
+    /// Recipients of a copy.
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
+    pub cc: Vec<Address>,
+    /// Recipients that nobody sees.
+    #[serde(deserialize_with = "recipients", skip_serializing_if = "Vec::is_empty")]
+    pub bcc: Vec<Address>,
+    /// Parameters of the template beside those that all messages share, and before them.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+    /// The caller's object; left out: that of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Correlation>,
+}
+
+/// When files leave as links, and for how long these lead to them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Links {
+    /// Largest message in bytes, its files encoded; beyond, the largest files become links. Left out: 20 MB, which most
+    /// servers take.
+    pub above: u64,
+    /// Days that a link lives, 1 to 30. Left out: 7.
+    pub days: u32,
+}
+
+impl Links {
+    /// Longest life of a link in days.
+    pub const MOST_DAYS: u32 = 30;
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { above: 20_000_000, days: 7 }
+    }
+}
+
 /// The caller's own object that a message belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -216,6 +261,15 @@ pub struct SendRequest {
     /// Only show what would be sent; nothing is sent or stored.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
+    /// A message of its own for each of these, instead of one to all; at most 500.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merge: Vec<MergeItem>,
+    /// Files that would make the message too large become links in its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<Links>,
+    /// Where links lead to: scheme and host that the caller used. No part of what is asked for.
+    #[serde(skip)]
+    pub origin: Option<String>,
     /// Further headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<Header>,
@@ -238,6 +292,9 @@ pub struct SendRequest {
     /// The caller's object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation: Option<Correlation>,
+    /// A copy in the Sent folder; left out: as the account says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_copy: Option<SentCopy>,
 }
 
 impl SendRequest {
@@ -321,6 +378,15 @@ pub struct Outgoing {
     pub next_attempt_at: Option<Timestamp>,
     /// Each recipient.
     pub recipients: Vec<Recipient>,
+    /// The copy in the Sent folder; none where none is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<follow_up::Copy>,
+    /// The mark on the message that it answers or forwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// Where the reply to the handed-over message was lost: what was found out since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
 }
 
 /// A message of the outbox list.

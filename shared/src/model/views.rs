@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::account::{AccountInput, ReceiveInput, ServerInput};
 use super::principal::Scope;
-use super::{Account, AccountId, Address, Message, MessageId, Security, Timestamp};
+use super::{Account, AccountId, Address, Message, MessageId, Security, SendState, Timestamp};
 
 /// One page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -233,6 +233,66 @@ pub struct QueuedPull {
 pub struct QueuedPulls {
     /// Each account that receives.
     pub accounts: Vec<QueuedPull>,
+}
+
+/// What came of a push.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Pushed {
+    /// Messages that were sent, to all or to some.
+    pub delivered: u32,
+    /// Messages that are tried again later.
+    pub deferred: u32,
+    /// Messages that failed for good.
+    pub failed: u32,
+    /// Messages that were handed over and whose reply was lost.
+    pub unknown: u32,
+    /// Messages that the time or the server's pace did not allow; a worker goes on.
+    pub queued: u32,
+}
+
+impl Pushed {
+    /// Counts a message by the state it came to.
+    pub fn count(&mut self, state: SendState) {
+        match state {
+            SendState::Sent | SendState::Partial => self.delivered += 1,
+            SendState::Deferred => self.deferred += 1,
+            SendState::Failed | SendState::Canceled => self.failed += 1,
+            SendState::Unknown => self.unknown += 1,
+            // Counted with what is left.
+            SendState::Queued | SendState::Sending => {}
+        }
+    }
+
+    /// Adds those of another account.
+    pub fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.deferred += other.deferred;
+        self.failed += other.failed;
+        self.unknown += other.unknown;
+        self.queued += other.queued;
+    }
+}
+
+/// A push and a pull of one account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Synced {
+    /// What came of the pull; left out where the account does not receive.
+    #[serde(flatten)]
+    pub pulled: Option<Pulled>,
+    /// What came of the push.
+    #[serde(flatten)]
+    pub pushed: Pushed,
+}
+
+/// A push of all accounts, and their pulls, which are queued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SyncedAll {
+    /// Each account that receives.
+    #[serde(flatten)]
+    pub pulls: QueuedPulls,
+    /// What came of the push.
+    #[serde(flatten)]
+    pub pushed: Pushed,
 }
 
 /// A header as it stood in the message.

@@ -2,8 +2,8 @@
 
 use super::Tools;
 use crate::model::views::AccountErrorCode;
-use crate::model::{Account, AccountId, Auth, Problem, Server, Tenant};
-use crate::store::{AccountRow, AccountStatus};
+use crate::model::{Account, AccountId, Auth, Code, Principal, Problem, Server};
+use crate::store::{AccountRow, AccountStatus, Drafted};
 
 /// The account that is the tenant's email configuration.
 pub const DEFAULT: &str = "default";
@@ -14,7 +14,7 @@ pub struct EmailConfig {
     /// The account `default`.
     pub row: Option<AccountRow>,
     /// What lies over it as long as something is missing.
-    pub draft: Option<AccountRow>,
+    pub drafted: Drafted,
     /// How it fares.
     pub status: AccountStatus,
 }
@@ -24,19 +24,27 @@ pub fn name() -> Result<AccountId, Problem> {
     AccountId::new(DEFAULT).map_err(Problem::internal)
 }
 
-/// Reads the configuration.
-pub async fn load(tools: &Tools, tenant: &Tenant) -> Result<EmailConfig, Problem> {
-    let name = name()?;
+/// Reads the configuration, for those whose token reaches the account that it is.
+pub async fn load(tools: &Tools, principal: &Principal) -> Result<EmailConfig, Problem> {
+    let (name, tenant) = (name()?, &principal.tenant);
+    if !principal.reaches(&name) {
+        return Err(Problem::new(Code::Forbidden, "this token does not reach the account \"default\""));
+    }
     let (row, status) =
         tokio::try_join!(tools.store.accounts.get(tenant, &name), tools.store.statuses.get(tenant, &name))?;
-    let draft = tools.store.drafts.get(tenant, &name, row.as_ref()).await?;
-    Ok(EmailConfig { row, draft, status })
+    let drafted = tools.store.drafts.get(tenant, &name, row.as_ref()).await?;
+    Ok(EmailConfig { row, drafted, status })
 }
 
 impl EmailConfig {
+    /// The draft, else the account.
+    pub fn latest(&self) -> Option<&AccountRow> {
+        self.drafted.draft.as_ref().or(self.row.as_ref())
+    }
+
     /// The settings, with their sending side; none where nothing was configured.
     pub fn settings(&self) -> Option<(&Account, &Server)> {
-        let row = self.draft.as_ref().or(self.row.as_ref())?;
+        let row = self.latest()?;
         Some((&row.account, row.account.smtp.as_ref()?))
     }
 

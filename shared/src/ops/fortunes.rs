@@ -27,8 +27,8 @@ pub enum Fortune<'a> {
     Sent,
     /// A pull brought or changed something.
     Pulled,
-    /// A pull signed in and found nothing new.
-    Polled,
+    /// Somebody signed in to this side: whatever came of it afterwards, the credentials are right.
+    Entered(Side),
     /// Its settings were tried before they were stored, and work.
     SignedIn,
     /// Its stored settings were tried.
@@ -107,6 +107,9 @@ pub async fn record(
         return Ok(after);
     }
     tools.store.statuses.change(tenant, account, &change).await?;
+    if before.smtp.pause.is_some() && after.smtp.pause.is_none() {
+        hasten(tools, tenant, account, now).await?;
+    }
     if change.receive.is_some() && row.account.poll.enabled {
         tools.store.polls.block(tenant, account, after.receive.pause).await?;
     }
@@ -121,6 +124,14 @@ pub async fn record(
         None => {}
     }
     Ok(after)
+}
+
+/// What waits for the end of a pause is due now.
+pub async fn hasten(tools: &Tools, tenant: &Tenant, account: &AccountId, now: Timestamp) -> Result<(), StoreError> {
+    let since = now.plus_seconds(-i64::from(tools.settings.expire_seconds));
+    let messages = tools.store.outbox.hasten(tenant, account, since, now).await?;
+    tracing::info!(messages, "what waited for a sign-in is due");
+    Ok(())
 }
 
 /// A busy account's last sending is noted every five minutes: a write per message would cost as much as its result.
@@ -140,7 +151,7 @@ fn after(before: &AccountStatus, fortune: &Fortune<'_>, pauses: &[u32], now: Tim
             works(&mut status, Side::Receive);
             status.last_pull_at = Some(now);
         }
-        Fortune::Polled => works(&mut status, Side::Receive),
+        Fortune::Entered(side) => works(&mut status, *side),
         Fortune::SignedIn => [Side::Smtp, Side::Receive].into_iter().for_each(|side| works(&mut status, side)),
         Fortune::Probed(probe) => {
             let sides = [(Side::Smtp, &probe.smtp), (Side::Receive, &probe.receive)];
@@ -285,7 +296,7 @@ mod tests {
             let failed = Fortune::Failed(Side::Smtp, &verdict(code));
             let status = after(&AccountStatus::default(), &failed, &PAUSES, now);
             assert_eq!((status.state, status.smtp.refusals), (AccountState::ConnectFailed, 0), "{code:?}");
-            let polled = after(&status, &Fortune::Polled, &PAUSES, now);
+            let polled = after(&status, &Fortune::Entered(Side::Receive), &PAUSES, now);
             assert_eq!(polled.state, AccountState::ConnectFailed, "the other side does not mend it");
             assert_eq!(after(&polled, &Fortune::Sent, &PAUSES, now).state, AccountState::Ok);
             let resting = refused(&AccountStatus::default(), Side::Smtp, now);
@@ -327,7 +338,7 @@ mod tests {
             let then = after(&well, &fortune, &PAUSES, now.plus_seconds(299));
             StatusChange::between(&well, &then) == StatusChange::default()
         };
-        assert!(unchanged(Fortune::Sent) && unchanged(Fortune::Polled) && unchanged(Fortune::SignedIn));
+        assert!(unchanged(Fortune::Sent) && unchanged(Fortune::Entered(Side::Smtp)) && unchanged(Fortune::SignedIn));
         assert!(!unchanged(Fortune::Pulled));
     }
 }

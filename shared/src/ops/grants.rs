@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Tools;
 use super::sign_in::SignInError;
+use crate::background;
 use crate::mail::{self, Deadline};
 use crate::model::account::{OAuth2, SideSecrets};
 use crate::model::{AccountId, Phase, ProbeCode, Protocol, Tenant, Timestamp};
@@ -108,8 +109,8 @@ impl Wanted<'_> {
             claim,
             now: self.at(started),
         };
-        // A task of its own: a caller that stops waiting does not stop it. It holds the memory until it is done.
-        let task = tokio::spawn(async move {
+        // A caller that stops waiting does not stop it. It holds the memory until it is done.
+        let task = background::spawn(async move {
             let renewed = renewal.run().await;
             if let Ok((_, grant)) = &renewed {
                 *remembered = Some(grant.clone());

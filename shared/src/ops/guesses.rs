@@ -2,8 +2,11 @@
 //! user, and beyond ten in an hour there is no further try (decision 22).
 
 use super::Tools;
-use crate::model::{Account, Auth, Code, Probe, ProbeCode, Problem, Protocol, Server, Tenant, Timestamp, Verdict};
-use crate::store::{StoreError, guesses::MOST};
+use super::fortunes::is_well;
+use crate::model::{
+    Account, Auth, Code, Probe, ProbeCode, Problem, Protocol, Receive, Server, Tenant, Timestamp, Verdict,
+};
+use crate::store::{Side, StoreError, guesses::MOST};
 
 /// Sign-ins that may be tried. Give it back its result by [`Admitted::settle`]; one that is lost counts as refused.
 #[must_use]
@@ -49,6 +52,38 @@ pub async fn admit_smtp<'a>(
     admit_all(tools, tenant, names(Protocol::Smtp, server, None), now).await
 }
 
+/// The same for a receiving side alone.
+///
+/// # Errors
+/// As there.
+pub async fn admit_receive<'a>(
+    tools: &'a Tools,
+    tenant: &'a Tenant,
+    receive: &Receive,
+    now: Timestamp,
+) -> Result<Admitted<'a>, Problem> {
+    admit_all(tools, tenant, names(receive.protocol, &receive.server, None), now).await
+}
+
+/// The same for stored settings: a password can be guessed by storing one after the other, too. What worked when it was
+/// used last is no guess.
+///
+/// # Errors
+/// As there.
+pub async fn admit_stored<'a>(
+    tools: &'a Tools,
+    tenant: &'a Tenant,
+    account: &Account,
+    now: Timestamp,
+) -> Result<Admitted<'a>, Problem> {
+    let status = tools.store.statuses.get(tenant, &account.account).await?;
+    let smtp = account.smtp.as_ref().filter(|_| !is_well(&status, Side::Smtp));
+    let receive = account.receive.as_ref().filter(|_| !is_well(&status, Side::Receive));
+    let sides = smtp.map(|server| (Protocol::Smtp, server)).into_iter();
+    let sides = sides.chain(receive.map(|receive| (receive.protocol, &receive.server)));
+    admit_all(tools, tenant, sides.flat_map(|(protocol, server)| names(protocol, server, None)).collect(), now).await
+}
+
 async fn admit_all<'a>(
     tools: &'a Tools,
     tenant: &'a Tenant,
@@ -70,7 +105,12 @@ async fn admit_all<'a>(
 }
 
 fn names(protocol: Protocol, server: &Server, sender: Option<&str>) -> Vec<Taken> {
-    let Auth::Password { username, .. } = &server.auth else { return Vec::new() };
+    let username = match &server.auth {
+        Auth::Password { username, .. } => username,
+        // It may hand out one password after the other.
+        Auth::TokenServer(server) => server.username.as_ref().unwrap_or(&server.url),
+        Auth::OAuth2(_) | Auth::None => return Vec::new(),
+    };
     let whole = sender.filter(|sender| sender.contains('@') && !username.contains('@'));
     let names = [Some(username.as_str()), whole].into_iter().flatten();
     let taken = |username: &str| Taken {

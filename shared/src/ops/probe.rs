@@ -4,20 +4,24 @@ use std::time::Instant;
 
 use super::keyring::{Keyring, Source};
 use super::sign_in::{self, Receiver, SignInError};
-use super::{Tools, fortunes, fortunes::Fortune, risks};
+use super::{Tools, fortunes, fortunes::Fortune, guesses, risks};
 use crate::mail::{self, BoxedStream, Deadline, smtp};
 use crate::model::account::AccountSecrets;
-use crate::model::{Account, Phase, Probe, ProbeCode, Protocol, Receive, Tenant, Timestamp, Verdict};
+use crate::model::{Account, Phase, Probe, ProbeCode, Problem, Protocol, Receive, Tenant, Timestamp, Verdict};
 use crate::store::{AccountRow, Side, StoreError};
 
 /// Probes stored settings with the stored credential, and records how the account fares.
+///
+/// # Errors
+/// Too many refusals within the hour ([`guesses`]), or our own storage.
 pub async fn stored(
     tools: &Tools,
     tenant: &Tenant,
     row: &AccountRow,
     deadline: Deadline,
     now: Timestamp,
-) -> Result<Probe, StoreError> {
+) -> Result<Probe, Problem> {
+    let admitted = guesses::admit_stored(tools, tenant, &row.account, now).await?;
     let smtp = async {
         row.account.smtp.as_ref()?;
         let started = Instant::now();
@@ -43,6 +47,7 @@ pub async fn stored(
     let (smtp, receive) = tokio::join!(smtp, receive);
     let ((smtp, smtp_tls), (receive, receive_tls)) = (smtp.unzip(), receive.unzip());
     let probe = summed(smtp.transpose()?, receive.transpose()?);
+    admitted.probed(&probe).await?;
     fortunes::record(tools, tenant, row, Fortune::Probed(&probe), now).await?;
     risks::remember(tools, tenant, row, [smtp_tls.flatten(), receive_tls.flatten()]).await?;
     Ok(probe)

@@ -159,7 +159,7 @@ mod tests {
             let words = rendered(source, params.clone()).unwrap_err();
             assert!(words.starts_with("html, line 1: ") && !words.contains("CANARY"), "{source}: {words}");
         }
-        assert_eq!(rendered("{{ missing is defined }} {{ missing|default('x') }}", params).unwrap(), "false x");
+        assert_eq!(rendered("{{ missing is defined }} {{ missing|default('x') }}", params).unwrap(), "False x");
     }
 
     #[test]

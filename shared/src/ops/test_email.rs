@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Tools;
 use super::fortunes::{self, Fortune};
-use super::guesses;
+use super::guesses::{self, Admitted};
 use super::keyring::{Keyring, Source};
 use super::probe::millis;
 use super::send::content;
@@ -15,8 +15,8 @@ use crate::model::account::{AccountInput, AuthInput, ServerInput, SideSecrets};
 use crate::model::send::SendRequest;
 use crate::model::views::TestEmailInput;
 use crate::model::{
-    Address, Auth, FieldError, Phase, Poll, Probe, ProbeCode, Problem, Protocol, SentCopy, Server, Tenant, Timestamp,
-    Verdict,
+    Account, Address, Auth, FieldError, Phase, Poll, Probe, ProbeCode, Problem, Protocol, SentCopy, Server, Tenant,
+    Timestamp, Verdict,
 };
 use crate::store::keys::random_id;
 use crate::store::{AccountRow, Side};
@@ -49,14 +49,7 @@ pub async fn send(
     let stored = input.smtp.is_none();
     let client = match input.smtp {
         Some(server) => with_given(tools, tenant, account, server, deadline, now).await?,
-        None if account.account.smtp.is_none() => {
-            return Err(Problem::invalid(vec![FieldError::new(
-                "/smtp",
-                "missing",
-                "this account only receives: give smtp here, or store it with PUT",
-            )]));
-        }
-        None => sign_in::smtp(tools, tenant, account, deadline, now).await,
+        None => with_stored(tools, tenant, account, deadline, now).await?,
     };
     let result = match client {
         Ok(client) => hand_over(client, &from, &request, &source, deadline).await,
@@ -76,6 +69,31 @@ pub async fn send(
     Ok(probe)
 }
 
+type Opened = Result<Client<BoxedStream>, SignInError>;
+
+/// Signs in to the stored server.
+async fn with_stored(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    deadline: Deadline,
+    now: Timestamp,
+) -> Result<Opened, Problem> {
+    if account.account.smtp.is_none() {
+        let words = "this account only receives: give smtp here, or store it with PUT";
+        return Err(Problem::invalid(vec![FieldError::new("/smtp", "missing", words)]));
+    }
+    let sending = Account { receive: None, ..account.account.clone() };
+    let admitted = guesses::admit_stored(tools, tenant, &sending, now).await?;
+    counted(admitted, sign_in::smtp(tools, tenant, account, deadline, now).await).await
+}
+
+async fn counted(admitted: Admitted<'_>, opened: Opened) -> Result<Opened, Problem> {
+    let refused = matches!(&opened, Err(SignInError::Mail(error)) if error.is_auth_refusal());
+    admitted.settle([refused, false]).await?;
+    Ok(opened)
+}
+
 /// Signs in to a given server. A password that is left out is the stored one, if the settings are the stored ones.
 async fn with_given(
     tools: &Tools,
@@ -84,9 +102,9 @@ async fn with_given(
     given: ServerInput,
     deadline: Deadline,
     now: Timestamp,
-) -> Result<Result<Client<BoxedStream>, SignInError>, Problem> {
+) -> Result<Opened, Problem> {
     let (server, secrets) = checked(account, given, now)?;
-    let guessed = secrets.password.is_some();
+    borrows_token_server(account, &server)?;
     let secrets = secrets.or(stored(tools, tenant, account, &server, now).await?);
     if !secrets.complete(&server.auth) {
         let words = "the settings differ from the stored ones in what the secret belongs to (host, port, security, certificate check, username): give it again";
@@ -104,14 +122,22 @@ async fn with_given(
         deadline,
         now,
     };
-    if !guessed {
-        return Ok(sign_in::smtp_by(&keyring).await);
-    }
     let admitted = guesses::admit_smtp(tools, tenant, &server, now).await?;
-    let opened = sign_in::smtp_by(&keyring).await;
-    let refused = matches!(&opened, Err(SignInError::Mail(error)) if error.is_auth_refusal());
-    admitted.settle([refused, false]).await?;
-    Ok(opened)
+    counted(admitted, sign_in::smtp_by(&keyring).await).await
+}
+
+/// What the account's token server hands out is for the account's server, as a stored password is.
+fn borrows_token_server(account: &AccountRow, server: &Server) -> Result<(), Problem> {
+    let Some(stored) = &account.account.smtp else { return Ok(()) };
+    let same = match (&stored.auth, &server.auth) {
+        (Auth::TokenServer(stored), Auth::TokenServer(given)) => stored.url == given.url,
+        _ => false,
+    };
+    if !same || stored.fingerprint(Protocol::Smtp) == server.fingerprint(Protocol::Smtp) {
+        return Ok(());
+    }
+    let words = "the settings differ from the stored ones in where the sign-in goes (host, port, security, certificate check, username), and the stored token server is for those: give another auth";
+    Err(Problem::invalid(vec![FieldError::new("/smtp/auth", "missing", words)]))
 }
 
 /// The given side by the rules of an account's; without `auth` it signs in as the stored one does.

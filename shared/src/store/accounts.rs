@@ -74,12 +74,24 @@ impl Accounts {
         cursor::rows(&self.table, keys::accounts(tenant), limit, cursor).await
     }
 
+    /// A version that no account has yet.
+    pub fn next_version() -> String {
+        random::hex(8)
+    }
+
     /// Writes an account under a new version, which it returns.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where `expected` does not hold.
-    pub async fn put(&self, tenant: &Tenant, mut row: AccountRow, expected: &Expect) -> Result<AccountRow, StoreError> {
-        row.version = random::hex(8);
+    pub async fn put(&self, tenant: &Tenant, row: AccountRow, expected: &Expect) -> Result<AccountRow, StoreError> {
+        self.put_as(tenant, AccountRow { version: Self::next_version(), ..row }, expected).await
+    }
+
+    /// The same under the version that it comes with: one of [`Accounts::next_version`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn put_as(&self, tenant: &Tenant, row: AccountRow, expected: &Expect) -> Result<AccountRow, StoreError> {
         let item = item(&keys::account(tenant, &row.account.account), &row)?;
         let (condition, values) = expected.condition();
         match self.table.put(item, condition, values).await? {

@@ -111,15 +111,18 @@ impl Grants {
     }
 
     /// Reads a grant; an empty one where there is none. What settings brought that were tried before they were stored
-    /// ([`AccountId::nobody`]) counts, because the refresh token given may be used up by it.
+    /// ([`AccountId::nobody`]) counts as long as this account's own was never written, because the refresh token given
+    /// may be used up by it.
     pub async fn load(&self, key: &GrantKey, now: Timestamp) -> Result<Grant, StoreError> {
-        if let Some(item) = self.table.get(&keys::grant(key)).await? {
-            return self.opened(key, &item, now).await;
+        let own = self.table.get(&keys::grant(key)).await?.unwrap_or_default();
+        let grant = self.opened(key, &own, now).await?;
+        if own.contains_key("sealed") {
+            return Ok(grant);
         }
         let tried = GrantKey { account: AccountId::nobody(), ..key.clone() };
         match self.table.get(&keys::grant(&tried)).await? {
-            Some(item) => Ok(Grant { tokens: self.opened(&tried, &item, now).await?.tokens, ..Grant::default() }),
-            None => Ok(Grant::default()),
+            Some(item) => Ok(Grant { tokens: self.opened(&tried, &item, now).await?.tokens, ..grant }),
+            None => Ok(grant),
         }
     }
 

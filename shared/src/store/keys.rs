@@ -8,9 +8,12 @@
 //! | account | `T#<tenant>#A` | `<account>` | |
 //! | account's status | `T#<tenant>#S` | `<account>` | |
 //! | token | `T#<tenant>#K` | `<sha256 of the token, hex>` | |
+//! | suppressed address | `T#<tenant>#X` | `<address>` | |
+//! | that there are any | `T#<tenant>#P` | `X` | |
 //! | template | `T#<tenant>#J` | `<name>` | |
 //! | personal data | `T#<tenant>#V` | `<token>` | |
 //! | who resolves other tokens | `T#<tenant>#P` | `RESOLVER` | |
+//! | link to a file | `T#<tenant>#L#<name>` | `L` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -180,6 +183,14 @@ pub enum MessageKey {
     },
 }
 
+impl MessageKey {
+    /// Reads the text of an IMAP message's key.
+    pub fn imap(text: &str) -> Option<Self> {
+        let (uidvalidity, uid) = text.strip_prefix("I#")?.split_once('#')?;
+        Some(Self::Imap { uidvalidity: uidvalidity.parse().ok()?, uid: uid.parse().ok()? })
+    }
+}
+
 impl std::fmt::Display for MessageKey {
     /// The text that is stored. Parts of the server's choice stand last, so that no two keys have one text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -251,13 +262,31 @@ pub(super) fn pii_resolver(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "RESOLVER")
 }
 
+pub(super) fn link(tenant: &Tenant, name: &str) -> Key {
+    key(format!("T#{tenant}#L#{name}"), "L")
+}
+
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
 }
 
+pub(super) fn suppressions(tenant: &Tenant) -> String {
+    format!("T#{tenant}#X")
+}
+
+pub(super) fn suppression(tenant: &Tenant, address: &str) -> Key {
+    key(suppressions(tenant), address)
+}
+
+pub(super) fn suppresses(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "X")
+}
+
 /// What is refused is counted by server and user, whatever their letter case.
 pub(super) fn guesses(tenant: &Tenant, host: &str, username: &str) -> Key {
-    let id = MessageId::derived(&["guess", &host.to_lowercase(), &username.to_lowercase()]);
+    // RFC 1034 §3.1: a final dot names the same host.
+    let host = host.trim_end_matches('.').to_lowercase();
+    let id = MessageId::derived(&["guess", &host, &username.to_lowercase()]);
     key(format!("T#{tenant}#G"), id.as_str())
 }
 
@@ -413,6 +442,9 @@ mod tests {
             token(tenant, "hash"),
             template(tenant, &TemplateId::new("P").unwrap()),
             preferences(tenant),
+            suppression(tenant, "a@example.com"),
+            suppresses(tenant),
+            link(tenant, "name"),
             pii_token(tenant, "NS-EU-A-1"),
             pii_resolver(tenant),
             ledger(tenant, &box_, &source),
@@ -470,6 +502,16 @@ mod tests {
             assert_eq!(message_of(wrong), None, "{wrong}");
         }
         assert_eq!(polled("one"), None);
+    }
+
+    #[test]
+    fn the_key_of_an_imap_message_is_read_back() {
+        let key = MessageKey::Imap { uidvalidity: 7, uid: u32::MAX };
+        assert_eq!(MessageKey::imap(&key.to_string()), Some(key));
+        let uidl = MessageKey::Pop3 { uidl: "1#2".into(), octets: 3 }.to_string();
+        for other in [uidl.as_str(), "", "I#", "I#1", "I#1#x", "I#1#4294967296"] {
+            assert_eq!(MessageKey::imap(other), None, "{other}");
+        }
     }
 
     #[test]

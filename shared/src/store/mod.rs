@@ -12,12 +12,14 @@ mod cursor;
 mod drafts;
 mod error;
 mod files;
+mod follow_ups;
 mod grants;
 pub mod guesses;
 mod history;
 pub mod keys;
 mod leases;
 mod ledgers;
+mod links;
 mod messages;
 mod outbox;
 mod outgoing;
@@ -29,6 +31,7 @@ mod random;
 mod seal;
 mod secrets;
 mod status;
+mod suppressions;
 mod table;
 mod templates;
 mod tokens;
@@ -40,7 +43,7 @@ mod tests;
 pub use accounts::{AccountRow, Accounts, Expect};
 pub use counters::Counters;
 pub use cursor::Page;
-pub use drafts::Drafts;
+pub use drafts::{Drafted, Drafts};
 pub use error::StoreError;
 pub use files::{Download, Files, NewFile, PresignedPut, Upload};
 pub use grants::{Access, Grant, GrantClaim, GrantKey, GrantSlot, GrantTokens, Grants};
@@ -49,15 +52,17 @@ pub use history::{History, VERSIONS};
 pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
 pub use ledgers::{Ledger, Ledgers, Position, Window};
+pub use links::{Link, Links};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
-pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
+pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use pii::{Pii, Resolver};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
-pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
+pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};
+pub use suppressions::Suppressions;
 pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
 pub use waiting::{Cancel, Due, Replaced};
@@ -93,12 +98,16 @@ pub struct Store {
     pub leases: Leases,
     /// Messages on their way out.
     pub outbox: Outbox,
+    /// Who is not sent to any more.
+    pub suppressions: Suppressions,
     /// Sources, attachments and large bodies.
     pub files: Files,
     /// Refused sign-ins with given passwords.
     pub guesses: Guesses,
     /// Passwords and their like.
     pub secrets: Secrets,
+    /// Links to files.
+    pub links: Links,
     /// What PII tokens stand for.
     pub pii: Pii,
     /// What OAuth grants have brought.
@@ -129,8 +138,10 @@ impl Store {
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
             guesses: Guesses::new(table.clone()),
+            suppressions: Suppressions::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
             files,
+            links: Links::new(table.clone()),
             pii: Pii::new(table.clone(), secrets.clone()),
             grants: Grants::new(table, secrets.clone()),
             secrets,

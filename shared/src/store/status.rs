@@ -27,6 +27,17 @@ pub struct SideStatus {
     pub revoked: bool,
 }
 
+/// How fast the sending server takes mail, learned from its refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Nothing is sent from the queue before.
+    pub until: Timestamp,
+    /// Seconds of rest behind each round.
+    pub seconds: u32,
+    /// Messages of one round.
+    pub burst: u32,
+}
+
 /// An account's status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -48,6 +59,8 @@ pub struct AccountStatus {
     pub last_send_at: Option<Timestamp>,
     /// The last failure in words that may be shown.
     pub last_error: Option<String>,
+    /// How fast the sending server takes mail; none: no limit is known.
+    pub pace: Option<Pace>,
     /// How the sending server was secured when somebody looked last.
     pub smtp_tls: Option<SeenTls>,
     /// The same of the receiving server.
@@ -111,6 +124,8 @@ pub struct StatusChange {
     pub last_send_at: Option<Timestamp>,
     /// The last failure; `Some(None)` forgets it.
     pub last_error: Option<Option<String>>,
+    /// How fast the sending server takes mail; `Some(None)`: no limit any more.
+    pub pace: Option<Option<Pace>>,
     /// How the sending server is secured.
     pub smtp_tls: Option<SeenTls>,
     /// How the receiving server is secured.
@@ -123,6 +138,19 @@ pub struct StatusChange {
 type Field = (&'static str, Option<AttributeValue>);
 
 impl StatusChange {
+    /// Forgets how the account fared, and not when it was used or what was learned of its servers.
+    pub fn afresh() -> Self {
+        Self {
+            state: Some(AccountState::default()),
+            error_code: Some(AccountErrorCode::default()),
+            smtp: Some(SideStatus::default()),
+            receive: Some(SideStatus::default()),
+            suspended_at: Some(None),
+            last_error: Some(None),
+            ..Self::default()
+        }
+    }
+
     /// What leads from one status to another.
     pub fn between(before: &AccountStatus, after: &AccountStatus) -> Self {
         fn changed<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
@@ -137,6 +165,7 @@ impl StatusChange {
             last_pull_at: changed(&before.last_pull_at, &after.last_pull_at).flatten(),
             last_send_at: changed(&before.last_send_at, &after.last_send_at).flatten(),
             last_error: changed(&before.last_error, &after.last_error),
+            pace: changed(&before.pace, &after.pace),
             smtp_tls: changed(&before.smtp_tls, &after.smtp_tls).flatten(),
             receive_tls: changed(&before.receive_tls, &after.receive_tls).flatten(),
             refresh_token_expires_at: changed(&before.refresh_token_expires_at, &after.refresh_token_expires_at)
@@ -154,6 +183,7 @@ impl StatusChange {
         add(&mut fields, "lastPullAt", self.last_pull_at.as_ref().map(Some))?;
         add(&mut fields, "lastSendAt", self.last_send_at.as_ref().map(Some))?;
         add(&mut fields, "lastError", self.last_error.as_ref().map(Option::as_ref))?;
+        add(&mut fields, "pace", self.pace.as_ref().map(Option::as_ref))?;
         add(&mut fields, "smtpTls", self.smtp_tls.as_ref().map(Some))?;
         add(&mut fields, "receiveTls", self.receive_tls.as_ref().map(Some))?;
         add(&mut fields, "refreshTokenExpiresAt", self.refresh_token_expires_at.as_ref().map(Some))?;

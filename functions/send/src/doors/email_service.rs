@@ -7,11 +7,10 @@ use shared::http::{Call, Reply, doors as paths};
 use shared::model::pii::is_token;
 use shared::model::send::{AttachmentInput, Outgoing, SendRequest};
 use shared::model::{AccountId, Address, Code, FieldError, Problem, SendState};
-use shared::ops::send::IdempotencyKey;
 use shared::ops::{Tools, sign_in};
 
 use super::now;
-use crate::handler::failure;
+use crate::handler::{failure, key};
 
 /// The account that is the tenant's email configuration.
 const DEFAULT: &str = "default";
@@ -38,8 +37,7 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
         return Err(Problem::new(Code::AccountNotFound, "this token is not for the tenant's email configuration"));
     }
     let account = sign_in::account(&tools, call.tenant(), &default).await?;
-    let key = call.header("Idempotency-Key")?;
-    let key = key.map(|key| IdempotencyKey::new(key, paths::SERVICE_SEND.operation)).transpose()?;
+    let key = key(&call, paths::SERVICE_SEND.operation)?;
     let until = now::last_moment(&tools, &call);
     let accepted = now::send(&tools, &call, &account, &request, key.as_ref(), until).await;
     let accepted = accepted.map_err(|problem| renamed(problem, WORDS))?;

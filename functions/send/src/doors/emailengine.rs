@@ -6,11 +6,13 @@ use shared::http::{Call, Reply, doors as paths};
 use shared::model::address::{given_option, one_or_many, recipients};
 use shared::model::content::{Action, Reference};
 use shared::model::send::{AttachmentInput, Disposition, Header, SendRequest};
-use shared::model::{Address, Code, FieldError, Problem, RecipientState, SendState, Timestamp};
-use shared::ops::send::{IdempotencyKey, Wait, accept};
+use shared::model::{Address, Code, FieldError, Problem, RecipientState, SendState, SentCopy, Timestamp};
+use shared::ops::send::{Wait, accept};
 use shared::ops::{Tools, sign_in};
 use shared::settings::Settings;
 use shared::store::{Cancel, OutgoingRow};
+
+use crate::handler::key;
 
 /// Most messages that a list looks through.
 const LISTED: usize = 1000;
@@ -37,6 +39,7 @@ struct Submit {
     headers: Map<String, Value>,
     attachments: Vec<File>,
     send_at: Option<Timestamp>,
+    copy: Option<bool>,
     envelope: Option<Value>,
     mail_merge: Option<Value>,
 }
@@ -72,8 +75,7 @@ pub(crate) async fn submit(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let may_be_missing = asked.reference.as_ref().is_some_and(|reference| reference.ignore_missing);
     let mut request = asked.request(call.now)?;
     let referred = request.reference.as_ref().map(|reference| reference.message.clone());
-    let key = call.header("Idempotency-Key")?;
-    let key = key.map(|key| IdempotencyKey::new(key, paths::ENGINE_SUBMIT.operation)).transpose()?;
+    let key = key(&call, paths::ENGINE_SUBMIT.operation)?;
     let queue = async |request: &SendRequest| {
         accept(&tools, call.tenant(), &account, request, key.as_ref(), Wait::No, call.now).await
     };
@@ -163,6 +165,7 @@ impl Submit {
             html: self.html,
             headers: headers(self.headers, &mut errors),
             attachments: files(self.attachments, &mut errors),
+            sent_copy: self.copy.map(|copy| if copy { SentCopy::Always } else { SentCopy::Never }),
             // A time that is over is now.
             send_at: self.send_at.filter(|at| *at > now),
             ..SendRequest::default()

@@ -9,12 +9,12 @@ use shared::model::send::{AttachmentInput, Correlation, Outgoing, SendRequest};
 use shared::model::{
     AccountId, Address, Code, FieldError, MessageId, Problem, RecipientState, SendState, Tenant, Timestamp,
 };
-use shared::ops::send::{self as sending, IdempotencyKey, Pushed, Wait, accept, outbox};
+use shared::ops::send::{self as sending, Wait, accept, outbox};
 use shared::ops::{Tools, sign_in};
 use shared::store::AccountRow;
 
 use super::now;
-use crate::handler::failure;
+use crate::handler::{failure, key};
 
 /// Our pointers in jetQuery's words.
 const WORDS: &[(&str, &str)] = &[
@@ -79,8 +79,7 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let mail: Mail = call.json()?;
     mail.check_account(name.as_str())?;
     let request = mail.request(&tools, call.tenant()).await?;
-    let key = call.header("Idempotency-Key")?;
-    let key = key.map(|key| IdempotencyKey::new(key, paths::JET_SEND.operation)).transpose()?;
+    let key = key(&call, paths::JET_SEND.operation)?;
     let until = now::last_moment(&tools, &call);
     let accepted = now::send(&tools, &call, &account, &request, key.as_ref(), until).await;
     let accepted = accepted.map_err(|problem| renamed(problem, WORDS))?;
@@ -97,8 +96,7 @@ pub(crate) async fn set(tools: Tools, call: Call) -> Result<Reply, Problem> {
     if let Some(id) = id {
         return change(&tools, &call, &account, id, &request).await;
     }
-    let key = call.header("Idempotency-Key")?;
-    let key = key.map(|key| IdempotencyKey::new(key, paths::JET_SET.operation)).transpose()?;
+    let key = key(&call, paths::JET_SET.operation)?;
     let accepted = accept(&tools, call.tenant(), &account, &request, key.as_ref(), Wait::Held, call.now).await;
     let accepted = accepted.map_err(|problem| renamed(problem, WORDS))?;
     let reply = Reply::ok(&shown(&accepted.outgoing))?;
@@ -136,26 +134,12 @@ fn replacement(request: &SendRequest) -> Result<Value, Problem> {
 
 /// Sends what is in storage: of one account, or of all that the caller may touch (A1.2/6).
 pub(crate) async fn push(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    let until = now::last_moment(&tools, &call);
-    let mut pushed = Pushed::default();
-    if call.path.contains_key("account") {
-        let account = sign_in::account(&tools, call.tenant(), &call.account()?).await?;
-        sending::push(&tools, call.tenant(), &account, until, &mut pushed).await?;
-        return Reply::ok(&pushed);
-    }
-    let mut cursor = None;
-    loop {
-        let page = tools.store.accounts.list(call.tenant(), 100, cursor.as_deref()).await?;
-        for account in page.items.iter().filter(|row| call.principal.reaches(&row.account.account)) {
-            if account.account.smtp.is_some() {
-                sending::push(&tools, call.tenant(), account, until, &mut pushed).await?;
-            }
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Reply::ok(&pushed);
-        }
-    }
+    let account = match call.path.contains_key("account") {
+        true => Some(sign_in::account(&tools, call.tenant(), &call.account()?).await?.account.account),
+        false => None,
+    };
+    let (until, reaches) = (now::last_moment(&tools, &call), |name: &AccountId| call.principal.reaches(name));
+    Reply::ok(&sending::push(&tools, call.tenant(), account.as_ref(), reaches, until, call.now).await?)
 }
 
 /// What is in doubt is no failure that could be repeated.

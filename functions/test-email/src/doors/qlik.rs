@@ -22,7 +22,7 @@ struct Test {
 pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_2, call.now).await?;
     let test: Test = call.json()?;
-    let config = load(&tools, call.tenant()).await?;
+    let config = load(&tools, &call.principal).await?;
     if config.settings().is_none() {
         return Err(Problem::new(Code::NotFound, "No email config exists for tenant"));
     }

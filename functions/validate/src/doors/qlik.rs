@@ -13,14 +13,14 @@ use shared::ops::{Tools, probe};
 /// `POST …/actions/validate`: what is known of the configuration without trying it.
 pub(crate) async fn validate(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_2, call.now).await?;
-    let code = load(&tools, call.tenant()).await?.error_code();
+    let code = load(&tools, &call.principal).await?.error_code();
     Reply::ok(&json!({"isValid": code == AccountErrorCode::Ok, "errorCode": code}))
 }
 
 /// `POST …/actions/verify-connection`: signs in to the stored server.
 pub(crate) async fn verify(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_2, call.now).await?;
-    let config = load(&tools, call.tenant()).await?;
+    let config = load(&tools, &call.principal).await?;
     if config.settings().is_none() {
         return Err(Problem::new(Code::NotFound, "No email config exists for tenant"));
     }

@@ -1,5 +1,7 @@
 //! DynamoDB and its streams: dynoxide on a file, in a thread and runtime of its own, because it answers each request
-//! synchronously on the thread that accepted it.
+//! synchronously on the thread that accepted it. It listens on any port; in front of it stands the [`guard`].
+
+mod guard;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -16,7 +18,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::clock::now_ms;
 use super::counts::Counts;
-use super::{AwsError, Options};
+use super::policy::Policies;
+use super::{AwsError, Options, http};
 
 /// How often expired items and old stream records are removed. (AWS: within a few days, and 24 hours.)
 const SWEEP: Duration = Duration::from_secs(30);
@@ -26,12 +29,18 @@ const STREAM_SECONDS: i64 = 24 * 60 * 60;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Opens the file, creates the tables that are missing and serves; answers with the base URL.
-pub(super) fn start(options: &Options, counts: &Counts, stop: &CancellationToken) -> Result<String, AwsError> {
-    let port = options.dynamodb_port;
-    let failed = |source| AwsError::Port { port, source };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
+pub(super) async fn start(
+    options: &Options,
+    policies: &Policies,
+    counts: &Counts,
+    stop: &CancellationToken,
+) -> Result<String, AwsError> {
+    let front = http::Listener::bind(options.dynamodb_port).await?;
+    let url = front.url();
+    let failed = |source| AwsError::Port { port: 0, source };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
-    let url = format!("http://127.0.0.1:{}", listener.local_addr().map_err(failed)?.port());
+    let guard = guard::Guard::new(policies.clone(), listener.local_addr().map_err(failed)?);
 
     let path = options.data.join("dynamodb.sqlite");
     let db = open(&path)?;
@@ -49,6 +58,7 @@ pub(super) fn start(options: &Options, counts: &Counts, stop: &CancellationToken
         }
     };
     std::thread::Builder::new().name("dynamodb".to_owned()).spawn(thread).map_err(failed)?;
+    tokio::spawn(front.serve(guard, stop.clone()));
     Ok(url)
 }
 

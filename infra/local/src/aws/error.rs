@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// [`AwsError::Refused`] is the caller's doing and is told in the service's own code; everything else is ours.
+use super::policy::Denied;
+
+/// [`AwsError::Refused`] and [`AwsError::Denied`] are the caller's doing and are told in the service's own code;
+/// everything else is ours.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AwsError {
     /// The request is refused, as AWS would: `code` is the error's name there.
@@ -14,6 +17,9 @@ pub(crate) enum AwsError {
         /// The words for the caller; never a body and never a secret.
         message: String,
     },
+    /// No policy allows it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// A port cannot be listened on; in use, most often.
     #[error("port {port} on 127.0.0.1: {source}")]
     Port {

@@ -1,4 +1,5 @@
-//! One listener for S3, Secrets Manager and SQS: `x-amz-target` names a JSON service, everything else is S3.
+//! What listens, and one router for S3, Secrets Manager and SQS: `x-amz-target` names a JSON service, everything else
+//! is S3.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -17,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::counts::Counts;
+use super::policy::{self, Need, Policies, actions};
 use super::secrets::Secrets;
 use super::sqs::Sqs;
 use super::{AwsError, sqs};
@@ -44,15 +46,15 @@ impl Listener {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Serves until `stop`; requests that run then are finished.
-    pub(super) async fn serve(self, router: Router, stop: CancellationToken) {
+    /// Answers by `service` until `stop`; requests that run then are finished.
+    pub(super) async fn serve(self, service: impl Answer, stop: CancellationToken) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => return,
             };
             match accepted {
-                Ok((stream, _)) => drop(tokio::spawn(connection(stream, router.clone(), stop.clone()))),
+                Ok((stream, _)) => drop(tokio::spawn(connection(stream, service.clone(), stop.clone()))),
                 // The peer is gone again, or file descriptors are short: others may yet be served.
                 Err(error) => tracing::warn!(%error, "accept"),
             }
@@ -60,10 +62,16 @@ impl Listener {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+/// What is behind a [`Listener`].
+pub(super) trait Answer: Clone + Send + Sync + 'static {
+    /// The answer to one request; a failure is an answer too.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+async fn connection(stream: TcpStream, service: impl Answer, stop: CancellationToken) {
     let service = service_fn(move |request| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(router.answer(request).await) }
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(service.answer(request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -92,10 +100,11 @@ pub(super) struct Router {
     pub(super) s3: S3Service,
     pub(super) secrets: Secrets,
     pub(super) sqs: Sqs,
+    pub(super) policies: Policies,
     pub(super) counts: Counts,
 }
 
-impl Router {
+impl Answer for Router {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let Some(target) = request.headers().get("x-amz-target") else {
             return match request.uri().path() {
@@ -107,7 +116,7 @@ impl Router {
         match target.split_once('.') {
             Some(("AmazonSQS", operation)) => {
                 self.counts.add("sqs", operation);
-                let result = match json_body(request).await {
+                let result = match self.admit(request, operation, actions::sqs).await {
                     Ok(body) => sqs::handle(&self.sqs, operation, body).await,
                     Err(error) => Err(error),
                 };
@@ -115,7 +124,7 @@ impl Router {
             }
             Some(("secretsmanager", operation)) => {
                 self.counts.add("secretsmanager", operation);
-                let result = match json_body(request).await {
+                let result = match self.admit(request, operation, actions::secrets).await {
                     Ok(body) => self.secrets.handle(operation, body).await,
                     Err(error) => Err(error),
                 };
@@ -123,6 +132,21 @@ impl Router {
             }
             _ => respond(&JSON_1_0, Err(AwsError::refused("UnknownOperationException", "No such service."))),
         }
+    }
+}
+
+impl Router {
+    /// The body of a request that its caller may make.
+    async fn admit(
+        &self,
+        request: Request<Incoming>,
+        operation: &str,
+        needs: fn(&str, &Value) -> Vec<Need>,
+    ) -> Result<Value, AwsError> {
+        let caller = policy::caller(request.headers());
+        let body = json_body(request).await?;
+        self.policies.check(&caller, needs(operation, &body))?;
+        Ok(body)
     }
 
     async fn s3(&self, request: Request<Incoming>) -> Response<Body> {
@@ -138,26 +162,41 @@ impl Router {
 }
 
 /// How a JSON service words its answers.
-struct Protocol {
+pub(super) struct Protocol {
     content_type: HeaderValue,
     /// Before the name of an error.
     namespace: &'static str,
+    /// The error that says no policy allows it.
+    denied: &'static str,
     /// The error that says it is the service's own fault.
     internal: &'static str,
     /// Whether errors carry their name of the older query protocol, on which the SDKs' typed errors depend.
     query_names: bool,
 }
 
+/// SQS.
 const JSON_1_0: Protocol = Protocol {
     content_type: HeaderValue::from_static("application/x-amz-json-1.0"),
     namespace: "com.amazonaws.sqs#",
+    denied: CORAL_DENIED,
     internal: "InternalFailure",
     query_names: true,
 };
 
+/// DynamoDB, where it is not dynoxide that answers.
+pub(super) const DYNAMODB: Protocol = Protocol {
+    content_type: HeaderValue::from_static("application/x-amz-json-1.0"),
+    namespace: "com.amazonaws.dynamodb.v20120810#",
+    denied: CORAL_DENIED,
+    internal: "com.amazonaws.dynamodb.v20120810#InternalServerError",
+    query_names: false,
+};
+
+/// Secrets Manager.
 const JSON_1_1: Protocol = Protocol {
     content_type: HeaderValue::from_static("application/x-amz-json-1.1"),
     namespace: "",
+    denied: "AccessDeniedException",
     internal: "InternalServiceError",
     query_names: false,
 };
@@ -172,12 +211,20 @@ async fn json_body(request: Request<Incoming>) -> Result<Value, AwsError> {
     }
 }
 
-fn respond(protocol: &Protocol, result: Result<Value, AwsError>) -> Response<Body> {
+/// What the front of the older services says.
+const CORAL_DENIED: &str = "com.amazon.coral.service#AccessDeniedException";
+
+/// The answer as the protocol words it.
+pub(super) fn respond(protocol: &Protocol, result: Result<Value, AwsError>) -> Response<Body> {
     let (status, code, body) = match result {
         Ok(value) => (StatusCode::OK, None, value),
         Err(AwsError::Refused { code, message }) => {
             let body = json!({ "__type": format!("{}{code}", protocol.namespace), "message": message });
             (StatusCode::BAD_REQUEST, Some(code), body)
+        }
+        Err(AwsError::Denied(denied)) => {
+            let body = json!({ "__type": protocol.denied, "Message": denied.to_string() });
+            (StatusCode::BAD_REQUEST, Some("AccessDenied"), body)
         }
         Err(ours) => {
             tracing::error!(error = %ours, "request");
@@ -213,7 +260,8 @@ fn query_name(code: &str) -> String {
     }
 }
 
-fn status_only(status: StatusCode) -> Response<Body> {
+/// An answer without a body.
+pub(super) fn status_only(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response

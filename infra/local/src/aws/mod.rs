@@ -11,7 +11,9 @@
 //! body file is complete before the row that names it. (Power loss may cost the last moments: WAL with
 //! `synchronous = NORMAL`.)
 //!
-//! **Absent on purpose**: IAM, throttling, more than one account or region, and CloudFormation: tables, buckets and
+//! The functions may do what the template's policies allow them, and nothing else ([`policy`]).
+//!
+//! **Absent on purpose**: throttling, more than one account or region, and CloudFormation: tables, buckets and
 //! queues come from the template by [`Options`], so nothing creates them over HTTP.
 
 mod clock;
@@ -20,6 +22,7 @@ mod db;
 mod dynamodb;
 mod error;
 mod http;
+mod policy;
 mod s3;
 mod secrets;
 mod sqs;
@@ -33,18 +36,21 @@ use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub(crate) use self::error::AwsError;
+pub(crate) use self::policy::{Statement, access_key};
 pub(crate) use self::sqs::{Sqs, SqsMessage};
 
 use self::counts::Counts;
 use self::db::Db;
+use self::policy::Policies;
 
 /// The one account of the embedded AWS.
 pub(crate) const ACCOUNT: &str = "000000000000";
 /// The one region of the embedded AWS.
 pub(crate) const REGION: &str = "us-east-1";
-/// The access key the functions are started with; S3 accepts no other (its signatures are checked).
+/// The access key of the account's administrator: tests, tools and the developer's shell. S3 accepts this one and those
+/// of the functions ([`access_key`]); its signatures are checked.
 pub(crate) const ACCESS_KEY: &str = "halfpenny";
-/// The secret to [`ACCESS_KEY`]: no secret at all, it opens what listens on this machine only.
+/// The secret to every access key: no secret at all, it opens what listens on this machine only.
 pub(crate) const SECRET_KEY: &str = "halfpenny-local";
 
 /// What to start, as the template says it.
@@ -62,6 +68,8 @@ pub(crate) struct Options {
     pub buckets: Vec<String>,
     /// Every queue, dead-letter queues included.
     pub queues: Vec<QueueSpec>,
+    /// What each function may do, by its name.
+    pub policies: BTreeMap<String, Vec<Statement>>,
 }
 
 /// One `AWS::SQS::Queue`.
@@ -77,6 +85,8 @@ pub(crate) struct QueueSpec {
     pub retention_seconds: u32,
     /// Where a message goes that was received too often.
     pub redrive: Option<Redrive>,
+    /// A message is delivered so often at most, each time a little later: "at least once", as AWS warns.
+    pub copies: u32,
 }
 
 /// `RedrivePolicy` of a queue.
@@ -123,13 +133,16 @@ impl Aws {
         let counts = Counts::default();
         std::fs::create_dir_all(&options.data).map_err(AwsError::file(&options.data))?;
 
-        let dynamodb = dynamodb::start(&options, &counts, &stop)?;
+        let policies = Policies::new(options.policies.clone());
+        let dynamodb = dynamodb::start(&options, &policies, &counts, &stop).await?;
         let listener = http::Listener::bind(options.services_port).await?;
         let services = listener.url();
         let db = Db::open(&options.data.join("services.sqlite"))?;
         let sqs = Sqs::new(db.clone(), &services, options.queues)?;
-        let s3 = s3::service(db.clone(), &options.data.join("objects"), &options.buckets, counts.clone()).await?;
-        let router = http::Router { s3, secrets: secrets::Secrets::new(db), sqs: sqs.clone(), counts: counts.clone() };
+        let guard_s3 = s3::Guard { policies: policies.clone(), counts: counts.clone() };
+        let s3 = s3::service(db.clone(), &options.data.join("objects"), &options.buckets, guard_s3).await?;
+        let secrets = secrets::Secrets::new(db);
+        let router = http::Router { s3, secrets, sqs: sqs.clone(), policies, counts: counts.clone() };
         tokio::spawn(listener.serve(router, stop.clone()));
 
         let endpoints = Endpoints { dynamodb, services };

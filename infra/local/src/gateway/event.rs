@@ -244,6 +244,7 @@ mod tests {
             binary: "f".to_owned(),
             memory_mb: 128,
             timeout: std::time::Duration::from_secs(3),
+            statements: Vec::new(),
             environment: Default::default(),
             routes: vec![route("/a/{name}"), route("$default")],
             queues: Vec::new(),

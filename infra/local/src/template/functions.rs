@@ -147,6 +147,7 @@ pub(super) fn read(
         binary: binary(resource, &path)?,
         memory_mb: properties.memory_size,
         timeout: Duration::from_secs(properties.timeout.into()),
+        statements: Vec::new(),
         environment: environment(properties.environment.variables, &at)?,
         routes: Vec::new(),
         queues: Vec::new(),

@@ -188,6 +188,7 @@ impl Scope<'_> {
             ("AWS::SQS::Queue", "QueueUrl") => Ok(self.queue_url(name)),
             ("AWS::DynamoDB::Table", "Arn") => Ok(arn("dynamodb", &format!("table/{name}"))),
             ("AWS::S3::Bucket", "Arn") => Ok(format!("arn:aws:s3:::{name}")),
+            ("AWS::Logs::LogGroup", "Arn") => Ok(arn("logs", &format!("log-group:{name}:*"))),
             ("AWS::Serverless::Function", "Arn") => Ok(arn("lambda", &format!("function:{name}"))),
             _ => Err(invalid(path, format!("{resource}.{attribute} ({kind}) has no local meaning"))),
         }

@@ -4,12 +4,13 @@
 //! YAML (short or long intrinsics) -> JSON in the long form ([`yaml`]) -> Globals merged as SAM does ([`globals`])
 //! -> intrinsics resolved ([`intrinsics`]) -> the typed values below ([`functions`], [`resources`]).
 //! What cannot be honoured is refused by name and path; nothing is skipped in silence except resource types
-//! that have no local meaning (alarms, policies).
+//! that have no local meaning (alarms, the bucket's policy).
 
 mod functions;
 mod globals;
 mod intrinsics;
 mod parameters;
+mod policies;
 mod read;
 mod resources;
 #[cfg(test)]
@@ -67,6 +68,8 @@ pub(crate) struct Function {
     pub(crate) memory_mb: u32,
     /// `Timeout`.
     pub(crate) timeout: Duration,
+    /// What it may do: `Policies`, or those of its `Role`.
+    pub(crate) statements: Vec<Statement>,
     /// `Environment.Variables`, resolved.
     pub(crate) environment: BTreeMap<String, String>,
     /// Events of type `HttpApi`.
@@ -75,6 +78,15 @@ pub(crate) struct Function {
     pub(crate) queues: Vec<QueueTrigger>,
     /// Events of type `ScheduleV2`.
     pub(crate) schedules: Vec<ScheduleTrigger>,
+}
+
+/// One statement of a policy, with `Effect: Allow`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    /// `Action`, with wildcards.
+    pub(crate) actions: Vec<String>,
+    /// `Resource`: ARNs, resolved, with wildcards.
+    pub(crate) resources: Vec<String>,
 }
 
 /// One route of the HTTP API.
@@ -226,7 +238,9 @@ impl Template {
             };
             match named.kind.as_str() {
                 "AWS::Serverless::Function" => {
-                    template.functions.push(functions::read(logical_id, resource, scope, default_authorizer)?)
+                    let statements = policies::read(logical_id, resources, scope)?;
+                    let function = functions::read(logical_id, resource, scope, default_authorizer)?;
+                    template.functions.push(Function { statements, ..function });
                 }
                 "AWS::DynamoDB::Table" => {
                     template.tables.push(resources::table(logical_id, resource, scope)?);

@@ -49,7 +49,7 @@ fn the_deployed_template_has_the_ten_functions() {
             ("Config", "config", 128, 30),
             ("Deliver", "deliver", 256, 900),
             ("Messages", "messages", 512, 30),
-            ("Pull", "pull", 256, 30),
+            ("Pull", "pull", 256, 900),
             ("PullWorker", "pull-worker", 256, 900),
             ("Schedule", "schedule", 128, 60),
             ("Send", "send", 256, 900),
@@ -81,6 +81,78 @@ fn every_function_gets_the_whole_environment() {
     }
 }
 
+/// Every route, by hand.
+const ROUTES: &[&str] = &[
+    "ANY $default -> config",
+    "ANY /api/core/mail/account/{account} -> config",
+    "ANY /api/core/mail/mail_set -> send",
+    "ANY /api/core/mail/push -> send",
+    "ANY /api/core/mail/push/{account} -> send",
+    "ANY /api/core/mail/send/{account} -> send",
+    "ANY /api/v1/Agents/EMail/SendEMails -> send",
+    "ANY /api/v1/transports/email-config -> config",
+    "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
+    "ANY /api/v1/transports/email-config/actions/validate -> validate",
+    "ANY /api/v1/transports/email-config/actions/verify-connection -> validate",
+    "ANY /docs -> config open",
+    "ANY /emailengine/v1/account -> config",
+    "ANY /emailengine/v1/account/{account} -> config",
+    "ANY /emailengine/v1/account/{account}/submit -> send",
+    "ANY /emailengine/v1/accounts -> config",
+    "ANY /emailengine/v1/autoconfig -> validate",
+    "ANY /emailengine/v1/outbox -> send",
+    "ANY /emailengine/v1/outbox/{id} -> send",
+    "ANY /emailengine/v1/settings -> config",
+    "ANY /emailengine/v1/verifyAccount -> validate",
+    "ANY /f/{token} -> messages open",
+    "ANY /health -> config open",
+    "ANY /openapi.json -> config open",
+    "ANY /send-email -> send",
+    "ANY /send-test-email -> test-email",
+    "ANY /v1/account -> config",
+    "ANY /v1/account/{account} -> config",
+    "ANY /v1/account/{account}/submit -> send",
+    "ANY /v1/accounts -> config",
+    "ANY /v1/accounts/{account} -> config",
+    "ANY /v1/accounts/{account}/diagnose -> validate",
+    "ANY /v1/accounts/{account}/history -> config",
+    "ANY /v1/accounts/{account}/history/{proxy+} -> config",
+    "ANY /v1/accounts/{account}/messages -> messages",
+    "ANY /v1/accounts/{account}/messages/{proxy+} -> messages",
+    "ANY /v1/accounts/{account}/pull -> pull",
+    "ANY /v1/accounts/{account}/push -> pull",
+    "ANY /v1/accounts/{account}/sync -> pull",
+    "ANY /v1/accounts/{account}/test-email -> test-email",
+    "ANY /v1/accounts/{account}/verify -> validate",
+    "ANY /v1/autoconfig -> validate",
+    "ANY /v1/diagnose -> validate",
+    "ANY /v1/files -> send",
+    "ANY /v1/files/{id} -> messages",
+    "ANY /v1/messages/batch -> send",
+    "ANY /v1/outbox -> send",
+    "ANY /v1/outbox/{proxy+} -> send",
+    "ANY /v1/pii-resolver -> send",
+    "ANY /v1/pii-tokens -> send",
+    "ANY /v1/pii-tokens/{token} -> send",
+    "ANY /v1/pull -> pull",
+    "ANY /v1/push -> pull",
+    "ANY /v1/risks -> validate",
+    "ANY /v1/settings -> config",
+    "ANY /v1/suppressions -> send",
+    "ANY /v1/suppressions/{proxy+} -> send",
+    "ANY /v1/sync -> pull",
+    "ANY /v1/templates -> send",
+    "ANY /v1/templates/{template} -> send",
+    "ANY /v1/templates/{template}/render -> send",
+    "ANY /v1/tokens -> config",
+    "ANY /v1/tokens/{proxy+} -> config",
+    "ANY /v1/validate-credentials -> validate",
+    "ANY /v1/verifyAccount -> validate",
+    "ANY /validate-credentials -> validate",
+    "ANY /{installation}/api/v1/Agents/EMail/SendEMails -> send",
+    "POST /v1/accounts/{account}/messages -> send",
+];
+
 #[test]
 fn the_deployed_routes_are_these() {
     let template = deployed("");
@@ -95,71 +167,7 @@ fn the_deployed_routes_are_these() {
         })
         .collect();
     routes.sort_unstable();
-    assert_eq!(
-        routes,
-        [
-            "ANY $default -> config",
-            "ANY /api/core/mail/account/{account} -> config",
-            "ANY /api/core/mail/mail_set -> send",
-            "ANY /api/core/mail/push -> send",
-            "ANY /api/core/mail/push/{account} -> send",
-            "ANY /api/core/mail/send/{account} -> send",
-            "ANY /api/v1/Agents/EMail/SendEMails -> send",
-            "ANY /api/v1/transports/email-config -> config",
-            "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
-            "ANY /api/v1/transports/email-config/actions/validate -> validate",
-            "ANY /api/v1/transports/email-config/actions/verify-connection -> validate",
-            "ANY /docs -> config open",
-            "ANY /emailengine/v1/account -> config",
-            "ANY /emailengine/v1/account/{account} -> config",
-            "ANY /emailengine/v1/account/{account}/submit -> send",
-            "ANY /emailengine/v1/accounts -> config",
-            "ANY /emailengine/v1/autoconfig -> validate",
-            "ANY /emailengine/v1/outbox -> send",
-            "ANY /emailengine/v1/outbox/{id} -> send",
-            "ANY /emailengine/v1/settings -> config",
-            "ANY /emailengine/v1/verifyAccount -> validate",
-            "ANY /health -> config open",
-            "ANY /openapi.json -> config open",
-            "ANY /send-email -> send",
-            "ANY /send-test-email -> test-email",
-            "ANY /v1/account -> config",
-            "ANY /v1/account/{account} -> config",
-            "ANY /v1/account/{account}/submit -> send",
-            "ANY /v1/accounts -> config",
-            "ANY /v1/accounts/{account} -> config",
-            "ANY /v1/accounts/{account}/diagnose -> validate",
-            "ANY /v1/accounts/{account}/history -> config",
-            "ANY /v1/accounts/{account}/history/{proxy+} -> config",
-            "ANY /v1/accounts/{account}/messages -> messages",
-            "ANY /v1/accounts/{account}/messages/{proxy+} -> messages",
-            "ANY /v1/accounts/{account}/pull -> pull",
-            "ANY /v1/accounts/{account}/test-email -> test-email",
-            "ANY /v1/accounts/{account}/verify -> validate",
-            "ANY /v1/autoconfig -> validate",
-            "ANY /v1/diagnose -> validate",
-            "ANY /v1/files -> send",
-            "ANY /v1/files/{id} -> messages",
-            "ANY /v1/outbox -> send",
-            "ANY /v1/outbox/{proxy+} -> send",
-            "ANY /v1/pii-resolver -> send",
-            "ANY /v1/pii-tokens -> send",
-            "ANY /v1/pii-tokens/{token} -> send",
-            "ANY /v1/pull -> pull",
-            "ANY /v1/risks -> validate",
-            "ANY /v1/settings -> config",
-            "ANY /v1/templates -> send",
-            "ANY /v1/templates/{template} -> send",
-            "ANY /v1/templates/{template}/render -> send",
-            "ANY /v1/tokens -> config",
-            "ANY /v1/tokens/{proxy+} -> config",
-            "ANY /v1/validate-credentials -> validate",
-            "ANY /v1/verifyAccount -> validate",
-            "ANY /validate-credentials -> validate",
-            "ANY /{installation}/api/v1/Agents/EMail/SendEMails -> send",
-            "POST /v1/accounts/{account}/messages -> send",
-        ]
-    );
+    assert_eq!(routes, ROUTES);
     assert_eq!(
         template.authorizer,
         Some(Authorizer {
@@ -321,6 +329,27 @@ fn what_has_no_local_meaning_is_refused_with_its_place() {
             "Resources.F: Metadata.BuildProperties.Binary is missing",
         ),
         ("Globals: {Api: {}}".to_owned(), "Globals.Api: it has no local meaning"),
+        (
+            function_with("Policies: [DynamoDBReadPolicy: {TableName: t}]"),
+            "Resources.F.Properties.Policies.0: only statements and !Ref of a ManagedPolicy have a local meaning",
+        ),
+        (
+            function_with("Policies: [!Ref Elsewhere]"),
+            "Resources.F.Properties.Policies.0: there is no AWS::IAM::ManagedPolicy Elsewhere",
+        ),
+        (
+            function_with("Policies: [Statement: {Effect: Allow, Action: 'a:b', Resource: name}]"),
+            "Resources.F.Properties.Policies.0: the resource name is no ARN",
+        ),
+        (
+            function_with("Policies: [Statement: {Effect: Allow, Action: 'a:b', Resource: !GetAtt T.Arn}]"),
+            "Resources.F.Properties.Policies.0.Statement.Resource: there is no resource T",
+        ),
+        (function_with("Policies: [], Role: !GetAtt R.Arn"), "Resources.F: Policies grant nothing beside a Role"),
+        (
+            function_with("Role: 'arn:aws:iam::0:role/other'"),
+            "Resources.F.Properties.Role: only !GetAtt Role.Arn has a local meaning",
+        ),
     ] {
         assert_eq!(refused(&text), message);
     }
@@ -333,4 +362,76 @@ fn an_event_property_that_would_be_ignored_is_refused() {
          {Events: {E: {Type: SQS, Properties: {Queue: 'arn:q', FilterCriteria: {}}}}}}}",
     );
     assert!(message.starts_with("Resources.F.Properties.Events.E: unknown field `FilterCriteria`"), "{message}");
+}
+
+fn function_with(properties: &str) -> String {
+    format!(
+        "Resources: {{F: {{Type: 'AWS::Serverless::Function', Metadata: {{BuildProperties: {{Binary: f}}}}, \
+         Properties: {{{properties}}}}}}}"
+    )
+}
+
+#[test]
+fn a_statement_that_does_more_than_allow_is_refused() {
+    for (more, field) in [("Effect: Deny", "Deny"), ("Effect: Allow, Condition: {}", "Condition")] {
+        let statement = format!("Policies: [Statement: {{{more}, Action: 'a:b', Resource: '*'}}]");
+        let message = refused(&function_with(&statement));
+        assert!(message.starts_with("Resources.F.Properties.Policies.0: "), "{message}");
+        assert!(message.contains(field), "{message}");
+    }
+}
+
+#[test]
+fn a_function_may_what_its_policies_or_those_of_its_role_allow() {
+    let policies = "\
+Resources:
+  T: {Type: 'AWS::DynamoDB::Table'}
+  Read:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      Description: d
+      PolicyDocument:
+        Version: '2012-10-17'
+        Statement: [{Effect: Allow, Action: ['a:1', 'a:2'], Resource: !GetAtt T.Arn}]
+  R:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: {}
+      ManagedPolicyArns: [!Ref Read]
+      Policies:
+        - PolicyName: own
+          PolicyDocument: {Statement: {Sid: S, Effect: Allow, Action: 'b:1', Resource: ['*', !Sub '${T.Arn}/*']}}
+  A:
+    Type: AWS::Serverless::Function
+    Metadata: {BuildProperties: {Binary: a}}
+    Properties: {Policies: [!Ref Read, Statement: [{Effect: Allow, Action: 'c:1', Resource: '*'}]]}
+  B:
+    Type: AWS::Serverless::Function
+    Metadata: {BuildProperties: {Binary: b}}
+    Properties: {Role: !GetAtt R.Arn}
+  C: {Type: AWS::Serverless::Function, Metadata: {BuildProperties: {Binary: c}}}
+";
+    let template = Template::parse(policies, &BTreeMap::new(), &context()).unwrap();
+    let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let statement =
+        |actions: &[&str], resources: &[&str]| Statement { actions: texts(actions), resources: texts(resources) };
+    let arn = "arn:aws:dynamodb:eu-test-1:000000000000:table/halfpenny-t";
+    let (read, below) = (statement(&["a:1", "a:2"], &[arn]), format!("{arn}/*"));
+    assert_eq!(function(&template, "A").statements, [read.clone(), statement(&["c:1"], &["*"])]);
+    assert_eq!(function(&template, "B").statements, [read, statement(&["b:1"], &["*", &below])]);
+    assert_eq!(function(&template, "C").statements, []);
+}
+
+/// What Lambda asks of a role before it polls a queue for the function; nothing local would miss it.
+#[test]
+fn the_deployed_workers_may_receive_from_their_queues() {
+    let template = deployed("");
+    for worker in ["Deliver", "PullWorker"] {
+        let function = function(&template, worker);
+        let queue = format!("arn:aws:sqs:eu-test-1:000000000000:{}", function.queues[0].queue);
+        for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"] {
+            let allows = |s: &Statement| s.actions.iter().any(|a| a == action) && s.resources.contains(&queue);
+            assert!(function.statements.iter().any(allows), "{worker}: {action}");
+        }
+    }
 }

@@ -80,7 +80,9 @@ async fn start(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Ru
             delay_seconds: 0,
             retention_seconds: 3600,
             redrive: None,
+            copies: 1,
         }],
+        policies: BTreeMap::new(),
     });
     let aws = aws.await.unwrap();
     let (functions, calls) = mpsc::unbounded_channel();
@@ -96,6 +98,7 @@ fn template(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Templ
         binary: "f".to_owned(),
         memory_mb: 128,
         timeout: PATIENCE,
+        statements: Vec::new(),
         environment: BTreeMap::new(),
         routes: vec![],
         queues,

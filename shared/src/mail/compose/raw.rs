@@ -72,9 +72,12 @@ pub fn raw(given: &[u8], own_id: impl FnOnce(&Mailbox) -> String, date: OffsetDa
     let (header, body) = text.split_at(end);
     let fields = fields(header)?;
     let read = MessageParser::default().parse_headers(header).unwrap_or_default();
-    let from = one(mailboxes(&read, &HeaderName::From)?)
-        .ok_or_else(|| wrong("invalid_address", "From names exactly one address"))?;
-    let sender = one(mailboxes(&read, &HeaderName::Sender)?);
+    let from = one(mailboxes(&read, &HeaderName::From)?).filter(|_| is_plain(&fields, "from"));
+    let from = from.ok_or_else(|| wrong("invalid_address", "From names exactly one address"))?;
+    let sender = one(mailboxes(&read, &HeaderName::Sender)?).filter(|_| is_plain(&fields, "sender"));
+    if sender.is_none() && fields.iter().any(|field| field.name == "sender") {
+        return Err(wrong("invalid_address", "Sender names exactly one address (RFC 5322 §3.6.2)"));
+    }
     let mut recipients: Vec<Mailbox> = Vec::new();
     for name in [HeaderName::To, HeaderName::Cc, HeaderName::Bcc] {
         for mailbox in mailboxes(&read, &name)? {
@@ -169,6 +172,29 @@ fn given_id(fields: &[Field<'_>]) -> Result<Option<String>, ComposeError> {
         Some(_) => Ok(Some(id.to_owned())),
         None => Err(wrong("invalid_message_id", "Message-ID has the form <left@right>, or leave it out")),
     }
+}
+
+/// Whether a field can be read in one way only: beside quoted names it holds one `@`, and nothing behind its `>`.
+/// Readers differ in what they take from two addresses and in comments (RFC 5322 §3.2.2), and one of them decides
+/// whose name a reader sees.
+fn is_plain(fields: &[Field<'_>], name: &str) -> bool {
+    let Some(field) = fields.iter().find(|field| field.name == name) else {
+        return false;
+    };
+    let (mut bare, mut quoted, mut escaped) = (String::new(), false, false);
+    for c in field.value.replace("\r\n", "").chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            c if !quoted => bare.push(c),
+            _ => {}
+        }
+    }
+    let (bare, count) = (bare.trim(), |c| bare.matches(c).count());
+    let pointed = count('<') == 1 && count('>') == 1 && bare.ends_with('>');
+    let unpointed = count('<') == 0 && count('>') == 0;
+    !quoted && (pointed || unpointed) && count('@') == 1 && !bare.contains(['(', ')', ',', ';', ':', '\\'])
 }
 
 fn one(mut mailboxes: Vec<Mailbox>) -> Option<Mailbox> {

@@ -93,6 +93,11 @@ impl Auth {
         }
     }
 
+    /// Whether any secret is stored.
+    pub fn has_secret(&self) -> bool {
+        self.secrets().iter().any(|(kind, _)| self.has(*kind))
+    }
+
     /// Whether a secret is missing without which nobody can sign in.
     pub fn lacks_secret(&self) -> bool {
         self.secrets().iter().any(|(kind, required)| *required && !self.has(*kind))

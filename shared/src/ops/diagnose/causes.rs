@@ -149,15 +149,26 @@ fn refused(subject: &Subject, examination: &Examination, error: &Error, refusal:
     let secure = subject.server.security != Security::None;
     let code = (refusal.code.unwrap_or_default(), refusal.enhanced.as_deref().unwrap_or_default());
     match (error.phase, subject.protocol) {
-        _ if marked.is_some() => marked.unwrap_or(Cause::CredentialsRefused),
+        _ if marked.is_some() => with_token(subject, marked.unwrap_or(Cause::CredentialsRefused)),
         (Phase::Greeting | Phase::Tls | Phase::Capabilities, _) => turned_away(code),
-        (Phase::Auth, Protocol::Smtp) => as_the_provider_means(subject, smtp_auth(code, secure)),
+        (Phase::Auth, Protocol::Smtp) => {
+            // Of a token that is not good, Microsoft says 5.7.3 and no more.
+            let bare = code.1 == "5.7.3" && !matches!(subject.server.auth, Auth::Password { .. });
+            let cause = if bare { Cause::CredentialsRefused } else { smtp_auth(code, secure) };
+            as_the_provider_means(subject, cause)
+        }
         (Phase::Auth, Protocol::Pop3) => as_the_provider_means(subject, pop3_auth(code.1)),
         (Phase::Auth, Protocol::Imap) => as_the_provider_means(subject, imap_auth(code.1)),
         (Phase::Mail, _) => mail(code),
         (Phase::Rcpt | Phase::Data, _) => rcpt(code),
         _ => opening(subject, examination, code.1),
     }
+}
+
+/// Google says the same words of a token that is not good: it is no password, and no app password would help.
+fn with_token(subject: &Subject, cause: Cause) -> Cause {
+    let token = matches!(subject.server.auth, Auth::OAuth2(_) | Auth::TokenServer(_));
+    if token && cause == Cause::AppPasswordRequired { Cause::TokenRefused } else { cause }
 }
 
 /// Some providers refuse the account's own password always, and say no more than that it is refused.

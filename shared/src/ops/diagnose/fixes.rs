@@ -137,13 +137,13 @@ fn sign_in(cause: Cause) -> &'static str {
             "The provider does not take the account's own password here: make an app password there and use it, or connect with auth of type oauth2."
         }
         Cause::SmtpAuthDisabledTenant => {
-            "SMTP AUTH is switched off for the whole organisation: its administrator has to allow it (https://aka.ms/smtp_auth_disabled), or connect with auth of type oauth2."
+            "SMTP AUTH is switched off for the whole organisation: its administrator has to allow it (https://aka.ms/smtp_auth_disabled). It is needed with oauth2 as well."
         }
         Cause::SmtpAuthDisabledMailbox => {
             "SMTP AUTH is switched off for this mailbox: the administrator has to tick Authenticated SMTP for it (https://aka.ms/smtp_auth_disabled)."
         }
         Cause::SmtpAuthDisabled => {
-            "Microsoft refuses this sign-in: SMTP AUTH is switched off for the mailbox or the organisation (https://aka.ms/smtp_auth_disabled), a policy forbids passwords, or the password is wrong. Auth of type oauth2 avoids all three."
+            "Microsoft refuses this sign-in: SMTP AUTH is switched off for the mailbox or the organisation (https://aka.ms/smtp_auth_disabled), a policy forbids passwords (auth of type oauth2 uses none), or the password is wrong."
         }
         Cause::PopDisabled => {
             "POP3 is switched off for this mailbox: switch it on in the provider's settings, or use IMAP."

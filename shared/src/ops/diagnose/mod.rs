@@ -14,11 +14,12 @@ use futures_util::future::join_all;
 
 use super::keyring::{Keyring, Source};
 use super::sign_in::SignInError;
-use super::{Tools, fortunes, fortunes::Fortune, risks};
+use super::{Tools, fortunes, fortunes::Fortune, guesses, risks};
 use crate::mail::{self, Credential, Deadline, Error, TlsFacts};
 use crate::model::account::AccountSecrets;
 use crate::model::{
-    Account, Cause, Diagnosis, Examined, Fix, Phase, Probe, ProbeCode, Protocol, Security, Tenant, Timestamp,
+    Account, Cause, Diagnosis, Examined, Fix, Phase, Probe, ProbeCode, Problem, Protocol, Security, Tenant, Timestamp,
+    Verdict,
 };
 use crate::net::Network;
 use crate::store::{AccountRow, Side, StoreError};
@@ -75,7 +76,8 @@ pub async fn stored(
     row: &AccountRow,
     deadline: Deadline,
     now: Timestamp,
-) -> Result<Diagnosis, StoreError> {
+) -> Result<Diagnosis, Problem> {
+    let admitted = guesses::admit_stored(tools, tenant, &row.account, now).await?;
     let [smtp, receive] = subjects(&row.account, Some(&row.account.from.address));
     let (account, source) = (&row.account.account, Source::Stored(row.secret.as_ref()));
     let examined = |subject: Option<Subject>, side: Side| async move {
@@ -87,12 +89,27 @@ pub async fn stored(
     let (smtp, receive) = tokio::join!(examined(smtp, Side::Smtp), examined(receive, Side::Receive));
     let ((smtp, smtp_tls), (receive, receive_tls)) = (parts(smtp?), parts(receive?));
     let diagnosis = Diagnosis::new(smtp, receive);
-    let verdict = |side: &Option<Examined>| side.as_ref().map(|side| side.verdict.clone());
+    admitted.settle([&diagnosis.smtp, &diagnosis.receive].map(was_refused)).await?;
+    let verdict = |side: &Option<Examined>| side.as_ref().map(|side| about_account(&side.verdict));
     let (smtp, receive) = (verdict(&diagnosis.smtp), verdict(&diagnosis.receive));
     let probe = Probe { success: diagnosis.success, smtp, receive };
     fortunes::record(tools, tenant, row, Fortune::Probed(&probe), now).await?;
     risks::remember(tools, tenant, row, [smtp_tls, receive_tls]).await?;
     Ok(diagnosis)
+}
+
+/// Whether the server has said no to the credential, with these settings or with corrected ones.
+pub fn was_refused(side: &Option<Examined>) -> bool {
+    side.as_ref().is_some_and(|side| {
+        let tried = side.fix.as_ref().and_then(|fix| fix.tried.as_ref());
+        guesses::is_refusal(Some(&side.verdict)) || guesses::is_refusal(tried)
+    })
+}
+
+/// What a server thinks of the sender or the recipient that was tried is no trait of the account: it signed in.
+fn about_account(verdict: &Verdict) -> Verdict {
+    let envelope = matches!(verdict.phase, Phase::Mail | Phase::Rcpt);
+    Verdict { success: verdict.success || envelope, ..verdict.clone() }
 }
 
 /// Diagnoses given settings with given secrets. No stored secret is used, and nothing is stored but what an OAuth

@@ -228,7 +228,7 @@ fn without(text: &str, word: &str) -> String {
 }
 
 /// For HTML, in text and attributes alike.
-fn escaped(value: &str) -> String {
+pub(in crate::ops) fn escaped(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for c in value.chars() {
         match c {

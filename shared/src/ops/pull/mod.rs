@@ -337,7 +337,7 @@ impl Run<'_> {
             Err(_) => return Ok(()),
             Ok(_) if self.changed => Fortune::Pulled,
             Ok(_) if fortunes::is_well(before, Side::Receive) => return Ok(()),
-            Ok(_) => Fortune::Polled,
+            Ok(_) => Fortune::Entered(Side::Receive),
         };
         if !self.stored.is_empty() && self.row.account.poll.enabled {
             self.tools.store.polls.arrived(self.tenant, &self.row.account.account, self.now).await?;

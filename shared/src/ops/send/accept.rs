@@ -5,14 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
 use super::attempt::{Attempt, Courier};
-use super::content::{self, Prepared};
-use super::{expand, queue};
+use super::content::{self, Given, Prepared};
+use super::{expand, pace, queue};
 use crate::mail::Deadline;
 use crate::model::account::SideSecrets;
 use crate::model::content::DryRun;
+use crate::model::message::thread_of;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
-use crate::ops::{Tools, pii};
+use crate::ops::suppressions::Suppressed;
+use crate::ops::{Tools, mark, pii};
 use crate::store::keys::{idempotent_id, random_id};
 use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow};
 
@@ -36,6 +38,12 @@ impl IdempotencyKey {
             "invalid_value",
             "1 to 255 printable ASCII characters",
         )]))
+    }
+
+    /// The key of one item of a batch (decision 3).
+    #[must_use]
+    pub fn item(&self, index: usize) -> Self {
+        Self { key: format!("{}#{index}", self.key), route: self.route }
     }
 }
 
@@ -101,7 +109,45 @@ pub async fn accept<'a>(
     now: Timestamp,
 ) -> Result<Accepted, Problem> {
     let sender = sender.into();
-    let account = sender.account;
+    let row = match begin(tools, tenant, sender.account, request, key, wait, now).await? {
+        Begun::Ours(row) => row,
+        Begun::Replayed(accepted) => return Ok(accepted),
+    };
+    let row = match wait.deadline() {
+        Some(until) if row.state == SendState::Sending => deliver_now(tools, tenant, sender, row, until).await,
+        _ => row,
+    };
+    if goes_on(&row) {
+        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
+    }
+    Ok(Accepted { outgoing: row.outgoing(), replayed: false })
+}
+
+/// Whether a worker has something to do for it now: to deliver it, or what follows on its delivery.
+pub(super) fn goes_on(row: &OutgoingRow) -> bool {
+    let follows = row.follow_up.is_some() && row.due.is_some_and(|due| due <= Timestamp::now());
+    row.state == SendState::Queued || follows
+}
+
+/// What came of a wish to send.
+#[allow(clippy::large_enum_variant)] // one at a time, and gone at once
+pub(super) enum Begun {
+    /// It is durable, and ours: to try at once where it is sending, to hand on where it is queued.
+    Ours(OutgoingRow),
+    /// Its key was used before.
+    Replayed(Accepted),
+}
+
+/// Makes a mail durable, claimed by this invocation where somebody waits for it.
+pub(super) async fn begin(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountRow,
+    request: &SendRequest,
+    key: Option<&IdempotencyKey>,
+    wait: Wait,
+    now: Timestamp,
+) -> Result<Begun, Problem> {
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
     // What is fetched may be another thing by now, or gone: a key that was used is answered before.
@@ -109,9 +155,9 @@ pub async fn accept<'a>(
         && expand::is_needed(request)
         && let Some(earlier) = tools.store.outbox.get(tenant, &id).await?
     {
-        return replay(earlier, &fingerprint, now);
+        return replay(earlier, &fingerprint, now).map(Begun::Replayed);
     }
-    let prepared = prepare(tools, tenant, account, request, &id, &fingerprint, now).await;
+    let prepared = prepare(tools, tenant, account, Given::New(request), &id, &fingerprint, now).await;
     let new = match prepared {
         // Not to be tried again, a lost reply leaves it in doubt at most.
         Ok(new) if matches!(wait, Wait::Once(_)) && new.on_unknown == OnUnknown::Retry => {
@@ -121,7 +167,7 @@ pub async fn accept<'a>(
         // What was accepted once is answered for, even if the account or a file has changed since.
         Err(problem) if key.is_some() => {
             return match tools.store.outbox.get(tenant, &id).await? {
-                Some(earlier) => replay(earlier, &fingerprint, now),
+                Some(earlier) => replay(earlier, &fingerprint, now).map(Begun::Replayed),
                 None => Err(problem),
             };
         }
@@ -132,20 +178,15 @@ pub async fn accept<'a>(
     let claim = match wait {
         Wait::Held => Claim::Held,
         Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
-        Wait::Until(_) | Wait::Once(_) => Claim::Sending(now.plus_seconds(i64::from(tools.settings.lease_seconds))),
+        // From now on, and not from when a batch began.
+        Wait::Until(_) | Wait::Once(_) => {
+            Claim::Sending(Timestamp::now().plus_seconds(i64::from(tools.settings.lease_seconds)))
+        }
     };
-    let row = match tools.store.outbox.insert(tenant, new, claim).await? {
-        Claimed::Ours(row) => row,
-        Claimed::Exists(earlier) => return replay(earlier, &fingerprint, now),
-    };
-    let row = match wait.deadline() {
-        Some(until) => deliver_now(tools, tenant, sender, row, until).await,
-        None => row,
-    };
-    if row.state == SendState::Queued {
-        queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
+    match tools.store.outbox.insert(tenant, new, claim).await? {
+        Claimed::Ours(row) => Ok(Begun::Ours(row)),
+        Claimed::Exists(earlier) => replay(earlier, &fingerprint, now).map(Begun::Replayed),
     }
-    Ok(Accepted { outgoing: row.outgoing(), replayed: false })
 }
 
 /// What would be sent, and to whom; nothing is claimed.
@@ -157,9 +198,13 @@ pub async fn rehearse(
     key: Option<&IdempotencyKey>,
     now: Timestamp,
 ) -> Result<DryRun, Problem> {
+    let times = check_times(request, now);
+    if !times.is_empty() {
+        return Err(Problem::invalid(times));
+    }
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
     let Prepared { request, from, loaded, message_id, date, clear, source } =
-        content::prepare(tools, tenant, &account.account, request, &id, now).await?;
+        content::prepare(tools, tenant, &account.account, Given::New(request), &id, now).await?;
     let size = source.len() as u64;
     // No answer shows what a token stands for.
     let source = if clear.is_empty() {
@@ -187,7 +232,7 @@ pub(super) async fn prepare(
     tools: &Tools,
     tenant: &Tenant,
     account: &AccountRow,
-    request: &SendRequest,
+    given: Given<'_>,
     id: &MessageId,
     fingerprint: &str,
     now: Timestamp,
@@ -195,37 +240,63 @@ pub(super) async fn prepare(
     if account.account.smtp.is_none() {
         return Err(Problem::new(Code::InvalidRequest, "this account only receives: give it an smtp side with PUT"));
     }
-    let mut wrong = check_times(request, now);
-    if request.dry_run {
+    let asked = given.request();
+    let mut wrong = check_times(asked, now);
+    if asked.dry_run {
         let detail = "a dry run is one message of one account: POST it alone";
         wrong.push(FieldError::new("/dryRun", "invalid_value", detail));
+    }
+    if !asked.merge.is_empty() {
+        wrong.push(FieldError::new("/merge", "invalid_value", "a mail merge is a request of its own: POST it alone"));
     }
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    let Prepared { request, from, loaded, message_id, source, .. } =
-        content::prepare(tools, tenant, &account.account, request, id, now).await?;
+    let Prepared { request, from, loaded, message_id, clear, source, .. } =
+        content::prepare(tools, tenant, &account.account, given, id, now).await?;
+    let addresses = request.recipients();
+    let addresses = addresses.iter().map(|address| (address.address.as_str(), clear.address(&address.address)));
+    let suppressed = Suppressed::among(&tools.store, tenant, addresses).await?;
+    if let Some(problem) = suppressed.all(&request) {
+        return Err(problem);
+    }
     let size = source.len() as u64;
     drop(source);
     let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
-    let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
+    // What was worked out may come out otherwise the next time. Under a name of its own, no replay of the key touches
+    // the body of a message that is under way.
+    let own_name = if request == *asked { None } else { Some(hash_of(&lean)?) };
+    let name = own_name.as_deref().unwrap_or(fingerprint);
+    let body = tools.store.outbox.put_body(tenant, id, name, &lean).await?;
+    let mut recipients: Vec<_> =
+        request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect();
+    suppressed.strike(&mut recipients);
     Ok(NewOutgoing {
         id: id.clone(),
         account: account.account.account.clone(),
         fingerprint: fingerprint.to_owned(),
         body,
+        body_name: own_name,
         message_id,
         from,
         subject: request.subject.clone(),
-        recipients: request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect(),
+        recipients,
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
+        sent_copy: request.sent_copy,
+        mark: request.reference.as_ref().and_then(mark::wanted),
+        thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
         size,
         once: false,
         lane: request.lane.unwrap_or_else(|| lane(account)),
         send_at: request.send_at,
         created_at: now,
     })
+}
+
+fn hash_of(request: &SendRequest) -> Result<String, Problem> {
+    let body = serde_json::to_vec(request).map_err(Problem::internal)?;
+    Ok(hex::encode(digest(&SHA256, &body)))
 }
 
 /// A time that lies back by a clock that is a little late means now; by more it is a mistake.
@@ -285,8 +356,7 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
     Ok(Accepted { outgoing: row.outgoing(), replayed: true })
 }
 
-/// The first attempt, while the caller waits. Whatever goes wrong from here on is a state and no error: the message
-/// is durable.
+/// The first attempt, while the caller waits.
 async fn deliver_now(
     tools: &Tools,
     tenant: &Tenant,
@@ -294,13 +364,18 @@ async fn deliver_now(
     row: OutgoingRow,
     until: Deadline,
 ) -> OutgoingRow {
-    let mut courier = Courier::new(tools, tenant, sender);
+    let mut courier = Courier::new(tools, tenant, sender, true);
+    let row = attempt_now(&mut courier, row, until).await;
+    courier.leave().await;
+    pace::note_one(tools, tenant, sender.account, &row).await;
+    row
+}
+
+/// An attempt while the caller waits. Whatever goes wrong from here on is a state and no error: the message is durable.
+pub(super) async fn attempt_now(courier: &mut Courier<'_>, row: OutgoingRow, until: Deadline) -> OutgoingRow {
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
-        Ok(Attempt::Done(row)) => {
-            courier.leave().await;
-            *row
-        }
+        Ok(Attempt::Done(row)) => *row,
         Ok(Attempt::Lost) => before,
         Err(error) => {
             tracing::error!(%error, id = %before.id, "the attempt could not be written down; its claim runs over");

@@ -10,11 +10,14 @@ use crate::mail::smtp::{Client, Content, Outcome as Data, Terms};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::account::SideSecrets;
 use crate::model::send::{Recipient, RecipientState};
-use crate::model::{Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp};
+use crate::model::{Account, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp};
 use crate::ops::fortunes::{self, Fortune, Pause};
 use crate::ops::keyring::{Keyring, Source};
+use crate::ops::pii::Clear;
 use crate::ops::sign_in::{self, SignInError};
-use crate::ops::{Tools, risks};
+use crate::ops::suppressions::Suppressed;
+use crate::ops::{Tools, follow_up, resolve, risks};
+use crate::settings::Settings;
 use crate::store::{AccountRow, AccountStatus, Outcome, OutgoingRow, Side, StoreError};
 
 /// What came of an attempt.
@@ -35,6 +38,8 @@ pub(super) struct Courier<'a> {
     client: Option<Client<BoxedStream>>,
     /// The server has refused the credential: one refusal is enough for all messages of the account.
     rest: Option<Pause>,
+    /// Somebody waits for the answer: what follows on the result is left to others.
+    is_awaited: bool,
 }
 
 /// How far an attempt came before the message could be handed over.
@@ -45,12 +50,14 @@ enum Early {
     TooLate,
     /// The durable mark could not be written, so the message was not handed over.
     Unmarked,
+    /// The connection of the message before does not stand any more.
+    Stale,
 }
 
 impl<'a> Courier<'a> {
-    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, sender: impl Into<Sender<'a>>) -> Self {
+    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, sender: impl Into<Sender<'a>>, is_awaited: bool) -> Self {
         let Sender { account, given } = sender.into();
-        Self { tools, tenant, account, given, client: None, rest: None }
+        Self { tools, tenant, account, given, client: None, rest: None, is_awaited }
     }
 
     /// Says goodbye.
@@ -79,6 +86,11 @@ impl<'a> Courier<'a> {
             Ok(message) => message,
             Err(problem) => return self.uncomposable(&row, recipients, &problem).await,
         };
+        // Of a message that was accepted a moment ago it is known.
+        let fresh = self.is_awaited && row.attempts == 0 && row.turn.is_none();
+        if !fresh && self.suppress(&mut recipients, &message.clear).await? == 0 {
+            return self.conclude(&row, recipients).await;
+        }
         let content = match Content::check(&message.source) {
             Ok(content) => content,
             Err(error) => {
@@ -86,11 +98,22 @@ impl<'a> Courier<'a> {
                 return self.conclude(&row, recipients).await;
             }
         };
-        if let Err(failure) = self.open(begin_by).await {
-            return self.unconnected(&row, recipients, failure, begin_by).await;
-        }
         let mut row = row;
-        let early = self.hand_over(&mut row, &mut recipients, (&message, content), begin_by).await;
+        let before = recipients.clone();
+        let early = loop {
+            let reused = self.client.is_some();
+            if let Err(failure) = self.open(begin_by).await {
+                return self.unconnected(&row, recipients, failure, begin_by).await;
+            }
+            match self.hand_over(&mut row, &mut recipients, (&message, content), begin_by).await {
+                // A server may take so many messages per connection and no more: another one is no new attempt.
+                Ok(Some(Early::Stale)) if reused => {
+                    self.client = None;
+                    recipients.clone_from(&before);
+                }
+                early => break early,
+            }
+        };
         if self.client.as_ref().is_some_and(|client| !client.is_usable()) {
             self.client = None;
         }
@@ -99,10 +122,19 @@ impl<'a> Courier<'a> {
             Ok(Some(Early::TooLate | Early::Unmarked)) => {
                 self.write(&row, postponed(&row, &self.tools.settings, Timestamp::now())).await
             }
-            Ok(Some(Early::Decided) | None) => self.conclude(&row, recipients).await,
+            Ok(Some(Early::Decided | Early::Stale) | None) => self.conclude(&row, recipients).await,
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
         }
+    }
+
+    /// Fails those who have been suppressed since the message was accepted; returns how many are left.
+    async fn suppress(&self, recipients: &mut [Recipient], clear: &Clear) -> Result<usize, StoreError> {
+        let waiting = recipients.iter().filter(|recipient| is_pending(recipient));
+        let addresses = waiting.map(|recipient| (recipient.address.as_str(), clear.address(&recipient.address)));
+        let suppressed = Suppressed::among(&self.tools.store, self.tenant, addresses).await?;
+        suppressed.strike(recipients);
+        Ok(pending(recipients).count())
     }
 
     /// Signs in, unless the connection of the message before still stands.
@@ -130,6 +162,10 @@ impl<'a> Courier<'a> {
         let known = known.map_err(SignInError::Paused)?;
         let client = sign_in::smtp(tools, tenant, account, deadline, now).await?;
         risks::notice(tools, tenant, account, Side::Smtp, &known, client.tls()).await;
+        if known.smtp.pause.is_some() {
+            // The message may fail for reasons of its own; those who wait for this login need not.
+            fortunes::record(tools, tenant, account, Fortune::Entered(Side::Smtp), now).await?;
+        }
         Ok(client)
     }
 
@@ -179,7 +215,7 @@ impl<'a> Courier<'a> {
             }
             Err(error) => {
                 failed(recipients, &error);
-                return Ok(Some(Early::Decided));
+                return Ok(Some(if is_stale(&error) { Early::Stale } else { Early::Decided }));
             }
         };
         let mut accepted = Vec::new();
@@ -223,7 +259,7 @@ impl<'a> Courier<'a> {
         }
         let data = ready.finish(content).await;
         for place in accepted {
-            settle(&mut recipients[place], &data, row);
+            settle(&mut recipients[place], &data);
         }
         Ok(None)
     }
@@ -291,13 +327,19 @@ impl<'a> Courier<'a> {
 
     async fn conclude(&mut self, row: &OutgoingRow, recipients: Vec<Recipient>) -> Result<Attempt, StoreError> {
         let now = Timestamp::now();
-        let outcome = outcome(row, recipients, &self.tools.settings, now);
+        let outcome =
+            concluded(Some(&self.account.account), row, recipients, &self.tools.settings, self.claim(now), now);
         let sent = outcome.sent_at.is_some() && row.sent_at.is_none();
         let attempt = self.write(row, outcome).await?;
         if sent {
             self.note(Fortune::Sent, now).await;
         }
         Ok(attempt)
+    }
+
+    /// Until when what follows on a result is ours to do; none where somebody waits for the answer.
+    fn claim(&self, now: Timestamp) -> Option<Timestamp> {
+        (!self.is_awaited).then(|| now.plus_seconds(follow_up::claim_seconds(&self.tools.settings)))
     }
 
     async fn write(&self, row: &OutgoingRow, outcome: Outcome) -> Result<Attempt, StoreError> {
@@ -325,13 +367,34 @@ async fn hold(tools: &Tools, tenant: &Tenant, claim: &OutgoingRow) -> Infallible
 }
 
 /// The reply to the final dot, for one recipient that the server had accepted.
-fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
+fn settle(recipient: &mut Recipient, data: &Data) {
     match data {
         Data::Sent(reply) => sent(recipient, reply),
         Data::Refused(refusal) => refused(recipient, refusal, Phase::Data),
         Data::NotHandedOver(error) => not_handed_over(recipient, error),
-        Data::Unknown(error) => in_doubt(recipient, &error.detail, row.on_unknown),
+        Data::Unknown(error) => in_doubt(recipient, &error.detail),
     }
+}
+
+/// The outcome of an attempt with what follows on it.
+pub(super) fn concluded(
+    account: Option<&Account>,
+    row: &OutgoingRow,
+    mut recipients: Vec<Recipient>,
+    settings: &Settings,
+    claimed_until: Option<Timestamp>,
+    now: Timestamp,
+) -> Outcome {
+    let doubt = resolve::decide(account, row, &mut recipients, settings, now);
+    let mut outcome = outcome(row, recipients, settings, now);
+    follow_up::plan(account, row, &mut outcome, doubt, settings, claimed_until, now);
+    outcome
+}
+
+/// The server closed the connection, or closes it by 421 (RFC 5321 §3.8), before it looked at the message.
+fn is_stale(error: &mail::Error) -> bool {
+    let closes = error.refusal.as_ref().map(|refusal| refusal.code == Some(421));
+    error.phase == Phase::Mail && closes.unwrap_or(error.code == ProbeCode::ProtocolError)
 }
 
 /// The caller's time is up; a worker has none to be up.

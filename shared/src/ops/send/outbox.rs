@@ -5,11 +5,12 @@
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
+use super::content::Given;
 use super::{accept, queue};
 use crate::model::send::{Recipient, RecipientState, SendRequest};
 use crate::model::{Code, FieldError, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::store::{AccountRow, Cancel, NewOutgoing, OutgoingRow, Replaced};
+use crate::store::{AccountRow, After, Cancel, NewOutgoing, OutgoingRow, Replaced};
 
 /// Edits what has not been handed over, or moves it to another time: `changes` is merged into what was asked for
 /// (RFC 7396). It keeps its id and its Message-ID.
@@ -41,7 +42,8 @@ pub async fn edit(
     let name = hex::encode(digest(&SHA256, &body));
     // A time that has come meanwhile is no mistake of this change.
     let since = if request.send_at == old.send_at { row.created_at } else { now };
-    let new = accept::prepare(tools, tenant, account, &request, &row.id, &name, since).await?;
+    let given = Given::Edited { before: &old, after: &request };
+    let new = accept::prepare(tools, tenant, account, given, &row.id, &name, since).await?;
     let after = edited(tools, &row, new, name, now);
     let row = replaced(tools.store.outbox.replace(tenant, &row, after).await?, now)?;
     queue::hand_on(tools, tenant, std::slice::from_ref(&row), now).await;
@@ -60,13 +62,16 @@ fn edited(tools: &Tools, row: &OutgoingRow, new: NewOutgoing, name: String, now:
         known.cloned().unwrap_or(recipient)
     };
     let mut after = OutgoingRow {
-        edited: Some(name),
+        body_name: new.body_name.or(Some(name)),
+        thread: new.thread,
         body: new.body,
         from: new.from,
         subject: new.subject,
         recipients: new.recipients.into_iter().map(earlier).collect(),
         on_unknown: new.on_unknown,
         correlation: new.correlation,
+        sent_copy: new.sent_copy,
+        after: After { mark: new.mark, ..row.after.clone() },
         size: new.size,
         lane: new.lane,
         ..row.clone()
@@ -94,7 +99,8 @@ pub async fn retry(tools: &Tools, tenant: &Tenant, row: OutgoingRow, now: Timest
     if !ended && !row.can_be_changed(now) {
         return Err(busy(&row, now));
     }
-    let mut after = OutgoingRow { once: false, ..row.clone() };
+    // What follows on it follows on the next result.
+    let mut after = OutgoingRow { once: false, follow_up: None, ..row.clone() };
     if ended {
         let again = |recipient: &Recipient| matches!(recipient.state, RecipientState::Failed | RecipientState::Unknown);
         if !row.recipients.iter().any(again) {

@@ -1,110 +1,136 @@
-//! Pushing: an account's mail that waits is tried now, while somebody waits for the outcome.
+//! Push: what waits in the outbox is sent now, deferred and held mail included, but not what waits for its `sendAt`.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
+use futures_util::{StreamExt, stream};
+
+use super::accept;
 use super::attempt::{Attempt, Courier};
+use super::pace::Pacer;
 use super::queue;
 use crate::mail::Deadline;
-use crate::model::{SendState, Tenant, Timestamp};
+use crate::model::views::Pushed;
+use crate::model::{AccountId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::store::{AccountRow, OutgoingRow, Replaced, StoreError};
+use crate::store::{AccountRow, OutgoingRow, Replaced, StoreError, Taken, Turn};
 
-/// Messages that are listed at once.
+/// Messages that one call looks at.
+const MOST: usize = 2_000;
+
+/// Messages that are read from the table at a time.
 const PAGE: u32 = 100;
 
-/// What became of the messages that were pushed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Pushed {
-    /// Somebody has them.
-    pub delivered: u32,
-    /// They are tried again, or are still being tried.
-    pub deferred: u32,
-    /// Nobody will get them.
-    pub failed: u32,
-    /// They were handed over and the reply was lost.
-    pub unknown: u32,
-}
+/// Connections of one call at once.
+const CONNECTIONS: usize = 4;
 
-impl Pushed {
-    /// Counts a message.
-    fn count(&mut self, state: SendState) {
-        match state {
-            SendState::Sent | SendState::Partial => self.delivered += 1,
-            SendState::Queued | SendState::Sending | SendState::Deferred => self.deferred += 1,
-            SendState::Failed | SendState::Canceled => self.failed += 1,
-            SendState::Unknown => self.unknown += 1,
-        }
-    }
-}
-
-/// Tries what waits, held mail included, over one connection. What cannot begin its DATA by `until` is queued. Mail for
-/// a later time is left alone.
+/// Sends what waits: of one account, or of all that `reaches` lets through. What the time does not allow is queued.
 pub async fn push(
     tools: &Tools,
     tenant: &Tenant,
-    account: &AccountRow,
-    until: Deadline,
-    pushed: &mut Pushed,
-) -> Result<(), StoreError> {
-    let mut courier = Courier::new(tools, tenant, account);
-    let mut cursor = None;
-    loop {
-        let name = &account.account.account;
-        let page = tools.store.outbox.list(tenant, Some(name), PAGE, cursor.as_deref()).await?;
-        for row in page.items {
-            let now = Timestamp::now();
-            if waits(&row, now) {
-                pushed.count(try_now(tools, tenant, &mut courier, row, until, now).await?);
-            }
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            courier.leave().await;
-            return Ok(());
-        }
-    }
-}
-
-fn waits(row: &OutgoingRow, now: Timestamp) -> bool {
-    matches!(row.state, SendState::Queued | SendState::Deferred) && row.send_at.is_none_or(|at| at <= now)
-}
-
-/// Claims a message and tries it; where time is up, it is its turn at once. Whoever was faster has it.
-async fn try_now(
-    tools: &Tools,
-    tenant: &Tenant,
-    courier: &mut Courier<'_>,
-    row: OutgoingRow,
+    account: Option<&AccountId>,
+    reaches: impl Fn(&AccountId) -> bool,
     until: Deadline,
     now: Timestamp,
-) -> Result<SendState, StoreError> {
-    let late = until.left().is_zero();
-    let mut after = row.clone();
-    if row.due.is_none() {
-        // It was held: it expires from now on.
-        after.revived_at = Some(now);
+) -> Result<Pushed, Problem> {
+    let mut accounts: BTreeMap<AccountId, Vec<OutgoingRow>> = BTreeMap::new();
+    for row in waiting(tools, tenant, account, now).await?.into_iter().filter(|row| reaches(&row.account)) {
+        accounts.entry(row.account.clone()).or_default().push(row);
     }
-    if late {
-        after.wait(queue::turn(now, now, &tools.settings));
-    } else {
-        after.state = SendState::Sending;
-        after.fence += 1;
-        (after.due, after.turn) = (Some(now.plus_seconds(tools.settings.lease_seconds.into())), None);
+    let mut lines = Vec::new();
+    for (account, rows) in accounts {
+        // Without its account a message has nowhere to leave through: `deliver` says so when its turn comes.
+        if let Some(account) = tools.store.accounts.get(tenant, &account).await? {
+            lines.push(Box::pin(carry(tools, tenant, account, rows, until)));
+        }
     }
-    let row = match tools.store.outbox.replace(tenant, &row, after).await? {
-        Replaced::Done(row) => row,
-        Replaced::Changed(row) => return Ok(row.state),
-        Replaced::Missing => return Ok(SendState::Canceled),
-    };
-    let row = match late {
-        true => row,
-        false => match courier.attempt(row, Some(until)).await? {
-            Attempt::Done(row) => *row,
-            Attempt::Lost => return Ok(SendState::Sending),
-        },
-    };
-    if row.state == SendState::Queued {
-        queue::hand_on(tools, tenant, std::slice::from_ref(&row), now).await;
+    let results: Vec<Result<Pushed, StoreError>> = stream::iter(lines).buffer_unordered(CONNECTIONS).collect().await;
+    let mut pushed = Pushed::default();
+    for result in results {
+        pushed.add(&result?);
     }
-    Ok(row.state)
+    Ok(pushed)
+}
+
+async fn waiting(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: Option<&AccountId>,
+    now: Timestamp,
+) -> Result<Vec<OutgoingRow>, StoreError> {
+    let (mut rows, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = tools.store.outbox.list(tenant, account, PAGE, cursor.as_deref()).await?;
+        let ripe = |row: &OutgoingRow| {
+            matches!(row.state, SendState::Queued | SendState::Deferred) && row.send_at.is_none_or(|at| at <= now)
+        };
+        rows.extend(page.items.into_iter().filter(ripe));
+        cursor = page.next_cursor;
+        if cursor.is_none() || rows.len() >= MOST {
+            return Ok(rows);
+        }
+    }
+}
+
+/// What waits of one account, over one connection.
+async fn carry(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: AccountRow,
+    rows: Vec<OutgoingRow>,
+    until: Deadline,
+) -> Result<Pushed, StoreError> {
+    let mut courier = Courier::new(tools, tenant, &account, true);
+    let mut pacer = Pacer::of(tools, tenant, &account).await;
+    let (mut pushed, mut left, mut follows) = (Pushed::default(), Vec::new(), Vec::new());
+    for row in rows {
+        let now = Timestamp::now();
+        let Some(row) = released(tools, tenant, row, now).await? else { continue };
+        if until.left().is_zero() || pacer.rest(now).is_some() {
+            left.push(row);
+            continue;
+        }
+        // Whoever knows when it is due may take it before.
+        let before = row.attempts;
+        let taken = tools.store.outbox.take(tenant, &row.id, row.due, now, tools.settings.lease_seconds).await?;
+        if let Taken::Ours(row) = taken
+            && let Attempt::Done(row) = courier.attempt(row, Some(until)).await?
+        {
+            pacer.note(tools, tenant, &account, &row, before).await;
+            pushed.count(row.state);
+            match row.state {
+                SendState::Queued => left.push(*row),
+                _ => follows.extend(accept::goes_on(&row).then_some(*row)),
+            }
+        }
+    }
+    courier.leave().await;
+    queue::hand_on(tools, tenant, &follows, Timestamp::now()).await;
+    if !left.is_empty() && pacer.rest(Timestamp::now()).is_none() {
+        let now = Timestamp::now();
+        tools.store.outbox.hasten(tenant, &account.account.account, Timestamp(0), now).await?;
+        let deferred = |row: OutgoingRow| OutgoingRow { due: Some(now), turn: None, ..row };
+        let due: Vec<_> = left.iter().filter(|row| row.state == SendState::Deferred).cloned().map(deferred).collect();
+        queue::hand_on(tools, tenant, &due, now).await;
+    }
+    pushed.queued += u32::try_from(left.len()).unwrap_or(u32::MAX);
+    pacer.end(tools, tenant, &account).await;
+    Ok(pushed)
+}
+
+/// Gives what was held its turn, from which it expires too. None: somebody was faster.
+async fn released(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: OutgoingRow,
+    now: Timestamp,
+) -> Result<Option<OutgoingRow>, StoreError> {
+    if row.due.is_some() {
+        return Ok(Some(row));
+    }
+    let mut after = OutgoingRow { revived_at: Some(now), ..row.clone() };
+    after.wait(Turn::At(now));
+    Ok(match tools.store.outbox.replace(tenant, &row, after).await? {
+        Replaced::Done(row) => Some(row),
+        Replaced::Changed(_) | Replaced::Missing => None,
+    })
 }

@@ -187,12 +187,12 @@ impl Secrets {
         let young = |cached: &Cached| now.0.abs_diff(cached.read_at.0) < u64::from(self.cache_seconds) * 1000;
         let written = |cached: &Cached| {
             let entry = cached.vault.accounts.get(account);
-            entry.is_some_and(|entry| entry.candidates(&at.version)[0].version == at.version)
+            entry.is_some_and(|entry| entry.named(&at.version).is_some())
         };
         if !cached.as_ref().is_some_and(|cached| young(cached) && written(cached)) {
             *cached = self.read(tenant, at.shard, now).await?;
         }
-        found(cached.as_ref(), account, &at.version, side, fingerprint)
+        found(cached.as_ref(), account, Which::Named(&at.version), side, fingerprint)
     }
 
     /// The newest for these settings, past the memory: once, after a server refused what memory gave.
@@ -211,7 +211,7 @@ impl Secrets {
         let slot = self.slot(tenant, at.shard);
         let mut cached = slot.lock().await;
         *cached = self.read(tenant, at.shard, now).await?;
-        found(cached.as_ref(), account, "", side, fingerprint)
+        found(cached.as_ref(), account, Which::Newest(&at.version), side, fingerprint)
     }
 
     /// The tenant's data key, which is made with the tenant's first secret.
@@ -236,12 +236,25 @@ impl Secrets {
         key.ok_or(StoreError::Missing { what: "the tenant's data key" })
     }
 
-    /// Deletes an account's secrets, after its row: from every secret that it may have moved through.
+    /// Forgets what stands beside an account's secrets, after its row names these: a password that was taken away shall
+    /// not wait for the next one. `at` is what the row names, or named before.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where too many others write at the same time.
-    pub async fn delete(&self, tenant: &Tenant, account: &AccountId, at: &SecretRef) -> Result<(), StoreError> {
-        for shard in 0..=at.shard {
+    pub async fn settle(&self, tenant: &Tenant, account: &AccountId, at: &SecretRef) -> Result<(), StoreError> {
+        let bare = |stored: Option<&Entry>| Entry { past: Vec::new(), ..stored.cloned().unwrap_or_default() };
+        match self.write(tenant, account, at.shard, bare).await? {
+            Placed::At(_) => Ok(()),
+            Placed::Full(_) => Err(StoreError::busy("PutSecretValue")),
+        }
+    }
+
+    /// Deletes an account's secrets, whatever its row says of them: from every secret that they may have moved through.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where too many others write at the same time.
+    pub async fn delete(&self, tenant: &Tenant, account: &AccountId, at: Option<&SecretRef>) -> Result<(), StoreError> {
+        for shard in 0..=at.map_or(0, |at| at.shard) {
             if let Placed::Full(_) = self.write(tenant, account, shard, |_| Entry::default()).await? {
                 return Err(StoreError::busy("PutSecretValue"));
             }
@@ -260,24 +273,25 @@ impl Secrets {
         for attempt in 0..WRITE_TRIES {
             let found = vault::read(&self.client, tenant, shard).await?;
             let stored = found.as_ref().and_then(|(vault, _)| vault.accounts.get(account));
-            let entry = Entry { version: random::hex(16), ..next(stored) };
-            let kept = stored.filter(|stored| !entry.is_gone() && stored.same_secrets(&entry));
-            if kept.is_some() || (stored.is_none() && entry.is_gone()) {
+            let (mut entry, version) = (next(stored), random::hex(16));
+            if let Some(unchanged) = unchanged(stored, &entry) {
                 // This also recognises our own write whose answer was lost.
-                let version = kept.filter(|kept| !kept.is_empty()).map(|kept| kept.version.clone());
-                return Ok(Placed::At(version.unwrap_or_default()));
+                return Ok(Placed::At(unchanged));
+            }
+            if entry.version.is_empty() {
+                entry.version.clone_from(&version);
             }
             let written = match found {
                 None => {
                     let vault = Vault::of(account.clone(), entry.clone());
-                    vault::create(&self.client, tenant, shard, vault, &entry.version).await?
+                    vault::create(&self.client, tenant, shard, vault, &version).await?
                 }
                 Some((mut vault, read)) => {
                     match entry.is_gone() {
                         true => vault.accounts.remove(account),
                         false => vault.accounts.insert(account.clone(), entry.clone()),
                     };
-                    vault::replace(&self.client, tenant, shard, &vault, &read, &entry.version).await?
+                    vault::replace(&self.client, tenant, shard, &vault, &read, &version).await?
                 }
             };
             match written {
@@ -355,15 +369,25 @@ impl Secrets {
     }
 }
 
-/// New secrets where given; stored ones where they belong to the same settings still, first of all those that the row
-/// names.
+/// The version to go on with where the entry says nothing new; empty where it holds no secret.
+fn unchanged(stored: Option<&Entry>, entry: &Entry) -> Option<String> {
+    let Some(stored) = stored else {
+        return entry.is_gone().then(String::new);
+    };
+    let settles = entry.past.is_empty() && !stored.past.is_empty();
+    if entry.is_gone() || settles || !stored.same_secrets(entry) {
+        return None;
+    }
+    Some(if stored.is_empty() { String::new() } else { stored.version.clone() })
+}
+
+/// New secrets where given; those that the row names where they belong to the same settings still. A row that names
+/// none has none, whatever is stored.
 fn merged(stored: &Entry, at: Option<&SecretRef>, secrets: &AccountSecrets, fingerprints: &Fingerprints) -> Entry {
-    let named = at.map(|at| at.version.as_str());
-    let candidates = stored.candidates(named.unwrap_or_default());
+    let named = at.map(|at| stored.named(&at.version).unwrap_or(stored));
     let side = |of: fn(&Entry) -> &Option<Kept>, given: &SideSecrets, fingerprint: &Option<String>| {
         let fingerprint = fingerprint.clone()?;
-        let mut kept = candidates.iter().filter_map(|entry| of(entry).as_ref());
-        let stored = kept.find(|kept| kept.fingerprint == fingerprint);
+        let stored = named.and_then(|named| of(named).as_ref()).filter(|kept| kept.fingerprint == fingerprint);
         let secrets = given.clone().or(stored.map(Kept::secrets).unwrap_or_default());
         (!secrets.is_empty()).then(|| Kept::new(secrets, fingerprint))
     };
@@ -371,29 +395,38 @@ fn merged(stored: &Entry, at: Option<&SecretRef>, secrets: &AccountSecrets, fing
         version: String::new(),
         smtp: side(|entry| &entry.smtp, &secrets.smtp, &fingerprints.smtp),
         receive: side(|entry| &entry.receive, &secrets.receive, &fingerprints.receive),
-        past: stored.remembered(named),
+        past: stored.remembered(at.map(|at| at.version.as_str())),
     }
 }
 
-/// The secrets of one side: those written as `version` if they belong to the settings, else the newest that do.
+/// Which of an account's entries is asked for.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    /// The one that the row names; where it is gone, the row is old and the newest counts.
+    Named(&'a str),
+    /// The newest, and where it does not belong to the settings, the one that the row names.
+    Newest(&'a str),
+}
+
 fn found(
     cached: Option<&Cached>,
     account: &AccountId,
-    version: &str,
+    which: Which<'_>,
     side: Side,
     fingerprint: &str,
 ) -> Result<SideSecrets, SecretError> {
     let entry = cached.and_then(|cached| cached.vault.accounts.get(account)).ok_or(SecretError::NotFound)?;
-    let kept = |entry: &Entry| match side {
-        Side::Smtp => entry.smtp.clone(),
-        Side::Receive => entry.receive.clone(),
+    let of = |entry: &Entry| {
+        let kept = match side {
+            Side::Smtp => &entry.smtp,
+            Side::Receive => &entry.receive,
+        };
+        let kept = kept.as_ref().ok_or(SecretError::NotFound)?;
+        if kept.fingerprint == fingerprint { Ok(kept.secrets()) } else { Err(SecretError::FingerprintMismatch) }
     };
-    let all: Vec<Kept> = entry.candidates(version).into_iter().filter_map(kept).collect();
-    let belonging = all.iter().find(|kept| kept.fingerprint == fingerprint);
-    match belonging {
-        Some(kept) => Ok(kept.secrets()),
-        None if all.is_empty() => Err(SecretError::NotFound),
-        None => Err(SecretError::FingerprintMismatch),
+    match which {
+        Which::Named(version) => of(entry.named(version).unwrap_or(entry)),
+        Which::Newest(version) => of(entry).or_else(|_| of(entry.named(version).unwrap_or(entry))),
     }
 }
 

@@ -118,20 +118,19 @@ impl Entry {
         self.is_empty() && self.past.is_empty()
     }
 
-    /// This entry and those before it: the one written as `version` first, the rest newest first.
-    pub(super) fn candidates(&self, version: &str) -> Vec<&Self> {
-        let mut all: Vec<&Self> = std::iter::once(self).chain(&self.past).collect();
-        all.sort_by_key(|entry| entry.version != version);
-        all
+    /// The entry written as `version`: this one, or one before it.
+    pub(super) fn named(&self, version: &str) -> Option<&Self> {
+        std::iter::once(self).chain(&self.past).find(|entry| entry.version == version)
     }
 
     /// What a successor of this entry has to remember while the account's row names `version`: that entry, and those
     /// written since, whose writers may be about to write the row. Where it is not known any more, this entry.
     pub(super) fn remembered(&self, version: Option<&str>) -> Vec<Self> {
-        let all: Vec<&Self> = std::iter::once(self).chain(&self.past).filter(|entry| !entry.is_empty()).collect();
+        let all: Vec<&Self> = std::iter::once(self).chain(&self.past).collect();
         let named = all.iter().position(|entry| Some(entry.version.as_str()) == version).unwrap_or(0);
         let since = all.iter().take(named).take(PAST - 1);
-        since.chain(all.get(named)).map(|entry| Self { past: Vec::new(), ..(*entry).clone() }).collect()
+        let all = since.chain(all.get(named)).filter(|entry| !entry.is_empty());
+        all.map(|entry| Self { past: Vec::new(), ..(*entry).clone() }).collect()
     }
 
     pub(super) fn same_secrets(&self, other: &Self) -> bool {

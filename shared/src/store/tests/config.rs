@@ -149,10 +149,12 @@ async fn a_draft_counts_until_the_account_itself_changes() {
     for (over, others) in [(Some(&over), [None, Some(&later)]), (None, [Some(&over), Some(&later)])] {
         let version = over.map(|row| row.version.clone()).unwrap_or_default();
         let draft = AccountRow { version, ..row("box") };
-        drafts.put(&tenant, &draft).await.unwrap();
-        assert_eq!(drafts.get(&tenant, &name, over).await.unwrap(), Some(draft));
+        let read = drafts.get(&tenant, &name, over).await.unwrap();
+        drafts.put(&tenant, &draft, &read).await.unwrap();
+        assert!(drafts.put(&tenant, &draft, &read).await.unwrap_err().is_conflict(), "somebody was faster");
+        assert_eq!(drafts.get(&tenant, &name, over).await.unwrap().draft, Some(draft));
         for other in others {
-            assert_eq!(drafts.get(&tenant, &name, other).await.unwrap(), None);
+            assert_eq!(drafts.get(&tenant, &name, other).await.unwrap().draft, None);
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::{
         send::{Lane, OnUnknown, Recipient, SendRequest, SmtpReply},
     },
     store::{
-        BodyPlace, Cancel, Claim, Claimed, Commit, Messages, NewOutgoing, Outcome, OutgoingRow, Range, StoreError,
-        StoredMessage, Taken, Turn,
+        After, BodyPlace, Cancel, Claim, Claimed, Commit, Messages, NewOutgoing, Outcome, OutgoingRow, Range,
+        StoreError, StoredMessage, Taken, Turn,
     },
 };
 
@@ -25,13 +25,17 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         account: account("box"),
         fingerprint: "ab".repeat(32),
         body: BodyPlace::Item,
+        body_name: None,
         message_id: "<0123456789abcdef@example.com>".into(),
         from: Address::bare("ada@example.com"),
         subject: Some("Hello".into()),
         recipients: recipients(count, RecipientState::Queued),
         on_unknown: OnUnknown::Hold,
         correlation: None,
+        thread: None,
         once: false,
+        sent_copy: None,
+        mark: None,
         lane: Lane::Transactional,
         send_at: None,
         size: 4711,
@@ -53,6 +57,8 @@ pub(super) fn outcome(state: SendState, each: RecipientState, count: usize, due:
         attempts: 1,
         size: 4712,
         sent_at: Some(at(2)).filter(|_| state == SendState::Sent),
+        follow_up: None,
+        after: After::default(),
     }
 }
 

@@ -129,6 +129,10 @@ pub(crate) async fn settings(tools: Tools, call: Call) -> Result<Reply, Problem>
 
 /// `POST /v1/settings`: where the authentication server is (A3.6/24). Accounts registered from now on ask it.
 pub(crate) async fn settle(tools: Tools, call: Call) -> Result<Reply, Problem> {
+    if call.principal.accounts.is_some() {
+        let words = "this token is for some accounts only, and the setting is for all";
+        return Err(Problem::new(Code::Forbidden, words));
+    }
     let given: Settings = call.json()?;
     let Some(auth_server) = given.auth_server else {
         return Reply::ok(&json!({"updated": []}));

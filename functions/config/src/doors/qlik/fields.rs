@@ -52,7 +52,7 @@ impl Fields {
     pub(super) fn of(config: &EmailConfig) -> Self {
         let stored = config.settings();
         let server = stored.map(|(_, server)| server);
-        let from = config.draft.as_ref().or(config.row.as_ref()).map(|row| row.account.from.clone());
+        let from = config.latest().map(|row| row.account.from.clone());
         let auth = server.map(|server| &server.auth);
         Self {
             username: auth.and_then(Auth::username).unwrap_or_default().to_owned(),

@@ -12,19 +12,22 @@ use serde_json::{Value, json};
 use shared::http::door::renamed;
 use shared::http::{Call, Reply, body};
 use shared::model::account::{AccountInput, AccountSecrets};
-use shared::model::{Account, Code, Poll, Problem, SentCopy, patch};
+use shared::model::{Account, AccountId, Code, Poll, Problem, SentCopy, patch};
 use shared::ops::Tools;
 use shared::ops::email_config::{self, EmailConfig, load, missing, server_missing};
 use shared::ops::limits::{QLIK_TIER_1, QLIK_TIER_2, count};
-use shared::store::{AccountRow, Expect, Fingerprints, SecretRef};
+use shared::store::{AccountRow, Accounts, Expect, Fingerprints};
 
 use self::fields::Fields;
 use crate::usecase::{self, Base, Terms};
 
+/// How often a PATCH that lost against another one begins anew.
+const PATCH_TRIES: u32 = 5;
+
 /// `GET` (A5.2).
 pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_1, call.now).await?;
-    let config = config(&tools, &call).await?;
+    let config = load(&tools, &call.principal).await?;
     let reply = Reply::ok(&view::of(call.tenant(), &config))?;
     Ok(match &config.row {
         Some(row) => reply.etag(&row.version),
@@ -32,14 +35,25 @@ pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
     })
 }
 
-/// `PATCH` (A5.3): JSON Patch over six flat fields; creates what is not there.
+/// `PATCH` (A5.3): JSON Patch over six flat fields; creates what is not there. Of two at the same time, one reads again
+/// what the other one has written.
 pub(crate) async fn patch(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_2, call.now).await?;
     let operations: Value = call.json()?;
-    let config = config(&tools, &call).await?;
+    for _ in 1..PATCH_TRIES {
+        match patch_once(&tools, &call, &operations).await {
+            Err(problem) if problem.code == Code::Conflict => {}
+            done => return done,
+        }
+    }
+    patch_once(&tools, &call, &operations).await
+}
+
+async fn patch_once(tools: &Tools, call: &Call, operations: &Value) -> Result<Reply, Problem> {
+    let config = load(tools, &call.principal).await?;
     let mut fields = Fields::of(&config);
-    fields.apply(&operations)?;
-    let draft = drafted(&config, &fields, &call)?;
+    fields.apply(operations)?;
+    let draft = drafted(&config, &fields, call)?;
     let complete = draft.smtp.as_ref().is_some_and(|server| missing(&draft, server).is_none());
     if complete {
         let mut document = patch::document(&draft)?;
@@ -47,9 +61,9 @@ pub(crate) async fn patch(tools: Tools, call: Call) -> Result<Reply, Problem> {
             document["smtp"]["auth"]["password"] = password.expose_secret().into();
         }
         let terms = Terms { verify: false, complete: false, forget_smtp: fields.forgets() };
-        replace(&tools, &call, config, document, terms).await?;
+        replace(tools, call, config, document, terms).await?;
     } else {
-        keep_draft(&tools, &call, config, draft, fields.secrets()).await?;
+        keep_draft(tools, call, config, draft, &fields).await?;
     }
     Ok(Reply::no_content())
 }
@@ -58,9 +72,9 @@ pub(crate) async fn patch(tools: Tools, call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_2, call.now).await?;
     let given: Value = call.json()?;
-    let config = config(&tools, &call).await?;
+    let config = load(&tools, &call.principal).await?;
     let settings = provider::settings(&given, config.settings().map(|(_, server)| server))?;
-    let stored = config.draft.as_ref().or(config.row.as_ref());
+    let stored = config.latest();
     let mut document = stored.map_or(Ok(json!({})), |row| patch::document(&row.account))?;
     if let Some(document) = document.as_object_mut() {
         document.extend(settings);
@@ -73,28 +87,19 @@ pub(crate) async fn put(tools: Tools, call: Call) -> Result<Reply, Problem> {
 /// `DELETE` (A5.4): the account with its secret.
 pub(crate) async fn delete(tools: Tools, call: Call) -> Result<Reply, Problem> {
     count(&tools, call.tenant(), QLIK_TIER_2, call.now).await?;
-    let config = config(&tools, &call).await?;
+    let config = load(&tools, &call.principal).await?;
     let name = email_config::name()?;
     if config.settings().is_none() {
         return Err(Problem::new(Code::NotFound, "No email config exists for tenant"));
     }
-    if let Some(secret) = config.draft.as_ref().and_then(|draft| draft.secret.as_ref()) {
-        tools.store.secrets.delete(call.tenant(), &name, secret).await?;
-    }
+    let secret = config.drafted.draft.as_ref().and_then(|draft| draft.secret.as_ref());
+    tools.store.secrets.delete(call.tenant(), &name, secret).await?;
     match config.row {
         Some(_) => usecase::delete(&tools, &call, &name).await?,
         // The draft, and what the account was before it became one.
         None => tools.store.ledgers.delete(call.tenant(), &name).await?,
     }
     Ok(Reply::no_content())
-}
-
-/// The configuration, for those whose token reaches the account that it is.
-async fn config(tools: &Tools, call: &Call) -> Result<EmailConfig, Problem> {
-    if !call.principal.reaches(&email_config::name()?) {
-        return Err(Problem::new(Code::Forbidden, "this token does not reach the account \"default\""));
-    }
-    load(tools, call.tenant()).await
 }
 
 /// Writes a complete account, in which what this door does not show is as it was.
@@ -107,14 +112,14 @@ async fn replace(
 ) -> Result<(), Problem> {
     let input: AccountInput = body::value(document)?;
     let (account, secrets) = usecase::checked(tools, call, email_config::name()?, input)?;
-    let base = Base { row: config.row, draft: config.draft };
+    let base = Base { row: config.row, draft: config.drafted.draft };
     usecase::change(tools, call, base, account, &secrets, terms).await?;
     Ok(())
 }
 
 /// The account as it would be, complete or not.
 fn drafted(config: &EmailConfig, fields: &Fields, call: &Call) -> Result<Account, Problem> {
-    let before = config.draft.as_ref().or(config.row.as_ref());
+    let before = config.latest();
     let mut account = before.map_or_else(
         || {
             Ok::<_, Problem>(Account {
@@ -145,43 +150,68 @@ async fn keep_draft(
     call: &Call,
     config: EmailConfig,
     mut account: Account,
-    secrets: AccountSecrets,
+    fields: &Fields,
 ) -> Result<(), Problem> {
     let (store, tenant, name) = (&tools.store, call.tenant(), account.account.clone());
     let expected = usecase::expectation(call, config.row.as_ref())?;
-    let before = config.draft.as_ref().or(config.row.as_ref());
+    let before = config.latest();
     let belongs = account.smtp.as_ref().is_some_and(|server| server_missing(server).is_none());
-    let secrets = if belongs { secrets } else { AccountSecrets::default() };
+    let secrets = if belongs { fields.secrets() } else { AccountSecrets::default() };
     // What is missing is what a draft is about.
     let _ = account.keep_secrets(&secrets, before.map(|row| &row.account));
+    let mut belonging = Fingerprints::of(&account);
+    if fields.forgets() {
+        belonging.smtp = None;
+        usecase::forget(&mut account);
+    }
     let place = before.and_then(|row| row.secret.as_ref());
-    let secret = store.secrets.put(tenant, &name, place, &secrets, &Fingerprints::of(&account)).await?;
-    let over = match config.row {
-        Some(row) if row.account.smtp.is_some() => stop_sending(tools, call, row, secret.clone(), &expected).await?,
-        Some(row) => row.version,
-        None => String::new(),
-    };
-    let draft = AccountRow { account, version: over, changed_by: call.principal.token.clone(), secret };
-    Ok(store.drafts.put(tenant, &draft).await?)
+    let secret = store.secrets.put(tenant, &name, place, &secrets, &belonging).await?;
+    let changed_by = call.principal.token.clone();
+    let mut draft = AccountRow { account, version: String::new(), changed_by: changed_by.clone(), secret };
+    // The draft comes first: it counts only once the account has the version that it lies over, or is gone.
+    match &config.row {
+        Some(row) if row.account.smtp.is_some() => {
+            store.history.keep(tenant, row).await?;
+            let less = without_sending(row, &draft, call);
+            draft.version = less.as_ref().map(|row| row.version.clone()).unwrap_or_default();
+            store.drafts.put(tenant, &draft, &config.drafted).await?;
+            stop_sending(tools, call, &name, less, &expected).await?;
+        }
+        row => {
+            draft.version = row.as_ref().map(|row| row.version.clone()).unwrap_or_default();
+            store.drafts.put(tenant, &draft, &config.drafted).await?;
+        }
+    }
+    usecase::forget_old(tools, tenant, before, &draft).await
 }
 
-/// Takes the sending side off the account: the whole account where there is no other side. Returns its new version.
+/// The account without its sending side, under its next version; none where there is no other side.
+fn without_sending(row: &AccountRow, draft: &AccountRow, call: &Call) -> Option<AccountRow> {
+    row.account.receive.as_ref()?;
+    let (secret, changed_by) = (draft.secret.clone(), draft.changed_by.clone());
+    let mut row = AccountRow { secret, changed_by, version: Accounts::next_version(), ..row.clone() };
+    row.account.smtp = None;
+    row.account.updated_at = call.now;
+    Some(row)
+}
+
+/// Takes the sending side off the account: the whole account where there is no other side.
 async fn stop_sending(
     tools: &Tools,
     call: &Call,
-    row: AccountRow,
-    secret: Option<SecretRef>,
+    name: &AccountId,
+    less: Option<AccountRow>,
     expected: &Expect,
-) -> Result<String, Problem> {
+) -> Result<(), Problem> {
     let (store, tenant) = (&tools.store, call.tenant());
-    store.history.keep(tenant, &row).await?;
-    if row.account.receive.is_none() {
-        store.statuses.delete(tenant, &row.account.account).await?;
-        store.accounts.delete(tenant, &row.account.account, expected).await?;
-        return Ok(String::new());
+    match less {
+        Some(row) => {
+            store.accounts.put_as(tenant, row, expected).await?;
+        }
+        None => {
+            store.accounts.delete(tenant, name, expected).await?;
+            store.statuses.delete(tenant, name).await?;
+        }
     }
-    let mut row = AccountRow { secret, changed_by: call.principal.token.clone(), ..row };
-    row.account.smtp = None;
-    row.account.updated_at = call.now;
-    Ok(store.accounts.put(tenant, row, expected).await?.version)
+    Ok(())
 }

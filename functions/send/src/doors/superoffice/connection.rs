@@ -2,10 +2,11 @@
 
 use secrecy::SecretString;
 use serde_json::Value;
-use shared::model::account::{AccountInput, AuthInput, ServerInput, SideSecrets};
+use shared::model::account::{AccountInput, AuthInput, ReceiveInput, ServerInput, SideSecrets};
 use shared::model::{
-    Account, AccountId, Address, FieldError, Poll, Problem, Protocol, Security, SentCopy, Server, Timestamp,
+    Account, AccountId, Address, FieldError, Poll, Problem, Protocol, Receive, Security, SentCopy, Server, Timestamp,
 };
+use shared::ops::sent_copy::Elsewhere;
 use shared::store::AccountRow;
 
 use super::mail::text;
@@ -19,6 +20,22 @@ pub(super) struct Connection {
     user: Option<String>,
     password: Option<SecretString>,
     ssl: bool,
+    folder: Option<String>,
+}
+
+/// A receiving side made of a connection.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    receive: Receive,
+    secrets: SideSecrets,
+    folder: Option<String>,
+}
+
+impl Mailbox {
+    /// Where the copy goes (A2.3/16).
+    pub(super) fn place(&self) -> Elsewhere<'_> {
+        Elsewhere { receive: &self.receive, secrets: &self.secrets, folder: self.folder.as_deref() }
+    }
 }
 
 /// A sending side made of a connection.
@@ -52,6 +69,7 @@ impl Connection {
             user,
             password: text(&given, "Password").map(SecretString::from),
             ssl: given.get("UseSSL") == Some(&Value::Bool(true)),
+            folder: text(&given, "Folder").map(str::to_owned),
         }))
     }
 
@@ -75,6 +93,23 @@ impl Connection {
         let account = Account { account: name(account.smtp.as_ref())?, ..account };
         let row = AccountRow { account, version: String::new(), changed_by: String::new(), secret: None };
         Ok(Sender { row, secrets: secrets.smtp })
+    }
+
+    /// The IMAP mailbox that keeps what was sent.
+    pub(super) fn mailbox(&self, now: Timestamp) -> Result<Mailbox, Problem> {
+        let input = AccountInput {
+            name: None,
+            // A mailbox has no sender; the rules of an account ask for one.
+            from: Address::bare("nobody@halfpenny.invalid"),
+            identities: Vec::new(),
+            smtp: None,
+            receive: Some(ReceiveInput::new(Protocol::Imap, self.server(Protocol::Imap))),
+            poll: Poll { enabled: false, ..Poll::default() },
+            sent_copy: SentCopy::Never,
+        };
+        let (account, secrets) = input.check(AccountId::nobody(), 0, now).map_err(Problem::invalid)?;
+        let receive = account.receive.ok_or_else(|| Problem::internal("a checked receiving side is missing"))?;
+        Ok(Mailbox { receive, secrets: secrets.receive, folder: self.folder.clone() })
     }
 
     /// Nothing says how to secure the connection but `UseSSL`, and nothing names a port: TLS from the first byte, or

@@ -33,16 +33,17 @@ use shared::http::door::renamed;
 use shared::http::{Call, Reply, doors as paths};
 use shared::mail::Deadline;
 use shared::model::send::{Outgoing, SendRequest};
-use shared::model::{AccountId, Code, FieldError, Problem};
+use shared::model::{AccountId, Code, FieldError, Problem, SendState, SentCopy};
 use shared::ops::send::{Accepted, IdempotencyKey};
-use shared::ops::{Tools, sign_in};
+use shared::ops::{Tools, sent_copy, sign_in};
 use shared::store::AccountRow;
 
 use super::now;
+use crate::handler::key;
 use answer::Look;
 use carriers::REQUEST;
 use clock::Clock;
-use connection::Connection;
+use connection::{Connection, Mailbox};
 use media::Format;
 use read::Properties;
 use select::Selection;
@@ -74,22 +75,28 @@ const WORDS: &[(&str, &str)] = &[
     ("/priority", "/Priority"),
 ];
 
+/// The same of the mailbox for copies.
+const SENT_ITEMS: &[(&str, &str)] = &[
+    ("/receive/auth/password", "/SentItemsConnectionInfo/Password"),
+    ("/receive/auth", "/SentItemsConnectionInfo/UserName"),
+    ("/receive", "/SentItemsConnectionInfo/ServerName"),
+];
+
 /// Sends the mails of the request one after the other.
 pub(crate) async fn send_emails(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let (content_type, format) = media::accepted(call.header("Accept")?)?;
     let body = media::request(call.header("Content-Type")?, &call.body)?;
     let mut request = read::whole(&REQUEST, body)?;
     let outgoing = Connection::take(&mut request, "OutgoingConnectionInfo")?;
-    if Connection::take(&mut request, "SentItemsConnectionInfo")?.is_some() {
-        let words = "copies go to the account's own folder of sent mail: leave it null";
-        return Err(Problem::invalid(vec![FieldError::new("/SentItemsConnectionInfo", "invalid_value", words)]));
-    }
+    let sent_items = Connection::take(&mut request, "SentItemsConnectionInfo")?;
+    let sent_items = sent_items.map(|connection| connection.mailbox(call.now)).transpose();
+    let sent_items = sent_items.map_err(|problem| renamed(problem, SENT_ITEMS))?;
     let mails = mails(&mut request)?;
     let look = Look {
         clock: Clock::new(call.header("SO-TimeZone")?),
         selection: Selection::new(call.query.get("$select").map(String::as_str)),
     };
-    let courier = Courier::new(&tools, &call, outgoing).await?;
+    let courier = Courier::new(&tools, &call, outgoing, sent_items).await?;
     let mut answer = Vec::with_capacity(mails.len());
     for (index, mail) in mails.into_iter().enumerate() {
         let outcome = courier.send(&mail, index).await.map_err(|problem| renamed(problem, WORDS));
@@ -127,9 +134,11 @@ fn bounded(format: Format, answer: &mut [Value]) -> Result<Vec<u8>, Problem> {
 struct Courier<'a> {
     tools: &'a Tools,
     call: &'a Call,
-    key: Option<&'a str>,
+    key: Option<IdempotencyKey>,
     until: Deadline,
     way: Way,
+    /// Where copies go; none: where the account says.
+    sent_items: Option<Mailbox>,
 }
 
 /// By which server.
@@ -141,21 +150,48 @@ enum Way {
 }
 
 impl<'a> Courier<'a> {
-    async fn new(tools: &'a Tools, call: &'a Call, given: Option<Connection>) -> Result<Self, Problem> {
-        let key = call.header("Idempotency-Key")?;
-        key.map(own_key).transpose()?;
+    async fn new(
+        tools: &'a Tools,
+        call: &'a Call,
+        given: Option<Connection>,
+        sent_items: Option<Mailbox>,
+    ) -> Result<Self, Problem> {
+        let key = key(call, paths::OFFICE_SEND.operation)?;
         let way = match given {
             Some(connection) => Way::Given(connection),
             None => Way::Stored(Box::new(sign_in::account(tools, call.tenant(), &account(call)?).await?)),
         };
-        Ok(Self { tools, call, key, until: now::last_moment(tools, call), way })
+        Ok(Self { tools, call, key, until: now::last_moment(tools, call), way, sent_items })
     }
 
     /// A mail of a batch has a key of its own (decision 3).
     async fn send(&self, mail: &Properties, index: usize) -> Result<Outgoing, Problem> {
-        let request = mail::request(mail)?;
-        let key = self.key.map(|key| own_key(&format!("{key}#{index}"))).transpose()?;
-        self.hand_over(&request, key.as_ref()).await.map(|accepted| accepted.outgoing)
+        let mut request = mail::request(mail)?;
+        if self.sent_items.is_some() {
+            // One copy: that of the call.
+            request.sent_copy = Some(SentCopy::Never);
+        }
+        let key = self.key.as_ref().map(|key| key.item(index));
+        let accepted = self.hand_over(&request, key.as_ref()).await?;
+        if !accepted.replayed {
+            self.keep(&accepted.outgoing).await;
+        }
+        Ok(accepted.outgoing)
+    }
+
+    /// Puts the copy where the call says. A mail that was sent is sent, whatever becomes of its copy: the message's own
+    /// row says that.
+    async fn keep(&self, outgoing: &Outgoing) {
+        let Some(mailbox) = &self.sent_items else { return };
+        if !matches!(outgoing.state, SendState::Sent | SendState::Partial) {
+            return;
+        }
+        let Self { tools, call, .. } = *self;
+        let (id, place) = (&outgoing.id, mailbox.place());
+        let made = sent_copy::append_with(tools, call.tenant(), id, place, call.deadline, call.now).await;
+        if let Err(problem) = made {
+            tracing::warn!(%problem, %id, "the copy was not made");
+        }
     }
 
     async fn hand_over(&self, request: &SendRequest, key: Option<&IdempotencyKey>) -> Result<Accepted, Problem> {
@@ -168,10 +204,6 @@ impl<'a> Courier<'a> {
             }
         }
     }
-}
-
-fn own_key(key: &str) -> Result<IdempotencyKey, Problem> {
-    IdempotencyKey::new(key, paths::OFFICE_SEND.operation)
 }
 
 /// The caller's own account: the one that its token is for, else the tenant's (A2.3/18).

@@ -12,10 +12,10 @@ mod rows;
 use std::path::Path;
 
 use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::SimpleAuth;
+use s3s::auth::{Credentials, SimpleAuth};
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{S3, S3Error, S3Request, S3Response, S3Result, s3_error};
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
@@ -24,18 +24,14 @@ use self::rows::{Headers, Object as Row};
 use super::clock::now_ms;
 use super::counts::Counts;
 use super::db::Db;
+use super::policy::{Denied, Policies, actions};
 use super::{ACCESS_KEY, AwsError, SECRET_KEY};
 
 /// What S3 calls an object that was put without a type.
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
 /// The service over `directory` (bodies) and `db` (rows), with those buckets.
-pub(super) async fn service(
-    db: Db,
-    directory: &Path,
-    buckets: &[String],
-    counts: Counts,
-) -> Result<S3Service, AwsError> {
+pub(super) async fn service(db: Db, directory: &Path, buckets: &[String], guard: Guard) -> Result<S3Service, AwsError> {
     let bodies = Bodies::open(directory)?;
     let buckets = buckets.to_vec();
     let needed = db
@@ -48,22 +44,32 @@ pub(super) async fn service(
     let unused = bodies.names()?.into_iter().filter(|name| !needed.contains(name));
     bodies.remove(unused).await;
 
-    let mut builder = S3ServiceBuilder::new(Storage { db, bodies });
-    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-    builder.set_access(Counting(counts));
+    let mut auth = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
+    for key in guard.policies.access_keys() {
+        auth.register(key.to_owned(), SECRET_KEY.into());
+    }
+    let mut builder = S3ServiceBuilder::new(Storage { db, bodies, policies: guard.policies.clone() });
+    builder.set_auth(auth);
+    builder.set_access(guard);
     Ok(builder.build())
 }
 
-/// Counts what passed the signature check, and refuses what has none.
-struct Counting(Counts);
+/// Refuses what is not signed or not allowed to its signer (of a presigned URL too), and counts the rest.
+pub(super) struct Guard {
+    pub(super) policies: Policies,
+    pub(super) counts: Counts,
+}
 
 #[async_trait::async_trait]
-impl S3Access for Counting {
+impl S3Access for Guard {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
-        if context.credentials().is_none() {
+        let Some(signer) = context.credentials() else {
             return Err(s3_error!(AccessDenied, "Access Denied"));
-        }
-        self.0.add("s3", context.s3_op().name());
+        };
+        let (operation, path) = (context.s3_op().name(), context.s3_path());
+        let need = actions::s3(operation, path.get_bucket_name(), path.get_object_key());
+        self.policies.check(&signer.access_key, [need])?;
+        self.counts.add("s3", operation);
         Ok(())
     }
 }
@@ -71,21 +77,31 @@ impl S3Access for Counting {
 struct Storage {
     db: Db,
     bodies: Bodies,
+    policies: Policies,
 }
 
 impl Storage {
     /// The object, and its body opened in the same moment: an object replaced meanwhile is read to its end.
-    async fn open(&self, bucket: String, key: String) -> S3Result<(Row, std::fs::File)> {
+    /// That there is none is told only to who may list the bucket: S3 says 403 to others.
+    async fn open(&self, bucket: String, key: String, caller: Option<&Credentials>) -> S3Result<(Row, std::fs::File)> {
         let bodies = self.bodies.clone();
-        self.db
-            .call(move |t| -> S3Result<_> {
-                rows::check_bucket(t, &bucket)?;
-                let row = rows::object(t, &bucket, &key)?.ok_or_else(no_such_key)?;
-                let path = bodies.path(&row.file);
-                let file = std::fs::File::open(&path).map_err(AwsError::file(&path))?;
-                Ok((row, file))
-            })
-            .await
+        let list = actions::s3("ListObjects", Some(&bucket), None);
+        let opened = self.db.call(move |t| -> S3Result<_> {
+            rows::check_bucket(t, &bucket)?;
+            let Some(row) = rows::object(t, &bucket, &key)? else {
+                return Ok(None);
+            };
+            let path = bodies.path(&row.file);
+            let file = std::fs::File::open(&path).map_err(AwsError::file(&path))?;
+            Ok(Some((row, file)))
+        });
+        match opened.await? {
+            Some(found) => Ok(found),
+            None => {
+                self.policies.check(caller.map_or("", |caller| &caller.access_key), [list])?;
+                Err(no_such_key())
+            }
+        }
     }
 
     /// Makes a body the object of its key, if the conditions hold.
@@ -146,7 +162,7 @@ impl S3 for Storage {
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let (object, file) = self.open(input.bucket, input.key).await?;
+        let (object, file) = self.open(input.bucket, input.key, request.credentials.as_ref()).await?;
         let condition = ReadConditions {
             if_match: input.if_match,
             if_none_match: input.if_none_match,
@@ -185,7 +201,7 @@ impl S3 for Storage {
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
-        let (object, _) = self.open(input.bucket, input.key).await?;
+        let (object, _) = self.open(input.bucket, input.key, request.credentials.as_ref()).await?;
         let condition = ReadConditions {
             if_match: input.if_match,
             if_none_match: input.if_none_match,
@@ -350,6 +366,12 @@ fn no_such_key() -> S3Error {
 fn timestamp(milliseconds: i64) -> Option<Timestamp> {
     let at = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000);
     at.ok().map(Timestamp::from)
+}
+
+impl From<Denied> for S3Error {
+    fn from(denied: Denied) -> Self {
+        Self::with_message(S3ErrorCode::AccessDenied, denied.to_string())
+    }
 }
 
 impl From<AwsError> for S3Error {

@@ -22,6 +22,9 @@ pub(super) struct Depth {
     pub(super) delayed: i64,
 }
 
+/// How much later a further copy of a message comes, in milliseconds.
+const COPY_MS: i64 = 300;
+
 /// Hexadecimal MD5, as SQS answers it.
 pub(super) fn md5_hex(text: &str) -> String {
     hex::encode(Md5::digest(text))
@@ -35,17 +38,15 @@ pub(super) fn insert(
 ) -> Result<String, AwsError> {
     let id = uuid::Uuid::new_v4().to_string();
     let delay = i64::from(message.delay_seconds.unwrap_or(spec.delay_seconds)) * 1000;
-    t.prepare_cached(
+    let mut insert = t.prepare_cached(
         "INSERT INTO messages (queue, id, body, attributes, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![
-        spec.name,
-        id,
-        message.body,
-        serde_json::to_string(&message.attributes)?,
-        now,
-        now + delay
-    ])?;
+    )?;
+    let attributes = serde_json::to_string(&message.attributes)?;
+    let mut put = |visible_at: i64| insert.insert(params![spec.name, id, message.body, attributes, now, visible_at]);
+    let sequence = put(now + delay)?;
+    for copy in 0..sequence % i64::from(spec.copies.max(1)) {
+        put(now + delay + COPY_MS * (copy + 1))?;
+    }
     Ok(id)
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{BUCKET, Directory, Running, config, options};
-use crate::aws::{Aws, Endpoints, SECRET_KEY};
+use crate::aws::{ACCESS_KEY, Aws, Endpoints, SECRET_KEY};
 
 /// Long past the end of the crash test, in case nobody kills the process.
 const SERVING: Duration = Duration::from_secs(60);
@@ -82,8 +82,8 @@ impl Clients {
     /// Without retries: the first refused connection is the end of the service.
     async fn new(dynamodb: &str, services: &str) -> Self {
         let once = aws_config::retry::RetryConfig::disabled();
-        let dynamodb = config(dynamodb, SECRET_KEY).await.into_builder().retry_config(once.clone()).build();
-        let services = config(services, SECRET_KEY).await.into_builder().retry_config(once).build();
+        let dynamodb = config(dynamodb, ACCESS_KEY, SECRET_KEY).await.into_builder().retry_config(once.clone()).build();
+        let services = config(services, ACCESS_KEY, SECRET_KEY).await.into_builder().retry_config(once).build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&dynamodb),
             s3: aws_sdk_s3::Client::new(&services),

@@ -1,6 +1,7 @@
 //! The embedded AWS as the functions see it: through the real SDK clients, over HTTP, on ports of its own.
 
 mod crash;
+mod policies;
 mod s3;
 mod secrets;
 mod sqs;
@@ -68,7 +69,7 @@ impl Running {
     }
 
     pub(super) async fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&config(&self.aws.endpoints().dynamodb, SECRET_KEY).await)
+        aws_sdk_dynamodb::Client::new(&config(&self.aws.endpoints().dynamodb, ACCESS_KEY, SECRET_KEY).await)
     }
 
     pub(super) async fn s3(&self) -> aws_sdk_s3::Client {
@@ -84,15 +85,15 @@ impl Running {
     }
 
     pub(super) async fn services(&self, secret: &str) -> SdkConfig {
-        config(&self.aws.endpoints().services, secret).await
+        config(&self.aws.endpoints().services, ACCESS_KEY, secret).await
     }
 }
 
-pub(super) async fn config(endpoint: &str, secret: &str) -> SdkConfig {
+pub(super) async fn config(endpoint: &str, key: &str, secret: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(ACCESS_KEY, secret, None, None, "test"))
+        .credentials_provider(Credentials::new(key, secret, None, None, "test"))
         .endpoint_url(endpoint)
         .load()
         .await
@@ -109,11 +110,19 @@ fn options(data: PathBuf) -> Options {
             queue("work", Some(Redrive { target: "dead".to_owned(), max_receive_count: 2 })),
             queue("dead", None),
         ],
+        policies: policies::functions(),
     }
 }
 
 fn queue(name: &str, redrive: Option<Redrive>) -> QueueSpec {
-    QueueSpec { name: name.to_owned(), visibility_seconds: 30, delay_seconds: 0, retention_seconds: 345_600, redrive }
+    QueueSpec {
+        name: name.to_owned(),
+        visibility_seconds: 30,
+        delay_seconds: 0,
+        retention_seconds: 345_600,
+        redrive,
+        copies: 1,
+    }
 }
 
 /// As CloudFormation writes it: no `StreamEnabled`, time to live and point-in-time recovery beside it.

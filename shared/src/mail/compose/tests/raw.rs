@@ -14,10 +14,10 @@ fn given(message: &str) -> Result<Raw, (&'static str, String)> {
 
 #[test]
 fn lines_bcc_date_and_id_are_put_right() {
-    let message = "From: \"Ada\" <ada@example.test>\nTo: bob@example.org,\n\tTeam: eve@example.org;\r\nbcc: hidden@example.org,\r\n \
+    let message = "From: \"Ada, (not eve@x)\" <ada@example.test>\nTo: bob@example.org,\n\tTeam: eve@example.org;\r\nbcc: hidden@example.org,\r\n \
                    BOB@example.org\rSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n\n.\nline\r\rend";
     let raw = given(message).unwrap();
-    let wanted = "From: \"Ada\" <ada@example.test>\r\nTo: bob@example.org,\r\n\tTeam: eve@example.org;\r\n\
+    let wanted = "From: \"Ada, (not eve@x)\" <ada@example.test>\r\nTo: bob@example.org,\r\n\tTeam: eve@example.org;\r\n\
                   Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nDate: Tue, 3 Mar 2026 09:05:07 +0000\r\n\
                   Message-ID: <own@example.test>\r\n\r\n.\r\nline\r\n\r\nend\r\n";
     assert_eq!(String::from_utf8(raw.bytes).unwrap(), wanted);
@@ -51,6 +51,11 @@ fn what_must_not_leave_is_refused_by_name() {
         ("From: ada@example.test, eve@example.org\r\n\r\nx", "invalid_address"),
         ("From: ada@example.test\r\nFrom: ada@example.test\r\n\r\nx", "invalid_header"),
         ("From: ada@exa_mple.test\r\n\r\nx", "invalid_address"),
+        ("From: <ada@example.test> eve@example.org\r\n\r\nx", "invalid_address"),
+        ("From: eve@example.org <ada@example.test>\r\n\r\nx", "invalid_address"),
+        ("From: (eve@example.org) ada@example.test\r\n\r\nx", "invalid_address"),
+        ("From: Team: ada@example.test;\r\n\r\nx", "invalid_address"),
+        ("From: ada@example.test\r\nSender: a@b.test, c@d.test\r\n\r\nx", "invalid_address"),
         ("From: ada@example.test\r\nReceived: by x\r\n\r\nx", "invalid_header"),
         ("From: ada@example.test\r\nDKIM-Signature: x\r\n\r\nx", "invalid_header"),
         ("From: ada@example.test\r\nResent-To: x@example.org\r\n\r\nx", "invalid_header"),

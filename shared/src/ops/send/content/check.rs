@@ -93,8 +93,35 @@ pub(super) fn conflicts(request: &SendRequest) -> Vec<FieldError> {
             ("/headers", !request.headers.is_empty()),
             ("/priority", request.priority.is_some()),
             ("/attachments", !request.attachments.is_empty()),
+            ("/links", request.links.is_some()),
         ];
         refuse(&others, why);
+    }
+    errors
+}
+
+/// What cannot be changed of a stored mail: what was worked out of these when it was accepted stands in it.
+pub(super) fn changes(before: &SendRequest, after: &SendRequest) -> Vec<FieldError> {
+    let fixed = [("/raw", before.raw != after.raw), ("/reference", before.reference != after.reference)];
+    let refuse = |pointer| {
+        let detail = "this was worked out when the mail was accepted: cancel it and send another";
+        FieldError::new(pointer, "conflict", detail)
+    };
+    let mut errors: Vec<FieldError> =
+        fixed.into_iter().filter(|(_, changed)| *changed).map(|(pointer, _)| refuse(pointer)).collect();
+    if errors.is_empty() {
+        // What follows from them stands beside them in a stored mail, and is no conflict as long as it is the same.
+        let mut asked = after.clone();
+        if after.raw.is_some() {
+            asked.from = after.from.clone().filter(|_| after.from != before.from);
+            asked.subject = after.subject.clone().filter(|_| after.subject != before.subject);
+        }
+        if after.reference.is_some()
+            && (&after.in_reply_to, &after.references) == (&before.in_reply_to, &before.references)
+        {
+            (asked.in_reply_to, asked.references) = (Vec::new(), Vec::new());
+        }
+        errors = conflicts(&asked);
     }
     errors
 }

@@ -204,15 +204,15 @@ fn times(event: &mut Event, invite: &Invite, method: InviteMethod) -> Result<(),
         _ => {}
     }
     match start {
-        Some(When::Day(day)) => drop(event.starts(day)),
-        Some(When::At(at)) => drop(event.starts(at)),
-        None => {}
-    }
+        Some(When::Day(day)) => event.starts(day),
+        Some(When::At(at)) => event.starts(at),
+        None => event,
+    };
     match end {
-        Some(When::Day(day)) => drop(event.ends(day)),
-        Some(When::At(at)) => drop(event.ends(at)),
-        None => {}
-    }
+        Some(When::Day(day)) => event.ends(day),
+        Some(When::At(at)) => event.ends(at),
+        None => event,
+    };
     Ok(())
 }
 

@@ -13,7 +13,7 @@ mod raw;
 mod reference;
 mod unsubscribe;
 
-use super::{expand, sources};
+use super::{expand, links, sources};
 use crate::mail::compose::{self, Calendar, ComposeError, Composed, Draft};
 use crate::model::content::Dsn;
 use crate::model::send::{Disposition, SendRequest};
@@ -44,29 +44,62 @@ pub(in crate::ops) struct Prepared {
     pub(in crate::ops) source: Vec<u8>,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(in crate::ops) enum Given<'a> {
+    /// A new mail.
+    New(&'a SendRequest),
+    /// A stored one, and what it shall say from now on. What was worked out of it stays.
+    Edited {
+        /// As it is stored.
+        before: &'a SendRequest,
+        /// As it shall be.
+        after: &'a SendRequest,
+    },
+}
+
+impl<'a> Given<'a> {
+    /// What the mail shall say.
+    pub(in crate::ops) fn request(self) -> &'a SendRequest {
+        match self {
+            Self::New(request) | Self::Edited { after: request, .. } => request,
+        }
+    }
+}
+
 /// Works out and checks a request. Beside files of the tenant it writes nothing.
 pub(in crate::ops) async fn prepare(
     tools: &Tools,
     tenant: &Tenant,
     account: &Account,
-    request: &SendRequest,
+    given: Given<'_>,
     id: &MessageId,
     now: Timestamp,
 ) -> Result<Prepared, Problem> {
     let store = &tools.store;
-    let mut request = expand::rendered(store, tenant, request.clone()).await?;
-    let conflicts = check::conflicts(&request);
+    let mut request = expand::rendered(store, tenant, given.request().clone()).await?;
+    let conflicts = match given {
+        Given::New(_) => check::conflicts(&request),
+        Given::Edited { before, .. } => check::changes(before, &request),
+    };
     if !conflicts.is_empty() {
         return Err(Problem::invalid(conflicts));
     }
-    let given_id = raw::settle(&mut request, account, id, now)?;
+    let mut given_id = None;
+    if let Given::New(_) = given {
+        given_id = raw::settle(&mut request, account, id, now)?;
+    }
     markdown::settle(&mut request);
-    reference::settle(store, tenant, account, &mut request).await?;
+    if let Given::New(_) = given {
+        reference::settle(store, tenant, account, &mut request).await?;
+    }
     let from = check(&request, account).map_err(Problem::invalid)?;
     let message_id = given_id.unwrap_or_else(|| message_id(id, &from));
     invite::settle(&mut request, &from, message_id.trim_matches(['<', '>']), now)?;
     let clear = pii::resolve(tools, tenant, &request).await?;
     let request = sources::gather(tools, tenant, &account.account, request, &clear).await?;
+    let mut request = request;
+    links::replace(tools, tenant, &mut request, now).await?;
     let loaded = load(store, tenant, &request).await?;
     let date = request.send_at.map_or(now, |at| at.max(now));
     let source = render(&*clear.fill(&request)?, &loaded, &from, &message_id, date)?.bytes;
@@ -75,8 +108,9 @@ pub(in crate::ops) async fn prepare(
 
 /// The message's own Message-ID: unique by its id, in the sender's domain (RFC 5322 §3.6.4).
 pub(in crate::ops) fn message_id(id: &MessageId, from: &Address) -> String {
-    let domain = if from.domain().is_ascii() { from.domain() } else { "halfpenny.invalid" };
-    format!("<{id}@{domain}>")
+    let spec = compose::addr_spec(&from.address);
+    let domain = spec.as_ref().ok().and_then(|spec| spec.address.rsplit_once('@')).map(|(_, domain)| domain);
+    format!("<{id}@{}>", domain.unwrap_or("halfpenny.invalid"))
 }
 
 /// Composes the message: a pure function of what is stored.
@@ -170,6 +204,11 @@ pub(super) async fn outgoing(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) 
     let envelope_from = request.envelope_from.as_ref().unwrap_or(&row.from).address.clone();
     let dsn = request.dsn.map(|dsn| Dsn { envelope_id: dsn.envelope_id.or(Some(row.id.to_string())), ..dsn });
     Ok(Ready { source, envelope_from, dsn, clear })
+}
+
+/// The source of an outgoing message as it leaves, for the sender's own mailbox: neither stored nor shown.
+pub(in crate::ops) async fn as_sent(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
+    Ok(outgoing(tools, tenant, row).await?.source)
 }
 
 /// The source of an outgoing message as it can be shown and stored: PII tokens stay.

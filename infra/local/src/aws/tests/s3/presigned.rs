@@ -66,3 +66,17 @@ async fn a_presigned_write_takes_what_was_signed_once() {
     assert_eq!(send(&request, b"hello").await.0, StatusCode::PRECONDITION_FAILED);
     assert_eq!(get(&client, "up").await, "hello");
 }
+
+#[tokio::test]
+async fn a_presigned_url_has_the_rights_of_the_function_that_signed_it() {
+    let running = Running::start().await;
+    let all = running.s3().await;
+    let reader = Client::new(&running.services_of("reader").await);
+    for (key, expected) in [("t/1", StatusCode::OK), ("u/1", StatusCode::FORBIDDEN)] {
+        put(&all, key, "content").await;
+        let request = reader.get_object().bucket(BUCKET).key(key).presigned(minutes(5)).await.expect("signed");
+        assert_eq!(send(&request, b"").await.0, expected, "{key}");
+    }
+    let write = reader.put_object().bucket(BUCKET).key("t/2").presigned(minutes(5)).await.expect("signed");
+    assert_eq!(send(&write, b"x").await.0, StatusCode::FORBIDDEN);
+}

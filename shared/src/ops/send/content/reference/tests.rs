@@ -113,6 +113,7 @@ fn a_forward_brings_the_header_and_all_files() {
     assert!(bare.text.is_none() && bare.html.is_none() && bare.attachments.is_empty());
 }
 
+/// A3.4/20
 #[test]
 fn a_subject_gets_one_prefix() {
     for (action, original, wanted) in [
