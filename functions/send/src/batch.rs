@@ -39,7 +39,7 @@ pub(crate) async fn send(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let key = key(&call, routes::SEND_BATCH.operation)?;
     let until = match wait(&tools, &call)? {
         Wait::Until(until) | Wait::Once(until) => until,
-        Wait::No => Deadline::after(std::time::Duration::ZERO),
+        Wait::No | Wait::Held => Deadline::after(std::time::Duration::ZERO),
     };
     let read: Vec<_> = messages.into_iter().enumerate().map(|(place, mail)| read(place, mail)).collect();
     let accounts = find(&tools, &call, read.iter().flatten().map(|(account, _)| account)).await?;

@@ -1,6 +1,7 @@
 //! `send`: accept mail and send it.
 
 mod batch;
+mod doors;
 mod files;
 mod handler;
 mod merge;
@@ -9,7 +10,7 @@ mod pii;
 mod suppressions;
 mod templates;
 
-use shared::http::{mount, routes, serve};
+use shared::http::{doors as paths, mount, routes, serve};
 use shared::ops::Tools;
 
 #[tokio::main(flavor = "current_thread")]
@@ -47,6 +48,20 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::TEMPLATE_GET, with_tools!(templates::get)),
         mount(&routes::TEMPLATE_DELETE, with_tools!(templates::delete)),
         mount(&routes::TEMPLATE_RENDER, with_tools!(templates::render)),
+        mount(&paths::JET_SEND, with_tools!(doors::jetquery::send)),
+        mount(&paths::JET_SET, with_tools!(doors::jetquery::set)),
+        mount(&paths::JET_PUSH_ALL, with_tools!(doors::jetquery::push)),
+        mount(&paths::JET_PUSH_ALL_GET, with_tools!(doors::jetquery::push)),
+        mount(&paths::JET_PUSH, with_tools!(doors::jetquery::push)),
+        mount(&paths::JET_PUSH_GET, with_tools!(doors::jetquery::push)),
+        mount(&paths::SERVICE_SEND, with_tools!(doors::email_service::send)),
+        mount(&paths::ENGINE_SUBMIT, with_tools!(doors::emailengine::submit)),
+        mount(&paths::PREFIXED_SUBMIT, with_tools!(doors::emailengine::submit)),
+        mount(&paths::PREFIXED_OUTBOX_LIST, with_tools!(doors::emailengine::list)),
+        mount(&paths::PREFIXED_OUTBOX_GET, with_tools!(doors::emailengine::queued)),
+        mount(&paths::PREFIXED_OUTBOX_DELETE, with_tools!(doors::emailengine::unqueue)),
+        mount(&paths::OFFICE_SEND, with_tools!(doors::superoffice::send_emails)),
+        mount(&paths::OFFICE_SEND_BEHIND, with_tools!(doors::superoffice::send_emails)),
     ];
     serve(budget, mounts).await
 }

@@ -5,7 +5,7 @@
 //! | native | RFC 9457 | |
 //! | EmailEngine | `{statusCode, error, message, code?, fields?, ttl?}` | wrong fields are 400 |
 //! | Email Service 1.0 | `{message}` | wrong fields are 400; the header `Tenant` is required |
-//! | jetQuery | `{message, code}`: its seed names none (decision 26) | |
+//! | jetQuery, SuperOffice | `{message, code}`: their seeds name none (decision 26) | |
 //! | Qlik | `{errors: [{code, title}]}` | whatever is wrong with a request or fails its validation is 400 |
 
 use lambda_http::http::StatusCode;
@@ -29,6 +29,8 @@ pub enum Door {
     JetQuery,
     /// Qlik's transports/email-config.
     Qlik,
+    /// SuperOffice's EMail agent.
+    SuperOffice,
 }
 
 impl Door {
@@ -40,6 +42,7 @@ impl Door {
             Self::EmailService => "Email Service 1.0",
             Self::JetQuery => "jetQuery Emails",
             Self::Qlik => "Qlik transports/email-config",
+            Self::SuperOffice => "SuperOffice EMail agent",
         }
     }
 
@@ -50,7 +53,7 @@ impl Door {
             Self::Native => return Reply::problem(problem, request_id),
             Self::EmailEngine => email_engine(problem, status),
             Self::EmailService => json!({"message": words(problem)}),
-            Self::JetQuery => json!({"message": words(problem), "code": problem.code}),
+            Self::JetQuery | Self::SuperOffice => json!({"message": words(problem), "code": problem.code}),
             Self::Qlik => qlik(problem),
         };
         Reply::refused(status, &body, problem.retry_after)

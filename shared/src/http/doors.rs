@@ -1,4 +1,4 @@
-//! The routes of the front doors, as far as configuration goes: the same table as [`super::routes`], kept apart so that
+//! The routes of the front doors: the same table as [`super::routes`], kept apart so that
 //! the native document stays ours alone.
 //!
 //! EmailEngine's door stands at the root and, whole, under [`PREFIX`]; those of its routes whose path is native too
@@ -33,19 +33,22 @@ const fn email_service(path: &'static str, function: &'static str, operation: &'
     }
 }
 
-const fn jet_query(method: &'static str, operation: &'static str, scope: Scope) -> Route {
+const fn jet_query(
+    method: &'static str,
+    path: &'static str,
+    function: &'static str,
+    operation: &'static str,
+    scope: Scope,
+) -> Route {
     Route {
         door: Door::JetQuery,
         scope: Some(scope),
-        ..route(
-            method,
-            "/api/core/mail/account/{account}",
-            "config",
-            operation,
-            "A team's mail account as jetQuery writes it",
-        )
+        ..route(method, path, function, operation, "A route of jetQuery Emails")
     }
 }
+
+/// Where jetQuery's door has a team's account.
+const JET_ACCOUNT: &str = "/api/core/mail/account/{account}";
 
 /// Register an account, or update it.
 pub const ENGINE_CREATE: Route = email_engine("POST", "/v1/account", "config", "engineCreate", Scope::Admin);
@@ -84,17 +87,19 @@ pub const PREFIXED_LIST: Route = email_engine("GET", "/emailengine/v1/accounts",
 pub const PREFIXED_AUTOCONFIG: Route =
     email_engine("GET", "/emailengine/v1/autoconfig", "validate", "engineAutoconfig", Scope::Read);
 
+/// Send an email (A4.2).
+pub const SERVICE_SEND: Route = email_service("/send-email", "send", "serviceSend");
 /// Send a test message.
 pub const SERVICE_TEST_EMAIL: Route = email_service("/send-test-email", "test-email", "serviceTestEmail");
 /// Probe given credentials.
 pub const SERVICE_VALIDATE: Route = email_service("/validate-credentials", "validate", "serviceValidate");
 
 /// Read a team's account.
-pub const JET_GET: Route = jet_query("GET", "jetGet", Scope::Read);
+pub const JET_GET: Route = jet_query("GET", JET_ACCOUNT, "config", "jetGet", Scope::Read);
 /// Create or replace a team's account.
-pub const JET_PUT: Route = jet_query("PUT", "jetPut", Scope::Admin);
+pub const JET_PUT: Route = jet_query("PUT", JET_ACCOUNT, "config", "jetPut", Scope::Admin);
 /// Remove a team's account.
-pub const JET_DELETE: Route = jet_query("DELETE", "jetDelete", Scope::Admin);
+pub const JET_DELETE: Route = jet_query("DELETE", JET_ACCOUNT, "config", "jetDelete", Scope::Admin);
 
 const fn qlik(
     method: &'static str,
@@ -136,6 +141,50 @@ pub const QLIK_VALIDATE: Route =
 pub const QLIK_VERIFY: Route =
     qlik("POST", "/api/v1/transports/email-config/actions/verify-connection", "validate", "qlikVerify", Scope::Send);
 
+/// Send a mail (A1.2/4).
+pub const JET_SEND: Route = jet_query("POST", "/api/core/mail/send/{account}", "send", "jetSend", Scope::Send);
+
+/// Put a mail into storage (A1.4/30).
+pub const JET_SET: Route = jet_query("POST", "/api/core/mail/mail_set", "send", "jetSet", Scope::Send);
+/// Send what is in storage (A1.2/6).
+pub const JET_PUSH_ALL: Route = jet_query("POST", "/api/core/mail/push", "send", "jetPushAll", Scope::Send);
+/// The same by GET.
+pub const JET_PUSH_ALL_GET: Route = Route { method: "GET", operation: "jetPushAllGet", ..JET_PUSH_ALL };
+/// The same of one account.
+pub const JET_PUSH: Route = jet_query("POST", "/api/core/mail/push/{account}", "send", "jetPush", Scope::Send);
+/// The same by GET.
+pub const JET_PUSH_GET: Route = Route { method: "GET", operation: "jetPushGet", ..JET_PUSH };
+
+/// Send a message (A3.4).
+pub const ENGINE_SUBMIT: Route =
+    email_engine("POST", "/v1/account/{account}/submit", "send", "engineSubmit", Scope::Send);
+/// [`ENGINE_SUBMIT`] under the prefix.
+pub const PREFIXED_SUBMIT: Route = Route { path: "/emailengine/v1/account/{account}/submit", ..ENGINE_SUBMIT };
+/// Read a queued message: `/v1/outbox` itself is ours.
+pub const PREFIXED_OUTBOX_GET: Route =
+    email_engine("GET", "/emailengine/v1/outbox/{id}", "send", "engineQueued", Scope::Read);
+/// List what is queued.
+pub const PREFIXED_OUTBOX_LIST: Route =
+    email_engine("GET", "/emailengine/v1/outbox", "send", "engineOutbox", Scope::Read);
+/// Take a queued message back.
+pub const PREFIXED_OUTBOX_DELETE: Route =
+    email_engine("DELETE", "/emailengine/v1/outbox/{id}", "send", "engineUnqueue", Scope::Send);
+
+/// Send mails (A2.1/1).
+pub const OFFICE_SEND: Route = Route {
+    door: Door::SuperOffice,
+    scope: Some(Scope::Send),
+    ..route(
+        "POST",
+        "/api/v1/Agents/EMail/SendEMails",
+        "send",
+        "officeSend",
+        "Send e-mails as SuperOffice's EMail agent does",
+    )
+};
+/// [`OFFICE_SEND`] behind the folder of an installation (A2.5/50b).
+pub const OFFICE_SEND_BEHIND: Route = Route { path: "/{installation}/api/v1/Agents/EMail/SendEMails", ..OFFICE_SEND };
+
 /// All routes of front doors.
 pub const ALL: &[&Route] = &[
     &ENGINE_CREATE,
@@ -154,6 +203,7 @@ pub const ALL: &[&Route] = &[
     &PREFIXED_VERIFY,
     &PREFIXED_LIST,
     &PREFIXED_AUTOCONFIG,
+    &SERVICE_SEND,
     &SERVICE_TEST_EMAIL,
     &SERVICE_VALIDATE,
     &JET_GET,
@@ -166,6 +216,19 @@ pub const ALL: &[&Route] = &[
     &QLIK_TEST_EMAIL,
     &QLIK_VALIDATE,
     &QLIK_VERIFY,
+    &JET_SEND,
+    &JET_SET,
+    &JET_PUSH_ALL,
+    &JET_PUSH_ALL_GET,
+    &JET_PUSH,
+    &JET_PUSH_GET,
+    &ENGINE_SUBMIT,
+    &PREFIXED_SUBMIT,
+    &PREFIXED_OUTBOX_LIST,
+    &PREFIXED_OUTBOX_GET,
+    &PREFIXED_OUTBOX_DELETE,
+    &OFFICE_SEND,
+    &OFFICE_SEND_BEHIND,
 ];
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub enum Code {
     PreconditionFailed,
     /// The body is larger than the limit.
     BodyTooLarge,
+    /// No type that the caller accepts can be answered.
+    NotAcceptable,
     /// The Content-Type is not one that the route takes.
     UnsupportedMediaType,
     /// A field is missing, unknown or wrong; `errors` names each.

@@ -183,6 +183,15 @@ impl Files {
         }
     }
 
+    /// The file whose SHA-256 begins with these 32 hex digits: its `file_uuid` (decision 18).
+    pub async fn by_uuid(&self, tenant: &Tenant, digits: &str) -> Result<Option<String>, StoreError> {
+        let prefix = keys::file_object(tenant, digits);
+        let list = self.client.list_objects_v2().bucket(&*self.bucket).prefix(prefix).max_keys(1);
+        let listed = list.send().await.map_err(aws("ListObjectsV2"))?;
+        let key = listed.contents().first().and_then(|object| object.key());
+        Ok(key.and_then(|key| key.rsplit('/').next()).map(str::to_owned))
+    }
+
     /// A request that puts one file there, and nothing else: its length, its SHA-256 and that it must not be there yet
     /// are signed. Valid for at most 15 minutes.
     pub async fn presign_put(

@@ -38,6 +38,8 @@ pub enum Turn {
 pub enum Claim {
     /// Queued.
     Queued(Turn),
+    /// Queued, without a turn: it waits until somebody pushes it.
+    Held,
     /// Sent by this very invocation, which owns it until then.
     Sending(Timestamp),
 }
@@ -122,6 +124,7 @@ impl Outbox {
         let mut row = OutgoingRow::new(new, random::hex(8));
         match claim {
             Claim::Queued(turn) => row.wait(turn),
+            Claim::Held => row.state = SendState::Queued,
             Claim::Sending(until) => (row.state, row.fence, row.due) = (SendState::Sending, 1, Some(until)),
         }
         let written = self.recipients(tenant, &row, "", &row.recipients).await?;

@@ -153,7 +153,7 @@ fn cut(name: &str) -> String {
 }
 
 /// Whether a file can be offered without a warning. `raw` is the name as it came, `start` the first decoded bytes.
-pub(super) fn is_safe(raw: &str, content_type: &str, start: &[u8]) -> bool {
+pub fn is_safe(raw: &str, content_type: &str, start: &[u8]) -> bool {
     let hides = raw.chars().any(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\0'));
     // The last two, so that a file with two extensions is judged by both.
     let lower = raw.to_lowercase();

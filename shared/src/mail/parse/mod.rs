@@ -13,6 +13,7 @@ mod tests;
 use crate::model::Address as Mailbox;
 use crate::model::send::Disposition;
 use decode::{Charset, to_utf8};
+pub use filename::is_safe;
 use header::{PartHeader, part_header};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
@@ -310,7 +311,7 @@ fn part_info(raw: &[u8], part: &Part, head: &PartHeader) -> PartInfo {
         size: head.encoding.decoded_len(body),
         disposition: if inline { Disposition::Inline } else { Disposition::Attachment },
         content_id: head.content_id.clone(),
-        safe: filename::is_safe(given, &content_type, &start),
+        safe: is_safe(given, &content_type, &start),
         content_type,
     }
 }

@@ -8,6 +8,7 @@ use super::attempt::{Attempt, Courier};
 use super::content::{self, Given, Prepared};
 use super::{expand, pace, queue};
 use crate::mail::Deadline;
+use crate::model::account::SideSecrets;
 use crate::model::content::DryRun;
 use crate::model::message::thread_of;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
@@ -51,6 +52,8 @@ impl IdempotencyKey {
 pub enum Wait {
     /// Nothing: the message is only queued.
     No,
+    /// Nothing, and nothing is done until the message is pushed ([`super::push`]).
+    Held,
     /// Waits. DATA is begun until then; what is not decided by then goes on without the caller.
     Until(Deadline),
     /// Waits, and cannot be told "later" (decision 5). There is one attempt: what has not begun DATA by then, or is
@@ -62,9 +65,25 @@ pub enum Wait {
 impl Wait {
     fn deadline(self) -> Option<Deadline> {
         match self {
-            Self::No => None,
+            Self::No | Self::Held => None,
             Self::Until(deadline) | Self::Once(deadline) => Some(deadline),
         }
+    }
+}
+
+/// Through whom a message leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The account, or what stands for one.
+    pub account: &'a AccountRow,
+    /// The secrets of a sending side that was given with the call. They are stored nowhere, and so the message can be
+    /// tried only while the caller waits: use [`Wait::Once`].
+    pub given: Option<&'a SideSecrets>,
+}
+
+impl<'a> From<&'a AccountRow> for Sender<'a> {
+    fn from(account: &'a AccountRow) -> Self {
+        Self { account, given: None }
     }
 }
 
@@ -80,21 +99,22 @@ pub struct Accepted {
 /// Accepts a mail.
 ///
 /// After the claim nothing is an error any more: what happens is the message's state.
-pub async fn accept(
+pub async fn accept<'a>(
     tools: &Tools,
     tenant: &Tenant,
-    account: &AccountRow,
+    sender: impl Into<Sender<'a>>,
     request: &SendRequest,
     key: Option<&IdempotencyKey>,
     wait: Wait,
     now: Timestamp,
 ) -> Result<Accepted, Problem> {
-    let row = match begin(tools, tenant, account, request, key, wait, now).await? {
+    let sender = sender.into();
+    let row = match begin(tools, tenant, sender, request, key, wait, now).await? {
         Begun::Ours(row) => row,
         Begun::Replayed(accepted) => return Ok(accepted),
     };
     let row = match wait.deadline() {
-        Some(until) if row.state == SendState::Sending => deliver_now(tools, tenant, account, row, until).await,
+        Some(until) if row.state == SendState::Sending => deliver_now(tools, tenant, sender, row, until).await,
         _ => row,
     };
     if goes_on(&row) {
@@ -122,12 +142,13 @@ pub(super) enum Begun {
 pub(super) async fn begin(
     tools: &Tools,
     tenant: &Tenant,
-    account: &AccountRow,
+    sender: Sender<'_>,
     request: &SendRequest,
     key: Option<&IdempotencyKey>,
     wait: Wait,
     now: Timestamp,
 ) -> Result<Begun, Problem> {
+    let account = sender.account;
     let fingerprint = fingerprint(account, request, key)?;
     let id = key.map_or_else(random_id, |key| idempotent_id(tenant, &key.key));
     // What is fetched may be another thing by now, or gone: a key that was used is answered before.
@@ -156,9 +177,12 @@ pub(super) async fn begin(
     // Nobody waits for next week.
     let wait = if new.send_at.is_some_and(|at| at > now) { Wait::No } else { wait };
     let claim = match wait {
+        Wait::Held => Claim::Held,
         Wait::No => Claim::Queued(queue::turn(new.send_at.unwrap_or(now), now, &tools.settings)),
         // From now on, and not from when a batch began.
-        _ => Claim::Sending(Timestamp::now().plus_seconds(i64::from(tools.settings.lease_seconds))),
+        Wait::Until(_) | Wait::Once(_) => {
+            Claim::Sending(Timestamp::now().plus_seconds(i64::from(tools.settings.lease_seconds)))
+        }
     };
     match tools.store.outbox.insert(tenant, new, claim).await? {
         Claimed::Ours(row) => Ok(Begun::Ours(row)),
@@ -337,14 +361,16 @@ fn replay(row: OutgoingRow, fingerprint: &str, now: Timestamp) -> Result<Accepte
 async fn deliver_now(
     tools: &Tools,
     tenant: &Tenant,
-    account: &AccountRow,
+    sender: Sender<'_>,
     row: OutgoingRow,
     until: Deadline,
 ) -> OutgoingRow {
-    let mut courier = Courier::new(tools, tenant, account, true);
+    let mut courier = Courier::new(tools, tenant, sender, true);
     let row = attempt_now(&mut courier, row, until).await;
     courier.leave().await;
-    pace::note_one(tools, tenant, account, &row).await;
+    if sender.given.is_none() {
+        pace::note_one(tools, tenant, sender.account, &row).await;
+    }
     row
 }
 

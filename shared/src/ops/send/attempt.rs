@@ -3,13 +3,16 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use super::accept::Sender;
 use super::content::{self, Ready as Message};
 use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, postponed, refused, sent};
 use crate::mail::smtp::{Client, Content, Outcome as Data, Terms};
 use crate::mail::{self, BoxedStream, Deadline};
+use crate::model::account::SideSecrets;
 use crate::model::send::{Recipient, RecipientState};
-use crate::model::{Account, Phase, ProbeCode, Problem, Tenant, Timestamp};
+use crate::model::{Account, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp};
 use crate::ops::fortunes::{self, Fortune, Pause};
+use crate::ops::keyring::{Keyring, Source};
 use crate::ops::pii::Clear;
 use crate::ops::sign_in::{self, SignInError};
 use crate::ops::suppressions::Suppressed;
@@ -30,6 +33,8 @@ pub(super) struct Courier<'a> {
     tools: &'a Tools,
     tenant: &'a Tenant,
     account: &'a AccountRow,
+    /// Secrets that came with the call, in place of the stored ones.
+    given: Option<&'a SideSecrets>,
     client: Option<Client<BoxedStream>>,
     /// The server has refused the credential: one refusal is enough for all messages of the account.
     rest: Option<Pause>,
@@ -50,8 +55,9 @@ enum Early {
 }
 
 impl<'a> Courier<'a> {
-    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow, is_awaited: bool) -> Self {
-        Self { tools, tenant, account, client: None, rest: None, is_awaited }
+    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, sender: impl Into<Sender<'a>>, is_awaited: bool) -> Self {
+        let Sender { account, given } = sender.into();
+        Self { tools, tenant, account, given, client: None, rest: None, is_awaited }
     }
 
     /// Says goodbye.
@@ -140,20 +146,41 @@ impl<'a> Courier<'a> {
             return Err(SignInError::Paused(pause.clone()));
         }
         let now = Timestamp::now();
-        let known = fortunes::admit(self.tools, self.tenant, &self.account.account.account, Side::Smtp, now)
-            .await?
-            .map_err(SignInError::Paused)?;
         let settings = &self.tools.settings;
         let deadline = Deadline::after(settings.connect + settings.reply);
         let deadline = begin_by.map_or(deadline, |by| by.min(deadline));
-        let client = sign_in::smtp(self.tools, self.tenant, self.account, deadline, now).await?;
-        risks::notice(self.tools, self.tenant, self.account, Side::Smtp, &known, client.tls()).await;
+        self.client = Some(match self.given {
+            Some(secrets) => self.sign_in_with(secrets, deadline, now).await?,
+            None => self.sign_in(deadline, now).await?,
+        });
+        Ok(())
+    }
+
+    async fn sign_in(&self, deadline: Deadline, now: Timestamp) -> Result<Client<BoxedStream>, SignInError> {
+        let Self { tools, tenant, account, .. } = *self;
+        let known = fortunes::admit(tools, tenant, &account.account.account, Side::Smtp, now).await?;
+        let known = known.map_err(SignInError::Paused)?;
+        let client = sign_in::smtp(tools, tenant, account, deadline, now).await?;
+        risks::notice(tools, tenant, account, Side::Smtp, &known, client.tls()).await;
         if known.smtp.pause.is_some() {
             // The message may fail for reasons of its own; those who wait for this login need not.
-            fortunes::record(self.tools, self.tenant, self.account, Fortune::Entered(Side::Smtp), now).await?;
+            fortunes::record(tools, tenant, account, Fortune::Entered(Side::Smtp), now).await?;
         }
-        self.client = Some(client);
-        Ok(())
+        Ok(client)
+    }
+
+    /// What was given with the call is no account's: nothing is noted of it, and no pause keeps it.
+    async fn sign_in_with(
+        &self,
+        secrets: &SideSecrets,
+        deadline: Deadline,
+        now: Timestamp,
+    ) -> Result<Client<BoxedStream>, SignInError> {
+        let Self { tools, tenant, account, .. } = *self;
+        let server = account.account.smtp.as_ref().ok_or(SignInError::NoPassword)?;
+        let (account, source) = (&account.account.account, Source::Given(secrets));
+        let (side, protocol) = (Side::Smtp, Protocol::Smtp);
+        sign_in::smtp_by(&Keyring { tools, tenant, account, side, server, protocol, source, deadline, now }).await
     }
 
     /// MAIL, RCPT, DATA; the durable mark; the message. `Err` is our own storage only: before the mark nothing was
@@ -276,6 +303,9 @@ impl<'a> Courier<'a> {
 
     /// How the account fares is for people to read: that it cannot be noted changes nothing for the message.
     async fn note(&self, fortune: Fortune<'_>, now: Timestamp) -> Option<AccountStatus> {
+        if self.given.is_some() {
+            return None;
+        }
         let noted = fortunes::record(self.tools, self.tenant, self.account, fortune, now).await;
         noted.inspect_err(|error| tracing::warn!(%error, "the account's status was not noted")).ok()
     }

@@ -29,7 +29,7 @@ pub(super) mod queue;
 mod sources;
 pub(super) mod verdicts;
 
-pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};
+pub use accept::{Accepted, IdempotencyKey, Sender, Wait, accept, rehearse};
 pub use batch::{Post, Posted, batch};
 pub use content::source;
 pub use deliver::deliver;

@@ -109,6 +109,9 @@ pub async fn retry(tools: &Tools, tenant: &Tenant, row: OutgoingRow, now: Timest
         for recipient in after.recipients.iter_mut().filter(|recipient| again(recipient)) {
             recipient.state = RecipientState::Queued;
         }
+    }
+    if row.due.is_none() {
+        // It ended, or was held: it expires from now on.
         after.revived_at = Some(now);
     }
     after.wait(queue::turn(now, now, &tools.settings));

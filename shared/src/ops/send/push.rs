@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 
-use super::accept;
 use super::attempt::{Attempt, Courier};
 use super::pace::Pacer;
-use super::queue;
+use super::{accept, queue};
 use crate::mail::Deadline;
 use crate::model::views::Pushed;
 use crate::model::{AccountId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::store::{AccountRow, OutgoingRow, StoreError, Taken};
+use crate::store::{AccountRow, OutgoingRow, Replaced, StoreError, Taken};
 
 /// Messages that one call looks at.
 const MOST: usize = 2_000;
@@ -71,6 +70,24 @@ async fn waiting(
     }
 }
 
+/// A message that was held for a push is queued from now on, and expires from now on. None: somebody was faster.
+async fn released(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: OutgoingRow,
+    now: Timestamp,
+) -> Result<Option<OutgoingRow>, StoreError> {
+    if row.due.is_some() {
+        return Ok(Some(row));
+    }
+    let mut after = OutgoingRow { revived_at: Some(now), ..row.clone() };
+    after.wait(queue::turn(now, now, &tools.settings));
+    Ok(match tools.store.outbox.replace(tenant, &row, after).await? {
+        Replaced::Done(row) => Some(row),
+        Replaced::Changed(_) | Replaced::Missing => None,
+    })
+}
+
 /// What waits of one account, over one connection.
 async fn carry(
     tools: &Tools,
@@ -85,9 +102,10 @@ async fn carry(
     for row in rows {
         let now = Timestamp::now();
         if until.left().is_zero() || pacer.rest(now).is_some() {
-            left.push(row);
+            left.extend(released(tools, tenant, row, now).await?);
             continue;
         }
+        let Some(row) = released(tools, tenant, row, now).await? else { continue };
         // Whoever knows when it is due may take it before.
         let before = row.attempts;
         let taken = tools.store.outbox.take(tenant, &row.id, row.due, now, tools.settings.lease_seconds).await?;

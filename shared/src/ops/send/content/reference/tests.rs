@@ -18,9 +18,7 @@ fn account() -> Account {
 fn file(name: &str, id: Option<&str>) -> AttachmentInput {
     AttachmentInput {
         filename: name.to_owned(),
-        content_type: None,
         content: Some("QQ==".to_owned()),
-        file_id: None,
         disposition: if id.is_some() { Disposition::Inline } else { Disposition::Attachment },
         content_id: id.map(str::to_owned),
         ..AttachmentInput::default()
