@@ -27,7 +27,9 @@
 //! means. Where the caller waits, the attempt follows at once: [`ops::sign_in`] gets the secret, [`mail::connect()`]
 //! resolves, filters, secures; [`mail::smtp`] carries MAIL, RCPT, DATA; the row says COMMITTING before the final dot
 //! and the result after its reply. Otherwise, and for every later attempt, `functions/deliver` does the same from
-//! the queue, and `functions/schedule` finds by the due index whatever nobody is working on.
+//! the queue, and `functions/schedule` finds by the due index whatever nobody is working on. What follows on a message
+//! that has left ([`ops::follow_up`]) waits in the same row and index: the copy in the Sent folder, the mark on what it
+//! answers, and where the reply was lost, the search for its copy ([`ops::resolve`]).
 //!
 //! # One pull
 //!

@@ -272,14 +272,14 @@ fn what_the_server_cannot_take_is_refused_before_mail() {
         let (_, client, peer, path) = sender().await;
         peer.sandbox.script(Rule::on(Protocol::Smtp).capabilities(["SIZE 2000", "8BITMIME", "AUTH PLAIN", "STARTTLS"]));
         let large = json!({"to": "ada@example.test", "subject": "x", "text": "x".repeat(3_000)});
-        let problem = client.post(format!("{path}/messages"), &large).await.problem(422, "recipient_rejected");
+        let problem = client.post(format!("{path}/messages"), &large).await.problem(422, "message_rejected");
         assert!(problem["detail"].as_str().unwrap().contains("the server takes 2000 (SIZE)"), "{problem}");
         let international = json!({"to": "jörg@bücher.example", "subject": "x"});
-        let problem = client.post(format!("{path}/messages"), &international).await.problem(422, "recipient_rejected");
+        let problem = client.post(format!("{path}/messages"), &international).await.problem(422, "message_rejected");
         assert!(problem["detail"].as_str().unwrap().contains("SMTPUTF8"), "{problem}");
         let reported =
             json!({"to": "ada@example.test", "subject": "x", "dsn": {"notify": ["success"], "required": true}});
-        let problem = client.post(format!("{path}/messages"), &reported).await.problem(422, "recipient_rejected");
+        let problem = client.post(format!("{path}/messages"), &reported).await.problem(422, "message_rejected");
         assert!(problem["detail"].as_str().unwrap().contains("DSN"), "{problem}");
         assert!(!peer.sandbox.transcript().iter().any(|line| line.bytes.starts_with(b"MAIL")));
 

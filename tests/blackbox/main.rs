@@ -19,6 +19,7 @@ mod door_emailengine;
 mod door_jetquery;
 mod faults;
 mod import;
+mod in_doubt;
 mod isolation;
 mod lockout;
 mod oauth;
@@ -32,6 +33,8 @@ mod real;
 mod routes;
 mod schedule;
 mod send;
+mod sent_copy;
+mod suppressions;
 mod templates;
 
 use std::future::Future;

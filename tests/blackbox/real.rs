@@ -15,7 +15,7 @@ use crate::{account, run, service};
 
 static SERVERS: OnceCell<(Dovecot, Postfix)> = OnceCell::const_new();
 
-async fn servers() -> &'static (Dovecot, Postfix) {
+pub(crate) async fn servers() -> &'static (Dovecot, Postfix) {
     SERVERS
         .get_or_init(|| async {
             let dovecot = Dovecot::start().await;
@@ -26,7 +26,7 @@ async fn servers() -> &'static (Dovecot, Postfix) {
 }
 
 /// An account for a user at the real servers.
-async fn settings(user: &str, receive: Receive, way: Way) -> Value {
+pub(crate) async fn settings(user: &str, receive: Receive, way: Way) -> Value {
     let (dovecot, postfix) = servers().await;
     json!({"from": user, "smtp": postfix.smtp(user, way), "receive": dovecot.receive(user, receive, way)})
 }

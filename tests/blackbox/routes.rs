@@ -6,11 +6,12 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 48] = [
+pub(crate) const ROUTES: [(&str, &str); 52] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/pii-resolver"),
     ("delete", "/v1/pii-tokens/{token}"),
+    ("delete", "/v1/suppressions/{address}"),
     ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
     ("get", "/docs"),
@@ -31,6 +32,8 @@ pub(crate) const ROUTES: [(&str, &str); 48] = [
     ("get", "/v1/pii-resolver"),
     ("get", "/v1/pii-tokens/{token}"),
     ("get", "/v1/risks"),
+    ("get", "/v1/suppressions"),
+    ("get", "/v1/suppressions/{address}"),
     ("get", "/v1/templates"),
     ("get", "/v1/templates/{template}"),
     ("get", "/v1/tokens"),
@@ -49,6 +52,7 @@ pub(crate) const ROUTES: [(&str, &str); 48] = [
     ("post", "/v1/outbox/{id}/retry"),
     ("post", "/v1/pii-tokens"),
     ("post", "/v1/pull"),
+    ("post", "/v1/suppressions"),
     ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
@@ -149,6 +153,7 @@ fn every_route_of_the_document_is_served() {
             let concrete = path
                 .replace("{account}", "nobody")
                 .replace("{id}", "0123456789abcdef0123456789abcdef")
+                .replace("{address}", "a@example.com")
                 .replace("{part}", "1");
             let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
             let answer = client.ask(method, concrete).send().await;

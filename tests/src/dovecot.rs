@@ -152,6 +152,16 @@ impl Dovecot {
         }
     }
 
+    /// What a folder holds now (`""` is INBOX): the names of its files, which end with their flags, and its messages.
+    #[must_use]
+    pub fn folder(&self, user: &str, folder: &str) -> Vec<(String, Vec<u8>)> {
+        let maildir = self.folder.join("mail").join(user).join("Maildir");
+        let maildir = if folder.is_empty() { maildir } else { maildir.join(format!(".{folder}")) };
+        let files = ["cur", "new"].into_iter().flat_map(|name| dir::files(&maildir.join(name)));
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        files.map(|path| (name(&path), crlf(&fs::read(&path).unwrap()))).collect()
+    }
+
     /// What a mailbox holds now, in no order, each message with CRLF as it goes over the wire.
     #[must_use]
     pub fn messages(&self, user: &str) -> Vec<Vec<u8>> {
@@ -205,6 +215,10 @@ userdb {{
 }}
 namespace inbox {{
   inbox = yes
+  mailbox Gesendet {{
+    special_use = \Sent
+    auto = create
+  }}
 }}
 service imap-login {{
   inet_listener imap {{

@@ -125,10 +125,11 @@ impl Peer {
         json!({"protocol": receive.name(), "host": "localhost", "port": self.sandbox.port(service), "security": way.name(), "auth": self.auth()})
     }
 
-    /// A whole account that sends and receives.
+    /// A whole account that sends and receives. It makes no copies in its Sent folder: what is not asked for would
+    /// only log in behind the back of whoever counts.
     #[must_use]
     pub fn account(&self, receive: Receive, way: Way) -> Value {
-        json!({"name": "Ada's mail", "from": {"name": "Ada", "address": self.user}, "smtp": self.smtp(way), "receive": self.receive(receive, way)})
+        json!({"name": "Ada's mail", "from": {"name": "Ada", "address": self.user}, "sentCopy": "never", "smtp": self.smtp(way), "receive": self.receive(receive, way)})
     }
 
     /// Whether the password was seen on the wire, plain or as SASL wraps it, outside TLS.

@@ -5,6 +5,7 @@ mod handler;
 mod merge;
 mod outbox;
 mod pii;
+mod suppressions;
 mod templates;
 
 use shared::http::{mount, routes, serve};
@@ -28,6 +29,10 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::OUTBOX_PATCH, with_tools!(outbox::patch)),
         mount(&routes::OUTBOX_DELETE, with_tools!(outbox::cancel)),
         mount(&routes::OUTBOX_RETRY, with_tools!(outbox::retry)),
+        mount(&routes::SUPPRESSIONS_LIST, with_tools!(suppressions::list)),
+        mount(&routes::SUPPRESSION_ADD, with_tools!(suppressions::add)),
+        mount(&routes::SUPPRESSION_GET, with_tools!(suppressions::get)),
+        mount(&routes::SUPPRESSION_DELETE, with_tools!(suppressions::delete)),
         mount(&routes::FILE_CREATE, with_tools!(files::create)),
         mount(&routes::PII_TOKEN_CREATE, with_tools!(pii::create)),
         mount(&routes::PII_TOKEN_GET, with_tools!(pii::get)),

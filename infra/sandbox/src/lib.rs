@@ -201,6 +201,12 @@ impl Sandbox {
         self.core.store.drop_tokens(address);
     }
 
+    /// Files a copy of what somebody sends who has logged in, from now on or no more, in his Sent folder: as Gmail and
+    /// Microsoft 365 do.
+    pub fn files_sent(&self, files: bool) {
+        self.core.store.files_sent(files);
+    }
+
     /// Puts a message into the INBOX without SMTP, byte for byte, and returns its UID.
     /// POP3 and IMAP want CRLF line ends; others are stored and served as they are.
     ///

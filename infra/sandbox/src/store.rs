@@ -88,6 +88,8 @@ struct State {
     tokens: HashMap<String, BTreeSet<String>>,
     /// There has been one: logins by token are offered.
     by_token: bool,
+    /// What somebody sends who has logged in is filed in his Sent folder.
+    files_sent: bool,
 }
 
 /// All state of a sandbox.
@@ -201,9 +203,19 @@ impl Store {
                 inbox.add(message.bytes.clone(), BTreeSet::new(), message.at)?;
             }
         }
+        if let (true, Some(login)) = (state.files_sent, message.login.as_deref()) {
+            let seen = BTreeSet::from(["\\Seen".to_owned()]);
+            if let Some(sent) = folder_of(&mut state, &login.to_lowercase(), Folder::Sent) {
+                sent.add(message.bytes.clone(), seen, message.at)?;
+            }
+        }
         state.received.push(message);
         state.last_received = number;
         Ok(number)
+    }
+
+    pub(crate) fn files_sent(&self, files: bool) {
+        lock(&self.state).files_sent = files;
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {

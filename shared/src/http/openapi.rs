@@ -18,6 +18,7 @@ use crate::model::pii::{PiiResolver, PiiResolverInput, PiiToken, PiiTokenInput};
 use crate::model::probe::Probe;
 use crate::model::risk::Risk;
 use crate::model::send::{OutboxItem, Outgoing, SendRequest};
+use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, QueuedPulls, TestEmailInput, TokenCreated,
@@ -138,8 +139,10 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TestEmailInput>(&mut found);
     add::<SendRequest>(&mut found);
     add::<Outgoing>(&mut found);
-    add::<OutboxItem>(&mut found);
+    add::<SuppressionInput>(&mut found);
+    add::<Suppression>(&mut found);
     add::<DryRun>(&mut found);
+    add::<OutboxItem>(&mut found);
     add::<Pulled>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
@@ -172,6 +175,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("MessagePage", "Message"),
         ("RiskPage", "Risk"),
         ("TemplatePage", "Template"),
+        ("SuppressionPage", "Suppression"),
         ("OutboxPage", "OutboxItem"),
     ] {
         let schema = json!({

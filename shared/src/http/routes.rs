@@ -343,6 +343,41 @@ pub const OUTBOX_GET: Route = Route {
     ..route("GET", "/v1/outbox/{id}", "send", "getOutgoing", "Read an outgoing message's delivery")
 };
 
+/// Suppressed addresses.
+pub const SUPPRESSIONS_LIST: Route = Route {
+    parameters: &[LIMIT, CURSOR],
+    answers: &[answer(200, "A page of addresses, in alphabetical order.", "SuppressionPage")],
+    problems: &[422],
+    ..route("GET", "/v1/suppressions", "send", "listSuppressions", "List the addresses that are not sent to")
+};
+
+/// Suppress an address.
+pub const SUPPRESSION_ADD: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("SuppressionInput"),
+    answers: &[
+        answer(201, "Suppressed from now on.", "Suppression"),
+        answer(200, "It was suppressed before, and says this now.", "Suppression"),
+    ],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/suppressions", "send", "addSuppression", "Send nothing more to an address")
+};
+
+/// One suppressed address.
+pub const SUPPRESSION_GET: Route = Route {
+    answers: &[answer(200, "It is suppressed.", "Suppression")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/suppressions/{address}", "send", "getSuppression", "Whether an address is suppressed, and why")
+};
+
+/// Send to an address again.
+pub const SUPPRESSION_DELETE: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[bare(204, "It is sent to again.")],
+    problems: &[404, 422],
+    ..route("DELETE", "/v1/suppressions/{address}", "send", "deleteSuppression", "Send to an address again")
+};
+
 /// What waits.
 pub const OUTBOX_LIST: Route = Route {
     parameters: &[
@@ -608,6 +643,10 @@ pub const ALL: &[&Route] = &[
     &TEST_EMAIL,
     &SEND,
     &OUTBOX_GET,
+    &SUPPRESSIONS_LIST,
+    &SUPPRESSION_ADD,
+    &SUPPRESSION_GET,
+    &SUPPRESSION_DELETE,
     &OUTBOX_LIST,
     &OUTBOX_PATCH,
     &OUTBOX_DELETE,

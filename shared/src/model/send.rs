@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
+use super::follow_up::{self, Mark, Resolution};
 use super::template::TemplateId;
-use super::{AccountId, Address, MessageId, Phase, Timestamp, address::recipients};
+use super::{AccountId, Address, MessageId, Phase, SentCopy, Timestamp, address::recipients};
 
 /// State of an outgoing message (reliability: each recipient ends in exactly one of sent, failed, unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -291,6 +292,9 @@ pub struct SendRequest {
     /// The caller's object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation: Option<Correlation>,
+    /// A copy in the Sent folder; left out: as the account says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_copy: Option<SentCopy>,
 }
 
 impl SendRequest {
@@ -374,6 +378,15 @@ pub struct Outgoing {
     pub next_attempt_at: Option<Timestamp>,
     /// Each recipient.
     pub recipients: Vec<Recipient>,
+    /// The copy in the Sent folder; none where none is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<follow_up::Copy>,
+    /// The mark on the message that it answers or forwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// Where the reply to the handed-over message was lost: what was found out since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
 }
 
 /// A message of the outbox list.

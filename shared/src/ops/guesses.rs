@@ -2,7 +2,9 @@
 //! user, and beyond ten in an hour there is no further try (decision 22).
 
 use super::Tools;
-use crate::model::{Account, Auth, Code, Probe, ProbeCode, Problem, Protocol, Server, Tenant, Timestamp, Verdict};
+use crate::model::{
+    Account, Auth, Code, Probe, ProbeCode, Problem, Protocol, Receive, Server, Tenant, Timestamp, Verdict,
+};
 use crate::store::{StoreError, guesses::MOST};
 
 /// Sign-ins that may be tried. Give it back its result by [`Admitted::settle`]; one that is lost counts as refused.
@@ -47,6 +49,19 @@ pub async fn admit_smtp<'a>(
     now: Timestamp,
 ) -> Result<Admitted<'a>, Problem> {
     admit_all(tools, tenant, names(Protocol::Smtp, server, None), now).await
+}
+
+/// The same for a receiving side alone.
+///
+/// # Errors
+/// As there.
+pub async fn admit_receive<'a>(
+    tools: &'a Tools,
+    tenant: &'a Tenant,
+    receive: &Receive,
+    now: Timestamp,
+) -> Result<Admitted<'a>, Problem> {
+    admit_all(tools, tenant, names(receive.protocol, &receive.server, None), now).await
 }
 
 async fn admit_all<'a>(

@@ -6,6 +6,8 @@
 //! - [`autoconfig`]: which settings does an address need?
 //! - [`diagnose`]: why does it not, and how is it mended?
 //! - [`test_email`]: does an account deliver?
+//! - [`follow_up`]: what is done at the mailbox once a message has left: [`resolve`], [`sent_copy`], [`mark`].
+//! - [`suppressions`]: who is not sent to any more?
 //! - [`risks`]: what will stop working soon?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
@@ -23,18 +25,23 @@ pub mod autoconfig;
 pub mod diagnose;
 pub mod email_config;
 pub mod files;
+pub mod follow_up;
 pub mod fortunes;
 pub mod grants;
 pub mod guesses;
 pub mod keyring;
 pub mod limits;
+mod mark;
 pub mod pii;
 pub mod probe;
 pub mod pull;
+pub mod resolve;
 pub mod risks;
 pub mod schedule;
 pub mod send;
+pub mod sent_copy;
 pub mod sign_in;
+pub mod suppressions;
 pub mod templates;
 pub mod test_email;
 pub mod tokens;

@@ -12,6 +12,8 @@
 //! | personal data | `T#<tenant>#V` | `<token>` | |
 //! | who resolves other tokens | `T#<tenant>#P` | `RESOLVER` | |
 //! | link to a file | `T#<tenant>#L#<name>` | `L` | |
+//! | suppressed address | `T#<tenant>#X` | `<address>` | |
+//! | that there are any | `T#<tenant>#P` | `X` | |
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
@@ -181,6 +183,14 @@ pub enum MessageKey {
     },
 }
 
+impl MessageKey {
+    /// Reads the text of an IMAP message's key.
+    pub fn imap(text: &str) -> Option<Self> {
+        let (uidvalidity, uid) = text.strip_prefix("I#")?.split_once('#')?;
+        Some(Self::Imap { uidvalidity: uidvalidity.parse().ok()?, uid: uid.parse().ok()? })
+    }
+}
+
 impl std::fmt::Display for MessageKey {
     /// The text that is stored. Parts of the server's choice stand last, so that no two keys have one text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -258,6 +268,18 @@ pub(super) fn link(tenant: &Tenant, name: &str) -> Key {
 
 pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
+}
+
+pub(super) fn suppressions(tenant: &Tenant) -> String {
+    format!("T#{tenant}#X")
+}
+
+pub(super) fn suppression(tenant: &Tenant, address: &str) -> Key {
+    key(suppressions(tenant), address)
+}
+
+pub(super) fn suppresses(tenant: &Tenant) -> Key {
+    key(format!("T#{tenant}#P"), "X")
 }
 
 /// What is refused is counted by server and user, whatever their letter case.
@@ -421,6 +443,8 @@ mod tests {
             link(tenant, "name"),
             pii_token(tenant, "NS-EU-A-1"),
             pii_resolver(tenant),
+            suppression(tenant, "a@example.com"),
+            suppresses(tenant),
             ledger(tenant, &box_, &source),
             lease(tenant, &box_),
             guesses(tenant, "mail.example.com", "ada"),
@@ -476,6 +500,16 @@ mod tests {
             assert_eq!(message_of(wrong), None, "{wrong}");
         }
         assert_eq!(polled("one"), None);
+    }
+
+    #[test]
+    fn the_key_of_an_imap_message_is_read_back() {
+        let key = MessageKey::Imap { uidvalidity: 7, uid: u32::MAX };
+        assert_eq!(MessageKey::imap(&key.to_string()), Some(key));
+        let uidl = MessageKey::Pop3 { uidl: "1#2".into(), octets: 3 }.to_string();
+        for other in [uidl.as_str(), "", "I#", "I#1", "I#1#x", "I#1#4294967296"] {
+            assert_eq!(MessageKey::imap(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     cursor::{self, Page},
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
-    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of},
+    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of, value},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 
@@ -144,6 +144,19 @@ impl Messages {
         outgoing::complete(&self.table, tenant, found.values_mut().filter_map(StoredMessage::outgoing)).await?;
         // A message that was deleted a moment ago may still stand in the index.
         Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next_cursor })
+    }
+
+    /// Adds a flag to a pulled message; nothing happens where it has it, or is gone.
+    pub async fn add_flag(&self, tenant: &Tenant, row: &Incoming, flag: &str) -> Result<(), StoreError> {
+        let mut flags = row.message.flags.clone();
+        if flags.iter().any(|known| known.eq_ignore_ascii_case(flag)) {
+            return Ok(());
+        }
+        flags.push(flag.to_owned());
+        let values = vec![(":flags", value(&flags)?)];
+        let key = keys::message(tenant, &row.message.id);
+        self.table.update(&key, "SET #m.#flags = :flags", Some("attribute_exists(#m)"), values).await?;
+        Ok(())
     }
 
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.

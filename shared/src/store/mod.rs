@@ -12,6 +12,7 @@ mod cursor;
 mod drafts;
 mod error;
 mod files;
+mod follow_ups;
 mod grants;
 pub mod guesses;
 mod history;
@@ -30,6 +31,7 @@ mod random;
 mod seal;
 mod secrets;
 mod status;
+mod suppressions;
 mod table;
 mod templates;
 mod tokens;
@@ -53,13 +55,14 @@ pub use ledgers::{Ledger, Ledgers, Position, Window};
 pub use links::{Link, Links};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
-pub use outgoing::{BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
+pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use pii::{Pii, Resolver};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, SeenTls, SideStatus, StatusChange, Statuses};
+pub use suppressions::Suppressions;
 pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
 pub use waiting::{Cancel, Due, Replaced};
@@ -95,6 +98,8 @@ pub struct Store {
     pub leases: Leases,
     /// Messages on their way out.
     pub outbox: Outbox,
+    /// Who is not sent to any more.
+    pub suppressions: Suppressions,
     /// Sources, attachments and large bodies.
     pub files: Files,
     /// Refused sign-ins with given passwords.
@@ -133,6 +138,7 @@ impl Store {
             ledgers: Ledgers::new(table.clone()),
             leases: Leases::new(table.clone()),
             guesses: Guesses::new(table.clone()),
+            suppressions: Suppressions::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
             files,
             links: Links::new(table.clone()),

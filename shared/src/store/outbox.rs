@@ -170,8 +170,9 @@ impl Outbox {
             (":now", number(now.0)),
             (":handed", number(handed.unwrap_or(now).0)),
         ];
-        // Only what waits or is being sent has a due time; of what is being sent it is the end of the claim.
-        let ripe = "#due <= :now OR (#due = :handed AND #state <> :sending)";
+        // Only what waits or is being sent has a due time; of what is being sent it is the end of the claim. What has
+        // left and waits for something else is not for sending ([`Outbox::take_follow_up`]).
+        let ripe = "(#due <= :now OR (#due = :handed AND #state <> :sending)) AND attribute_not_exists(#followUp)";
         let taken = match self.table.update(&keys::message(tenant, id), update, Some(ripe), values).await? {
             Write::Done(item) => item,
             // The answer got lost and the SDK asked again: it is ourselves who took it.
@@ -179,6 +180,7 @@ impl Outbox {
             Write::Refused(Some(old)) if old.contains_key("fence") => {
                 let row = self.read(tenant, old).await?;
                 return Ok(match row.state {
+                    _ if row.follow_up.is_some() => Taken::Done(row),
                     SendState::Sending => Taken::Busy(row),
                     SendState::Queued | SendState::Deferred => Taken::NotDue(row),
                     _ => Taken::Done(row),
@@ -246,7 +248,8 @@ impl Outbox {
         row: &OutgoingRow,
         outcome: Outcome,
     ) -> Result<OutgoingRow, StoreError> {
-        let waits = matches!(outcome.state, SendState::Queued | SendState::Deferred);
+        let is_listed = matches!(outcome.state, SendState::Queued | SendState::Deferred | SendState::Unknown);
+        let waits = matches!(outcome.state, SendState::Queued | SendState::Deferred) || outcome.follow_up.is_some();
         // Without a time of its own it is tried when the claim would have ended: never lost from the index.
         let due = outcome.due.or(row.due).filter(|_| waits);
         let mut update = "SET #state = :state, #attempts = :attempts, #size = :size".to_owned();
@@ -263,18 +266,24 @@ impl Outbox {
             update.push_str(", #due = :due");
             values.push((":due", number(due.0)));
         }
+        if let Some(tries) = outcome.follow_up {
+            update.push_str(", #followUp = :tries");
+            values.push((":tries", number(tries)));
+        }
+        if outcome.after != row.after {
+            update.push_str(", #after = :after");
+            values.push((":after", value(&outcome.after)?));
+        }
         let written = self.recipients(tenant, row, "-f", &outcome.recipients).await?;
         update.push_str(&set_recipients(written, &mut values)?);
-        if waits || outcome.state == SendState::Unknown {
+        if is_listed {
             update.push_str(", #opk = :opk, #osk = :osk");
             values.push((":opk", text(keys::outbox(tenant))));
             values.push((":osk", text(keys::in_outbox(&row.account, row.created_at, &row.id))));
         }
-        update.push_str(match (waits, outcome.state) {
-            (true, _) => " REMOVE #phase",
-            (false, SendState::Unknown) => " REMOVE #phase, #due, #duesh",
-            (false, _) => " REMOVE #phase, #due, #duesh, #opk, #osk",
-        });
+        update.push_str(" REMOVE #phase");
+        update.push_str(if waits { "" } else { ", #due, #duesh" });
+        update.push_str(if is_listed { "" } else { ", #opk, #osk" });
         let item = match self.update_claimed(tenant, row, &update, values).await? {
             Write::Done(item) => item,
             // The answer got lost and the SDK asked again: it is our own result that is there.
@@ -315,7 +324,7 @@ impl Outbox {
         self.table.update(&keys::message(tenant, &row.id), update, Some(claimed), values).await
     }
 
-    async fn recipients(
+    pub(super) async fn recipients(
         &self,
         tenant: &Tenant,
         row: &OutgoingRow,
@@ -332,14 +341,14 @@ impl Outbox {
     }
 }
 
-const CONFLICT: StoreError = StoreError::Conflict { what: "the message" };
+pub(super) const CONFLICT: StoreError = StoreError::Conflict { what: "the message" };
 
 pub(super) fn is_attempt(item: &Item, attempt: &str) -> bool {
     text_of(item, "attempt") == Some(attempt)
 }
 
 /// The part of an update that puts recipients (and where the others are) into the state item.
-fn set_recipients(
+pub(super) fn set_recipients(
     (list, elsewhere): (Vec<Recipient>, Option<String>),
     values: &mut Values<'_>,
 ) -> Result<String, StoreError> {

@@ -6,9 +6,10 @@ use super::{
     StoreError, Turn, keys,
     table::{Table, item, row, text_of},
 };
+use crate::model::follow_up::{Copy, Mark, Resolution};
 use crate::model::message::thread_of;
 use crate::model::{
-    AccountId, Address, Direction, Message, MessageId, SendState, Tenant, Timestamp,
+    AccountId, Address, Direction, Message, MessageId, SendState, SentCopy, Tenant, Timestamp,
     send::{Correlation, Lane, OnUnknown, OutboxItem, Outgoing, Recipient},
 };
 
@@ -59,6 +60,10 @@ pub struct NewOutgoing {
     pub on_unknown: OnUnknown,
     /// The caller's object.
     pub correlation: Option<Correlation>,
+    /// A copy in the Sent folder, where this message says otherwise than its account.
+    pub sent_copy: Option<SentCopy>,
+    /// The mark to set on the message that it answers or forwards.
+    pub mark: Option<Mark>,
     /// [`thread_of`] the first message of the conversation; none: this one is it.
     pub thread: Option<String>,
     /// Size of the source in bytes; 0 where it is not composed yet.
@@ -119,6 +124,9 @@ pub struct OutgoingRow {
     /// It is tried once: its caller cannot be told "later", so what is not handed over then has failed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub once: bool,
+    /// A copy in the Sent folder, where this message says otherwise than its account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_copy: Option<SentCopy>,
     /// What goes first.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lane: Lane,
@@ -146,6 +154,27 @@ pub struct OutgoingRow {
     /// When the server said 250.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
+    /// Something is left to do at the mailbox: how often it was tried. While this is here, the message is not for
+    /// sending, whatever its state, and `due` says when it is for this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_up: Option<u32>,
+    /// What was done and is to be done at the mailbox.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub after: After,
+}
+
+/// What follows on a message at the account's own mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct After {
+    /// The copy in the Sent folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Copy>,
+    /// The mark on the message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// The doubt whether it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
 }
 
 /// How an attempt ended: what to write.
@@ -153,7 +182,7 @@ pub struct OutgoingRow {
 pub struct Outcome {
     /// Anything but sending.
     pub state: SendState,
-    /// When to try again; only for queued and deferred.
+    /// When to try again, or when what follows is due; only for queued and deferred, and with `follow_up`.
     pub due: Option<Timestamp>,
     /// Each recipient, in the order of the row.
     pub recipients: Vec<Recipient>,
@@ -163,6 +192,10 @@ pub struct Outcome {
     pub size: u64,
     /// When the server said 250.
     pub sent_at: Option<Timestamp>,
+    /// Something is left to do at the mailbox: how often it was tried.
+    pub follow_up: Option<u32>,
+    /// What was done and is to be done there.
+    pub after: After,
 }
 
 impl OutgoingRow {
@@ -186,6 +219,7 @@ impl OutgoingRow {
             on_unknown: new.on_unknown,
             correlation: new.correlation,
             once: new.once,
+            sent_copy: new.sent_copy,
             lane: new.lane,
             send_at: new.send_at,
             revived_at: None,
@@ -196,6 +230,8 @@ impl OutgoingRow {
             size: new.size,
             created_at: new.created_at,
             sent_at: None,
+            follow_up: None,
+            after: After { mark: new.mark, ..After::default() },
         }
     }
 
@@ -260,6 +296,9 @@ impl OutgoingRow {
                 .or(self.due)
                 .filter(|_| matches!(self.state, SendState::Queued | SendState::Deferred)),
             recipients: self.recipients.clone(),
+            copy: self.after.copy.clone(),
+            mark: self.after.mark.clone(),
+            resolution: self.after.resolution.clone(),
         }
     }
 

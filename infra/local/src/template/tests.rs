@@ -139,6 +139,8 @@ fn the_deployed_routes_are_these() {
             "ANY /v1/pull -> pull",
             "ANY /v1/risks -> validate",
             "ANY /v1/settings -> config",
+            "ANY /v1/suppressions -> send",
+            "ANY /v1/suppressions/{proxy+} -> send",
             "ANY /v1/templates -> send",
             "ANY /v1/templates/{template} -> send",
             "ANY /v1/templates/{template}/render -> send",

@@ -15,6 +15,22 @@ impl<S: Stream> Client<S> {
         self.on_each_set(uids, |set| Command::new(format!(r"UID STORE {set} +FLAGS.SILENT (\Deleted)"))).await
     }
 
+    /// Adds a flag to messages (RFC 3501 §6.4.6). Those that are no longer there are no error of the server's.
+    pub async fn uid_store_flag(&mut self, uids: &[u32], flag: &str) -> Result<(), Error> {
+        self.session.wire.phase = Phase::List;
+        if !is_flag(flag) {
+            return Err(self.session.broken(format!("{flag:?} is no IMAP flag")));
+        }
+        self.on_each_set(uids, |set| Command::new(format!("UID STORE {set} +FLAGS.SILENT ({flag})"))).await
+    }
+
+    /// Makes a folder (RFC 3501 §6.3.3).
+    pub async fn create(&mut self, folder: &str) -> Result<(), Error> {
+        self.session.wire.phase = Phase::List;
+        let command = Command::new("CREATE").string(utf7::encode(folder).as_bytes());
+        self.session.ok(command, drop).await.map(drop)
+    }
+
     /// Removes exactly these messages, if marked (RFC 4315 §2.1). `false`: the server has no UIDPLUS, and nothing was
     /// sent. A plain EXPUNGE, which removes what others have marked as well, does not exist here.
     pub async fn uid_expunge(&mut self, uids: &[u32]) -> Result<bool, Error> {

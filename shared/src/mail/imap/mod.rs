@@ -11,6 +11,7 @@ mod fetch;
 mod folders;
 mod listing;
 mod login;
+pub mod places;
 mod response;
 mod session;
 mod set;

@@ -123,7 +123,12 @@ impl<S: Stream> Session<S> {
             if let Some(outcome) = self.announce(&mut out, literal.len()).await? {
                 return Ok(Some(outcome));
             }
-            out.extend_from_slice(literal);
+            if out.is_empty() {
+                // A message of 50 MB is not copied once more for the wire.
+                self.send(literal).await?;
+            } else {
+                out.extend_from_slice(literal);
+            }
         }
         out.extend_from_slice(command.text.as_bytes());
         out.extend_from_slice(b"\r\n");

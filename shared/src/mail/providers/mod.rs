@@ -1,7 +1,8 @@
 //! Well-known mail providers, as data: where their servers are and what they ask of whoever signs in.
 //!
 //! The table is for people who connect a mailbox: `autoconfig` fills in the settings, `diagnose` names the provider's
-//! own remedy, `risks` warns before a provider switches something off. Nothing else depends on it.
+//! own remedy, `risks` warns before a provider switches something off; and sending leaves the copy in the Sent folder to
+//! those who make it themselves. Nothing else depends on it.
 
 mod table;
 
@@ -30,6 +31,8 @@ pub struct Provider {
     pub passwords: Passwords,
     /// Whether it takes OAuth 2.0 for mail, and by which of our providers (`microsoft`, `google`, `generic`).
     pub oauth2: Option<&'static str>,
+    /// What it sends for a customer it puts into the customer's Sent folder by itself.
+    pub files_sent: bool,
     /// What else there is to know.
     pub note: &'static str,
 }

@@ -28,6 +28,7 @@ const fn provider(
         username: Username::Address,
         passwords: Passwords::Usual,
         oauth2: None,
+        files_sent: false,
         note: "",
     }
 }
@@ -40,6 +41,7 @@ pub const ALL: &[Provider] = &[
         passwords: Passwords::App("https://myaccount.google.com/apppasswords"),
         oauth2: Some("google"),
         note: "App passwords need 2-step verification. POP3 has to be switched on in Gmail's settings.",
+        files_sent: true,
         ..provider(
             "google",
             "Gmail and Google Workspace",
@@ -60,6 +62,7 @@ pub const ALL: &[Provider] = &[
         },
         oauth2: Some("microsoft"),
         note: "POP3 and IMAP have to be switched on in the mailbox's settings.",
+        files_sent: true,
         ..provider(
             "outlook",
             "Outlook.com, Hotmail, Live",
@@ -95,6 +98,7 @@ pub const ALL: &[Provider] = &[
         },
         oauth2: Some("microsoft"),
         note: "SMTP AUTH has to be allowed for the mailbox and the tenant (https://aka.ms/smtp_auth_disabled). A shared mailbox is used with your own user name.",
+        files_sent: true,
         ..provider(
             "microsoft365",
             "Microsoft 365",

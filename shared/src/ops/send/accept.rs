@@ -12,9 +12,11 @@ use crate::model::content::DryRun;
 use crate::model::message::thread_of;
 use crate::model::send::{Lane, OnUnknown, Outgoing, Recipient, SendRequest};
 use crate::model::{Code, FieldError, MessageId, Problem, SendState, Tenant, Timestamp};
-use crate::ops::{Tools, pii};
+use crate::ops::pii::{self, Clear};
+use crate::ops::suppressions::Suppressed;
+use crate::ops::{Tools, mark};
 use crate::store::keys::{idempotent_id, random_id};
-use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow};
+use crate::store::{AccountRow, Claim, Claimed, NewOutgoing, OutgoingRow, StoreError};
 
 /// The caller's name for one send, 1 to 255 printable ASCII characters, and the route that it was given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +130,8 @@ pub async fn accept(
         Some(until) => deliver_now(tools, tenant, account, row, until).await,
         None => row,
     };
-    if row.state == SendState::Queued {
+    let follows = row.follow_up.is_some() && row.due.is_some_and(|due| due <= Timestamp::now());
+    if row.state == SendState::Queued || follows {
         queue::hand_on(tools, tenant, std::slice::from_ref(&row), Timestamp::now()).await;
     }
     Ok(Accepted { outgoing: row.outgoing(), replayed: false })
@@ -192,12 +195,19 @@ pub(super) async fn prepare(
     if !wrong.is_empty() {
         return Err(Problem::invalid(wrong));
     }
-    let Prepared { request, from, loaded, message_id, source, .. } =
+    let Prepared { request, from, loaded, message_id, source, clear, .. } =
         content::prepare(tools, tenant, &account.account, request, id, now).await?;
     let size = source.len() as u64;
     drop(source);
+    let suppressed = suppressed(tools, tenant, &request, &clear).await?;
+    if let Some(problem) = suppressed.all(&request) {
+        return Err(problem);
+    }
     let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
     let body = tools.store.outbox.put_body(tenant, id, fingerprint, &lean).await?;
+    let mut recipients: Vec<_> =
+        request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect();
+    suppressed.strike(&mut recipients);
     Ok(NewOutgoing {
         id: id.clone(),
         account: account.account.account.clone(),
@@ -206,9 +216,11 @@ pub(super) async fn prepare(
         message_id,
         from,
         subject: request.subject.clone(),
-        recipients: request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect(),
+        recipients,
         on_unknown: request.on_unknown.unwrap_or_default(),
         correlation: request.correlation.clone(),
+        sent_copy: request.sent_copy,
+        mark: request.reference.as_ref().and_then(mark::wanted),
         thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
         size,
         once: false,
@@ -216,6 +228,19 @@ pub(super) async fn prepare(
         send_at: request.send_at,
         created_at: now,
     })
+}
+
+/// Those of the recipients that are not sent to any more, by their addresses; a PII token is asked for what it stands
+/// for.
+async fn suppressed(
+    tools: &Tools,
+    tenant: &Tenant,
+    request: &SendRequest,
+    clear: &Clear,
+) -> Result<Suppressed, StoreError> {
+    let recipients = request.recipients();
+    let addresses = recipients.iter().map(|address| (address.address.as_str(), clear.address(&address.address)));
+    Suppressed::among(&tools.store, tenant, addresses).await
 }
 
 /// A time that lies back by a clock that is a little late means now; by more it is a mistake.
@@ -284,7 +309,7 @@ async fn deliver_now(
     row: OutgoingRow,
     until: Deadline,
 ) -> OutgoingRow {
-    let mut courier = Courier::new(tools, tenant, account);
+    let mut courier = Courier::new(tools, tenant, account, true);
     let before = row.clone();
     match courier.attempt(row, Some(until)).await {
         Ok(Attempt::Done(row)) => {

@@ -8,10 +8,13 @@ use super::verdicts::{held, in_doubt, is_pending, not_handed_over, outcome, post
 use crate::mail::smtp::{Client, Content, Outcome as Data, Terms};
 use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::send::{Recipient, RecipientState};
-use crate::model::{Phase, ProbeCode, Problem, Tenant, Timestamp};
+use crate::model::{Account, Phase, ProbeCode, Problem, Tenant, Timestamp};
 use crate::ops::fortunes::{self, Fortune, Pause};
+use crate::ops::pii::Clear;
 use crate::ops::sign_in::{self, SignInError};
-use crate::ops::{Tools, risks};
+use crate::ops::suppressions::Suppressed;
+use crate::ops::{Tools, follow_up, resolve, risks};
+use crate::settings::Settings;
 use crate::store::{AccountRow, AccountStatus, Outcome, OutgoingRow, Side, StoreError};
 
 /// What came of an attempt.
@@ -30,6 +33,8 @@ pub(super) struct Courier<'a> {
     client: Option<Client<BoxedStream>>,
     /// The server has refused the credential: one refusal is enough for all messages of the account.
     rest: Option<Pause>,
+    /// Somebody waits for the answer: what follows on the result is left to others.
+    is_awaited: bool,
 }
 
 /// How far an attempt came before the message could be handed over.
@@ -43,8 +48,8 @@ enum Early {
 }
 
 impl<'a> Courier<'a> {
-    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow) -> Self {
-        Self { tools, tenant, account, client: None, rest: None }
+    pub(super) fn new(tools: &'a Tools, tenant: &'a Tenant, account: &'a AccountRow, is_awaited: bool) -> Self {
+        Self { tools, tenant, account, client: None, rest: None, is_awaited }
     }
 
     /// Says goodbye.
@@ -73,6 +78,9 @@ impl<'a> Courier<'a> {
             Ok(message) => message,
             Err(problem) => return self.uncomposable(&row, recipients, &problem).await,
         };
+        if !self.is_awaited && self.suppress(&mut recipients, &message.clear).await? == 0 {
+            return self.conclude(&row, recipients).await;
+        }
         let content = match Content::check(&message.source) {
             Ok(content) => content,
             Err(error) => {
@@ -97,6 +105,15 @@ impl<'a> Courier<'a> {
             Err(error) if error.is_conflict() => Ok(Attempt::Lost),
             Err(error) => Err(error),
         }
+    }
+
+    /// Fails those who have been suppressed since the message was accepted; returns how many are left.
+    async fn suppress(&self, recipients: &mut [Recipient], clear: &Clear) -> Result<usize, StoreError> {
+        let waiting = recipients.iter().filter(|recipient| is_pending(recipient));
+        let addresses = waiting.map(|recipient| (recipient.address.as_str(), clear.address(&recipient.address)));
+        let suppressed = Suppressed::among(&self.tools.store, self.tenant, addresses).await?;
+        suppressed.strike(recipients);
+        Ok(pending(recipients).count())
     }
 
     /// Signs in, unless the connection of the message before still stands.
@@ -196,7 +213,7 @@ impl<'a> Courier<'a> {
         }
         let data = ready.finish(content).await;
         for place in accepted {
-            settle(&mut recipients[place], &data, row);
+            settle(&mut recipients[place], &data);
         }
         Ok(None)
     }
@@ -261,13 +278,19 @@ impl<'a> Courier<'a> {
 
     async fn conclude(&mut self, row: &OutgoingRow, recipients: Vec<Recipient>) -> Result<Attempt, StoreError> {
         let now = Timestamp::now();
-        let outcome = outcome(row, recipients, &self.tools.settings, now);
+        let outcome =
+            concluded(Some(&self.account.account), row, recipients, &self.tools.settings, self.claim(now), now);
         let sent = outcome.sent_at.is_some() && row.sent_at.is_none();
         let attempt = self.write(row, outcome).await?;
         if sent {
             self.note(Fortune::Sent, now).await;
         }
         Ok(attempt)
+    }
+
+    /// Until when what follows on a result is ours to do; none where somebody waits for the answer.
+    fn claim(&self, now: Timestamp) -> Option<Timestamp> {
+        (!self.is_awaited).then(|| now.plus_seconds(follow_up::claim_seconds(&self.tools.settings)))
     }
 
     async fn write(&self, row: &OutgoingRow, outcome: Outcome) -> Result<Attempt, StoreError> {
@@ -295,13 +318,28 @@ async fn hold(tools: &Tools, tenant: &Tenant, claim: &OutgoingRow) -> Infallible
 }
 
 /// The reply to the final dot, for one recipient that the server had accepted.
-fn settle(recipient: &mut Recipient, data: &Data, row: &OutgoingRow) {
+fn settle(recipient: &mut Recipient, data: &Data) {
     match data {
         Data::Sent(reply) => sent(recipient, reply),
         Data::Refused(refusal) => refused(recipient, refusal, Phase::Data),
         Data::NotHandedOver(error) => not_handed_over(recipient, error),
-        Data::Unknown(error) => in_doubt(recipient, &error.detail, row.on_unknown),
+        Data::Unknown(error) => in_doubt(recipient, &error.detail),
     }
+}
+
+/// The outcome of an attempt with what follows on it.
+pub(super) fn concluded(
+    account: Option<&Account>,
+    row: &OutgoingRow,
+    mut recipients: Vec<Recipient>,
+    settings: &Settings,
+    claimed_until: Option<Timestamp>,
+    now: Timestamp,
+) -> Outcome {
+    let doubt = resolve::decide(account, row, &mut recipients, settings, now);
+    let mut outcome = outcome(row, recipients, settings, now);
+    follow_up::plan(account, row, &mut outcome, doubt, settings, claimed_until, now);
+    outcome
 }
 
 /// The caller's time is up; a worker has none to be up.

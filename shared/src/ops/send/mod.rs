@@ -9,6 +9,7 @@
 //! | 5 commit | the message may be handed over | nobody knows: unknown, never sent again unless `onUnknown` says so |
 //! | 6 the message, the final dot, its reply | nothing | as 5 |
 //! | 7 result | sent, partial, deferred, failed, unknown | – |
+//! | 8 what follows ([`crate::ops::follow_up`]): copy, mark, or the doubt resolved | done, or its next turn | done again; each step looks first |
 //!
 //! The message is composed from its stored body at every attempt and is the same each time, byte for byte: Message-ID,
 //! Date and boundaries follow from the row. Bodies of attachments are files; the stored body names them.
@@ -23,9 +24,9 @@ mod merge;
 pub mod outbox;
 pub(super) mod queue;
 mod sources;
-mod verdicts;
+pub(super) mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Wait, accept, rehearse};
-pub use content::source;
+pub use content::{sent_source, source};
 pub use deliver::deliver;
 pub use merge::merge;

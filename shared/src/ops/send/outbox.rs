@@ -9,7 +9,7 @@ use super::{accept, queue};
 use crate::model::send::{Recipient, RecipientState, SendRequest};
 use crate::model::{Code, FieldError, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::store::{AccountRow, Cancel, NewOutgoing, OutgoingRow, Replaced};
+use crate::store::{AccountRow, After, Cancel, NewOutgoing, OutgoingRow, Replaced};
 
 /// Edits what has not been handed over, or moves it to another time: `changes` is merged into what was asked for
 /// (RFC 7396). It keeps its id and its Message-ID.
@@ -67,6 +67,9 @@ fn edited(tools: &Tools, row: &OutgoingRow, new: NewOutgoing, name: String, now:
         recipients: new.recipients.into_iter().map(earlier).collect(),
         on_unknown: new.on_unknown,
         correlation: new.correlation,
+        sent_copy: new.sent_copy,
+        thread: new.thread,
+        after: After { mark: new.mark, ..row.after.clone() },
         size: new.size,
         lane: new.lane,
         ..row.clone()
@@ -94,7 +97,8 @@ pub async fn retry(tools: &Tools, tenant: &Tenant, row: OutgoingRow, now: Timest
     if !ended && !row.can_be_changed(now) {
         return Err(busy(&row, now));
     }
-    let mut after = OutgoingRow { once: false, ..row.clone() };
+    // What follows on it follows on the next result.
+    let mut after = OutgoingRow { once: false, follow_up: None, ..row.clone() };
     if ended {
         let again = |recipient: &Recipient| matches!(recipient.state, RecipientState::Failed | RecipientState::Unknown);
         if !row.recipients.iter().any(again) {

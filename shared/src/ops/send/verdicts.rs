@@ -2,7 +2,7 @@
 
 use crate::mail::smtp::Reply;
 use crate::mail::{self, Refusal};
-use crate::model::send::{OnUnknown, Recipient, RecipientState, SmtpReply};
+use crate::model::send::{Recipient, RecipientState, SmtpReply};
 use crate::model::{Phase, SendState, Timestamp};
 use crate::ops::fortunes::Pause;
 use crate::settings::Settings;
@@ -51,13 +51,9 @@ pub(super) fn not_handed_over(recipient: &mut Recipient, error: &mail::Error) {
     recipient.attempts += 1;
 }
 
-/// The message was handed over and the reply was lost (RFC 1047).
-pub(super) fn in_doubt(recipient: &mut Recipient, words: &str, policy: OnUnknown) {
-    recipient.state = match policy {
-        OnUnknown::Hold => RecipientState::Unknown,
-        OnUnknown::Retry => RecipientState::Deferred,
-        OnUnknown::Fail => RecipientState::Failed,
-    };
+/// The message was handed over and the reply was lost (RFC 1047). What comes of it is [`crate::ops::resolve`]'s.
+pub(super) fn in_doubt(recipient: &mut Recipient, words: &str) {
+    recipient.state = RecipientState::Unknown;
     recipient.smtp = None;
     recipient.error = Some(format!("handed over, reply lost: {words}"));
     recipient.phase = Some(Phase::Data);
@@ -84,11 +80,13 @@ pub(super) fn outcome(row: &OutgoingRow, recipients: Vec<Recipient>, settings: &
         attempts,
         size: row.size,
         sent_at: row.sent_at.or(sent.then_some(now)),
+        follow_up: None,
+        after: row.after.clone(),
     }
 }
 
 /// Why no further attempt is made, if none is: it is too old, or its caller was told by now that it failed.
-pub(super) fn given_up(row: &OutgoingRow, settings: &Settings, now: Timestamp) -> Option<String> {
+pub(in crate::ops) fn given_up(row: &OutgoingRow, settings: &Settings, now: Timestamp) -> Option<String> {
     if row.once {
         return Some("not sent while the caller waited, and given up".to_owned());
     }
@@ -108,6 +106,8 @@ pub(super) fn postponed(row: &OutgoingRow, settings: &Settings, now: Timestamp) 
         attempts: row.attempts,
         size: row.size,
         sent_at: row.sent_at,
+        follow_up: None,
+        after: row.after.clone(),
     }
 }
 
@@ -122,7 +122,8 @@ pub(super) fn held(row: &OutgoingRow, pause: &Pause, settings: &Settings, now: T
     Outcome { attempts: row.attempts, due: outcome.due.map(|_| pause.until), ..outcome }
 }
 
-fn summary(recipients: &[Recipient]) -> SendState {
+/// The message's state from its recipients'.
+pub(in crate::ops) fn summary(recipients: &[Recipient]) -> SendState {
     let any = |state| recipients.iter().any(|recipient| recipient.state == state);
     match () {
         () if recipients.iter().any(is_pending) => SendState::Deferred,

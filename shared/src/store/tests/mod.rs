@@ -1,11 +1,13 @@
 //! The store against a real DynamoDB engine in this process, over HTTP as in production.
 
 mod config;
+mod follow_ups;
 mod grants;
 mod lost_answers;
 mod mailbox;
 mod messages;
 mod outbox;
+mod suppressions;
 
 use std::sync::{
     Arc,

@@ -9,8 +9,8 @@ use crate::{
         send::{Lane, OnUnknown, Recipient, SendRequest, SmtpReply},
     },
     store::{
-        BodyPlace, Cancel, Claim, Claimed, Commit, Messages, NewOutgoing, Outcome, OutgoingRow, Range, StoreError,
-        StoredMessage, Taken, Turn,
+        After, BodyPlace, Cancel, Claim, Claimed, Commit, Messages, NewOutgoing, Outcome, OutgoingRow, Range,
+        StoreError, StoredMessage, Taken, Turn,
     },
 };
 
@@ -32,6 +32,8 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         on_unknown: OnUnknown::Hold,
         correlation: None,
         once: false,
+        sent_copy: None,
+        mark: None,
         lane: Lane::Transactional,
         send_at: None,
         thread: None,
@@ -54,6 +56,8 @@ pub(super) fn outcome(state: SendState, each: RecipientState, count: usize, due:
         attempts: 1,
         size: 4712,
         sent_at: Some(at(2)).filter(|_| state == SendState::Sent),
+        follow_up: None,
+        after: After::default(),
     }
 }
 

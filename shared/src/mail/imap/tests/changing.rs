@@ -66,3 +66,26 @@ async fn ok_before_its_literal_is_out_of_step() {
     drop(client);
     peer.done().await;
 }
+
+#[tokio::test]
+async fn flags_are_added_and_folders_are_made() {
+    let (mut client, peer) = opened(
+        "",
+        &[
+            ("a2 UID STORE 7,9 +FLAGS.SILENT (\\Answered)\r\n", "a2 OK\r\n"),
+            ("a3 UID STORE 7 +FLAGS.SILENT ($Forwarded)\r\n", "a3 NO [CANNOT] no keywords here\r\n"),
+            ("a4 CREATE \"Gesendete &AOQ-\"\r\n", "a4 OK\r\n"),
+            ("a5 CREATE \"x\"\r\n", "a5 NO [ALREADYEXISTS] there\r\n"),
+        ],
+    )
+    .await;
+    client.uid_store_flag(&[9, 7], r"\Answered").await.unwrap();
+    let refused = client.uid_store_flag(&[7], "$Forwarded").await.unwrap_err();
+    assert_eq!(refused.refusal.unwrap().enhanced.as_deref(), Some("CANNOT"));
+    assert_eq!(client.uid_store_flag(&[7], "a) b").await.unwrap_err().code, ProbeCode::ProtocolError);
+    client.create("Gesendete \u{e4}").await.unwrap();
+    let there = client.create("x").await.unwrap_err();
+    assert_eq!(there.refusal.unwrap().enhanced.as_deref(), Some("ALREADYEXISTS"));
+    drop(client);
+    peer.done().await;
+}

@@ -175,6 +175,12 @@ pub(super) async fn outgoing(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) 
     Ok(Ready { source, envelope_from, dsn, clear })
 }
 
+/// The source of an outgoing message as it was sent, for the sender's own mailbox and nowhere else: its PII tokens are
+/// resolved.
+pub async fn sent_source(tools: &Tools, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
+    Ok(outgoing(tools, tenant, row).await?.source)
+}
+
 /// The source of an outgoing message as it can be shown and stored: PII tokens stay.
 pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
     let request = store.outbox.body(tenant, row).await?;
