@@ -2,7 +2,7 @@
 //!
 //! | step | written | a crash after it |
 //! |---|---|---|
-//! | 1 compose, check | nothing | the caller has no answer and nothing happened |
+//! | 1 render, fetch, check, compose | files at most | the caller has no answer and nothing happened |
 //! | 2 files, body | objects without a row | the same; swept later |
 //! | 3 claim: the row, if the key is free | queued, or sending by this invocation | the scheduler finds it in the due index |
 //! | 4 connect, MAIL, RCPT, DATA up to 354 | nothing | the claim runs over, another attempt begins at 4 |
