@@ -321,7 +321,7 @@ fn check_times(request: &SendRequest, now: Timestamp) -> Vec<FieldError> {
 }
 
 /// The lane of a message that names none.
-fn lane(account: &AccountRow) -> Lane {
+pub(super) fn lane(account: &AccountRow) -> Lane {
     if account.account.account.as_str() == SYSTEM { Lane::System } else { Lane::Transactional }
 }
 

@@ -4,7 +4,7 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Map;
 
-use super::accept::{Begun, begin};
+use super::accept::{Begun, begin, lane};
 use super::sources;
 use super::{Accepted, IdempotencyKey, Wait, queue};
 use crate::mail::Deadline;
@@ -48,7 +48,10 @@ pub async fn merge(
         request = sources::gather(tools, tenant, &account.account.account, request, &clear).await?;
     }
     // Mail to many, unless it says otherwise.
-    request.lane = request.lane.or(Some(Lane::Bulk));
+    request.lane = request.lane.or(match lane(account) {
+        Lane::System => None,
+        _ => Some(Lane::Bulk),
+    });
     let base = &request;
     let each = items.into_iter().enumerate().map(|(index, item)| {
         let key = key.map(|key| key.item(index));
