@@ -203,6 +203,19 @@ fn a_message_that_waits_fails_when_its_token_is_forgotten() {
 }
 
 #[test]
+fn whoever_is_suppressed_is_not_reached_by_a_token_either() {
+    run(async {
+        let (_, client, peer, path) = sender().await;
+        let _ = client.post("/v1/suppressions", &json!({"address": "grace@example.org"})).await.is(201);
+        let token = token(&client, "Grace@Example.org").await;
+        let answer = client.post(format!("{path}/messages"), &json!({"to": token, "text": "x"})).await;
+        let problem = answer.problem(422, "recipient_rejected");
+        assert!(!answer.text().to_lowercase().contains("grace"), "{problem}");
+        assert!(peer.sandbox.received().is_empty());
+    });
+}
+
+#[test]
 fn a_strangers_token_in_a_quotation_is_not_resolved() {
     run(async {
         let (_, client, peer, path) = sender().await;

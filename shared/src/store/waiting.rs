@@ -125,18 +125,17 @@ impl Outbox {
         Ok(due)
     }
 
-    /// Notes that a message that waits is handed on, so that the next tick leaves it alone until `again`. False: somebody
-    /// has taken or changed it meanwhile.
+    /// Notes that a due message is handed on, so that the next tick leaves it alone until `again`. False: somebody has
+    /// taken or changed it meanwhile.
     pub async fn handed_on(&self, due: &Due, again: Timestamp) -> Result<bool, StoreError> {
         let values = vec![
             (":again", number(again.0)),
             (":due", number(due.due.0)),
             (":turn", text(due.due.to_string())),
-            (":queued", text(state_name(SendState::Queued))),
-            (":deferred", text(state_name(SendState::Deferred))),
+            (":sending", text(state_name(SendState::Sending))),
         ];
         let update = "SET #due = :again, #turn = if_not_exists(#turn, :turn)";
-        let waiting = "#due = :due AND #state IN (:queued, :deferred)";
+        let waiting = "#due = :due AND #state <> :sending";
         let key = keys::message(&due.tenant, &due.id);
         Ok(matches!(self.table.update(&key, update, Some(waiting), values).await?, Write::Done(_)))
     }

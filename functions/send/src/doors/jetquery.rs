@@ -134,11 +134,12 @@ fn replacement(request: &SendRequest) -> Result<Value, Problem> {
 
 /// Sends what is in storage: of one account, or of all that the caller may touch (A1.2/6).
 pub(crate) async fn push(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    let account = match call.path.contains_key("account") {
-        true => Some(sign_in::account(&tools, call.tenant(), &call.account()?).await?.account.account),
-        false => None,
-    };
-    let (until, reaches) = (now::last_moment(&tools, &call), |name: &AccountId| call.principal.reaches(name));
+    let until = now::last_moment(&tools, &call);
+    let account = if call.path.contains_key("account") { Some(call.account()?) } else { None };
+    if let Some(account) = &account {
+        sign_in::account(&tools, call.tenant(), account).await?;
+    }
+    let reaches = |account: &AccountId| call.principal.reaches(account);
     Reply::ok(&sending::push(&tools, call.tenant(), account.as_ref(), reaches, until, call.now).await?)
 }
 

@@ -72,13 +72,14 @@ fn open(path: &Path) -> Result<Database, AwsError> {
     Ok(db)
 }
 
-/// A table that is there already stays as it is.
+/// A table that is there already stays as it is, if it has what this version needs.
 fn create_table(db: &Database, properties: &Value) -> Result<(), AwsError> {
     let table = properties["TableName"].as_str().unwrap_or_default().to_owned();
     let refused = |message: String| AwsError::Table { table: table.clone(), message };
     let request = serde_json::from_value(to_api(properties)).map_err(|error| refused(error.to_string()))?;
     match db.create_table(request) {
-        Ok(_) | Err(DynoxideError::ResourceInUseException(_)) => (),
+        Ok(_) => (),
+        Err(DynoxideError::ResourceInUseException(_)) => check_indexes(db, properties)?,
         Err(error) => return Err(refused(error.to_string())),
     }
     let Some(ttl) = properties.get("TimeToLiveSpecification") else {
@@ -95,6 +96,26 @@ fn create_table(db: &Database, properties: &Value) -> Result<(), AwsError> {
     }
     let wanted = serde_json::from_value(wanted).map_err(|error| refused(error.to_string()))?;
     db.update_time_to_live(wanted).map(|_| ()).map_err(|error| refused(error.to_string()))
+}
+
+/// State that an older version has left behind may lack an index: without it nothing would be found, and nobody told.
+fn check_indexes(db: &Database, properties: &Value) -> Result<(), AwsError> {
+    let table = properties["TableName"].as_str().unwrap_or_default();
+    let refused = |message: String| AwsError::Table { table: table.to_owned(), message };
+    let request = serde_json::from_value(json!({ "TableName": table })).map_err(|error| refused(error.to_string()))?;
+    let there = db.describe_table(request).map_err(|error| refused(error.to_string()))?;
+    let there = serde_json::to_value(&there)?;
+    let names = |indexes: &Value| -> Vec<String> {
+        let names = indexes.as_array().into_iter().flatten().filter_map(|index| index["IndexName"].as_str());
+        names.map(str::to_owned).collect()
+    };
+    let present = names(&there["Table"]["GlobalSecondaryIndexes"]);
+    match names(&properties["GlobalSecondaryIndexes"]).into_iter().find(|name| !present.contains(name)) {
+        None => Ok(()),
+        Some(index) => Err(refused(format!(
+            "it was made by an older version and has no index {index:?}: delete the data directory to begin anew"
+        ))),
+    }
 }
 
 /// CloudFormation's properties as a CreateTable request: a stream is enabled by having a specification, and what the

@@ -80,7 +80,7 @@ async fn carry(tools: &Tools, tenant: &Tenant, posts: Vec<Post<'_>>, until: Dead
     for Post { place, request, key, .. } in posts {
         let may_begin = !until.left().is_zero() && pacer.rest(Timestamp::now()).is_none();
         let wait = if may_begin { Wait::Until(until) } else { Wait::No };
-        let result = match accept::begin(tools, tenant, account, &request, key.as_ref(), wait, now).await {
+        let result = match accept::begin(tools, tenant, account.into(), &request, key.as_ref(), wait, now).await {
             Ok(Begun::Ours(row)) => {
                 let row = if row.state == SendState::Sending {
                     let row = accept::attempt_now(&mut courier, row, until).await;

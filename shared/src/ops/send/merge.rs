@@ -4,8 +4,9 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Map;
 
+use super::accept::{Begun, begin, lane};
 use super::sources;
-use super::{Accepted, IdempotencyKey, Wait, accept};
+use super::{Accepted, IdempotencyKey, Wait, queue};
 use crate::mail::Deadline;
 use crate::model::send::{Lane, SendRequest};
 use crate::model::{Code, FieldError, Problem, Tenant, Timestamp};
@@ -37,8 +38,6 @@ pub async fn merge(
         return Err(Problem::invalid(errors));
     }
     let items = std::mem::take(&mut request.merge);
-    // Mail to many gives way to what somebody waits for.
-    request.lane = request.lane.or(Some(Lane::Bulk));
     let errors = sources::check(&request);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
@@ -48,6 +47,11 @@ pub async fn merge(
         let clear = pii::resolve(tools, tenant, &request).await?;
         request = sources::gather(tools, tenant, &account.account.account, request, &clear).await?;
     }
+    // Mail to many, unless it says otherwise.
+    request.lane = request.lane.or(match lane(account) {
+        Lane::System => None,
+        _ => Some(Lane::Bulk),
+    });
     let base = &request;
     let each = items.into_iter().enumerate().map(|(index, item)| {
         let key = key.map(|key| key.item(index));
@@ -59,10 +63,24 @@ pub async fn merge(
                 let detail = "there was no time left for this item: repeat the request with its Idempotency-Key";
                 return Err(Problem::new(Code::TryAgain, detail).retry_after(1));
             }
-            accept(tools, tenant, account, &one, key.as_ref(), Wait::No, now).await
+            begin(tools, tenant, account.into(), &one, key.as_ref(), Wait::No, now).await
         }
     });
-    Ok(stream::iter(each).buffered(AT_ONCE).collect().await)
+    let begun: Vec<Result<Begun, Problem>> = stream::iter(each).buffered(AT_ONCE).collect().await;
+    let (mut results, mut rows) = (Vec::new(), Vec::new());
+    for begun in begun {
+        results.push(begun.map(|begun| match begun {
+            Begun::Replayed(accepted) => accepted,
+            Begun::Ours(row) => {
+                let outgoing = row.outgoing();
+                rows.push(row);
+                Accepted { outgoing, replayed: false }
+            }
+        }));
+    }
+    // All of them together: they share a connection.
+    queue::hand_on(tools, tenant, &rows, Timestamp::now()).await;
+    Ok(results)
 }
 
 fn check(request: &SendRequest) -> Vec<FieldError> {

@@ -1,18 +1,17 @@
-//! Push: what waits in the outbox is sent now, deferred and held mail included, but not what waits for its `sendAt`.
+//! Push: what waits in the outbox is sent now, deferred mail included, but not what waits for its `sendAt`.
 
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 
-use super::accept;
 use super::attempt::{Attempt, Courier};
 use super::pace::Pacer;
-use super::queue;
+use super::{accept, queue};
 use crate::mail::Deadline;
 use crate::model::views::Pushed;
 use crate::model::{AccountId, Problem, SendState, Tenant, Timestamp};
 use crate::ops::Tools;
-use crate::store::{AccountRow, OutgoingRow, Replaced, StoreError, Taken, Turn};
+use crate::store::{AccountRow, OutgoingRow, Replaced, StoreError, Taken};
 
 /// Messages that one call looks at.
 const MOST: usize = 2_000;
@@ -71,6 +70,24 @@ async fn waiting(
     }
 }
 
+/// A message that was held for a push is queued from now on, and expires from now on. None: somebody was faster.
+async fn released(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: OutgoingRow,
+    now: Timestamp,
+) -> Result<Option<OutgoingRow>, StoreError> {
+    if row.due.is_some() {
+        return Ok(Some(row));
+    }
+    let mut after = OutgoingRow { revived_at: Some(now), ..row.clone() };
+    after.wait(queue::turn(now, now, &tools.settings));
+    Ok(match tools.store.outbox.replace(tenant, &row, after).await? {
+        Replaced::Done(row) => Some(row),
+        Replaced::Changed(_) | Replaced::Missing => None,
+    })
+}
+
 /// What waits of one account, over one connection.
 async fn carry(
     tools: &Tools,
@@ -84,11 +101,11 @@ async fn carry(
     let (mut pushed, mut left, mut follows) = (Pushed::default(), Vec::new(), Vec::new());
     for row in rows {
         let now = Timestamp::now();
-        let Some(row) = released(tools, tenant, row, now).await? else { continue };
         if until.left().is_zero() || pacer.rest(now).is_some() {
-            left.push(row);
+            left.extend(released(tools, tenant, row, now).await?);
             continue;
         }
+        let Some(row) = released(tools, tenant, row, now).await? else { continue };
         // Whoever knows when it is due may take it before.
         let before = row.attempts;
         let taken = tools.store.outbox.take(tenant, &row.id, row.due, now, tools.settings.lease_seconds).await?;
@@ -115,22 +132,4 @@ async fn carry(
     pushed.queued += u32::try_from(left.len()).unwrap_or(u32::MAX);
     pacer.end(tools, tenant, &account).await;
     Ok(pushed)
-}
-
-/// Gives what was held its turn, from which it expires too. None: somebody was faster.
-async fn released(
-    tools: &Tools,
-    tenant: &Tenant,
-    row: OutgoingRow,
-    now: Timestamp,
-) -> Result<Option<OutgoingRow>, StoreError> {
-    if row.due.is_some() {
-        return Ok(Some(row));
-    }
-    let mut after = OutgoingRow { revived_at: Some(now), ..row.clone() };
-    after.wait(Turn::At(now));
-    Ok(match tools.store.outbox.replace(tenant, &row, after).await? {
-        Replaced::Done(row) => Some(row),
-        Replaced::Changed(_) | Replaced::Missing => None,
-    })
 }

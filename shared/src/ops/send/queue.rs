@@ -27,9 +27,9 @@ pub(super) fn turn(at: Timestamp, now: Timestamp, settings: &Settings) -> Turn {
 /// Hands messages of one account on that nobody is sending. Should that fail, the scheduler finds them.
 pub(super) async fn hand_on(tools: &Tools, tenant: &Tenant, rows: &[OutgoingRow], now: Timestamp) {
     let mut turns: BTreeMap<(i64, Option<i64>), Vec<&OutgoingRow>> = BTreeMap::new();
-    // What is held has no turn.
-    for row in rows.iter().filter(|row| row.due.is_some()) {
-        let at = row.turn.or(row.due).unwrap_or(now);
+    for row in rows {
+        // What is held has no turn.
+        let Some(at) = row.turn.or(row.due) else { continue };
         // What waits for a later time and was not given a turn yet is the scheduler's.
         if row.turn.is_some() || at <= now {
             turns.entry((at.0, row.handed().map(|again| again.0))).or_default().push(row);

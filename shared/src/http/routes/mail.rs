@@ -1,0 +1,136 @@
+//! Stored mail and files, and what moves mail now.
+
+use super::{CURSOR, INLINE, LIMIT, Route, answer, bare, query, route};
+use crate::model::principal::Scope;
+
+/// Pull one mailbox.
+pub const PULL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What was stored.", "Pulled")],
+    problems: &[404, 409, 422, 502, 503, 504],
+    ..route("POST", "/v1/accounts/{account}/pull", "pull", "pullAccount", "Pull a mailbox now")
+};
+
+/// Pull all mailboxes.
+pub const PULL_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "Every receiving account was queued.", "QueuedPulls")],
+    problems: &[503],
+    ..route("POST", "/v1/pull", "pull", "pullAll", "Queue a pull of every mailbox")
+};
+
+/// Send what waits of one account.
+pub const PUSH: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of it.", "Pushed")],
+    problems: &[404],
+    ..route("POST", "/v1/accounts/{account}/push", "pull", "pushAccount", "Send now what waits in an account's outbox")
+};
+
+/// Send what waits.
+pub const PUSH_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of it.", "Pushed")],
+    ..route("POST", "/v1/push", "pull", "pushAll", "Send now what waits in the outbox")
+};
+
+/// Push and pull one account.
+pub const SYNC: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What came of both.", "Synced")],
+    problems: &[404, 409, 422, 502, 503, 504],
+    ..route("POST", "/v1/accounts/{account}/sync", "pull", "syncAccount", "Push and pull an account now")
+};
+
+/// Push and pull all accounts.
+pub const SYNC_ALL: Route = Route {
+    scope: Some(Scope::Send),
+    answers: &[answer(200, "What was sent, and whose pull was queued.", "SyncedAll")],
+    problems: &[503],
+    ..route("POST", "/v1/sync", "pull", "syncAll", "Push now, and queue a pull of every mailbox")
+};
+
+/// Stored mail of an account.
+pub const MESSAGES_LIST: Route = Route {
+    parameters: &[
+        LIMIT,
+        CURSOR,
+        query("folder", "Only this folder."),
+        query("direction", "incoming or outgoing."),
+        query("from", "From contains this, without regard to case."),
+        query("to", "To or Cc contains this."),
+        query("subject", "Subject contains this."),
+        query("since", "Received at or after (RFC 3339)."),
+        query("before", "Received before (RFC 3339)."),
+        query("hasAttachments", "true or false."),
+        query("unseen", "true: without the flag \\Seen when it was pulled."),
+        query("thread", "Only this threadId."),
+        query("fields", "Only these fields, separated by commas."),
+    ],
+    answers: &[answer(200, "A page of messages, newest first.", "MessagePage")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/accounts/{account}/messages", "messages", "listMessages", "List stored mail")
+};
+
+/// One stored message.
+pub const MESSAGE_GET: Route = Route {
+    answers: &[answer(200, "The message with its bodies and headers.", "MessageDetail")],
+    problems: &[404],
+    ..route("GET", "/v1/accounts/{account}/messages/{id}", "messages", "getMessage", "Read a stored message")
+};
+
+/// The source of a stored message.
+pub const MESSAGE_SOURCE: Route = Route {
+    parameters: &[INLINE],
+    answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: message/rfc822.")],
+    problems: &[404, 413, 422],
+    ..route(
+        "GET",
+        "/v1/accounts/{account}/messages/{id}/source",
+        "messages",
+        "getMessageSource",
+        "Read a message's source, byte for byte",
+    )
+};
+
+/// An attachment of a stored message.
+pub const MESSAGE_ATTACHMENT: Route = Route {
+    parameters: &[INLINE],
+    answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: the decoded bytes.")],
+    problems: &[404, 413, 422],
+    ..route(
+        "GET",
+        "/v1/accounts/{account}/messages/{id}/attachments/{part}",
+        "messages",
+        "getAttachment",
+        "Read an attachment, decoded",
+    )
+};
+
+/// Upload a file.
+pub const FILE_CREATE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("FileInput"),
+    answers: &[
+        answer(200, "It is there already.", "FileTicket"),
+        answer(201, "A presigned PUT, good for 15 minutes, that takes this content only.", "FileTicket"),
+    ],
+    problems: &[400, 413, 415, 422],
+    ..route("POST", "/v1/files", "send", "createFile", "Upload a file by a presigned URL, for attachments of any size")
+};
+
+/// Download a file.
+pub const FILE_GET: Route = Route {
+    parameters: &[INLINE, query("filename", "The name to save it under; left out: that of its upload.")],
+    answers: &[bare(302, "A presigned URL, good for 15 minutes."), bare(200, "With inline: the bytes.")],
+    problems: &[404, 422],
+    ..route("GET", "/v1/files/{id}", "messages", "getFile", "Download a file")
+};
+
+/// A file for whoever has the link.
+pub const LINK: Route = Route {
+    scope: None,
+    answers: &[bare(302, "A presigned URL, good for 15 minutes.")],
+    problems: &[404],
+    ..route("GET", "/f/{token}", "messages", "followLink", "Download a file that was too large for its message")
+};
