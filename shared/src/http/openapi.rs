@@ -166,6 +166,9 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<ProblemDocument<'_>>(&mut found);
     let mut schemas: BTreeMap<String, Value> =
         found.into_iter().filter_map(|(name, schema)| Some((name, serde_json::to_value(schema).ok()?))).collect();
+    let whole = |schema| joined(&schemas, schema);
+    let wholes: Vec<_> = schemas.iter().filter_map(|(name, schema)| Some((name.clone(), whole(schema)?))).collect();
+    schemas.extend(wholes);
     schemas.insert("AccountCreate".to_owned(), account_create(&schemas));
     let words = "An account in jetQuery's field names, a list of them, or app.settings.json; comments are tolerated.";
     schemas.insert("JetQueryConfiguration".to_owned(), json!({"type": ["object", "array"], "description": words}));
@@ -192,6 +195,25 @@ fn schemas() -> BTreeMap<String, Value> {
         schemas.insert(page.to_owned(), schema);
     }
     schemas
+}
+
+/// What is written as one object is described as one: a part that refuses unknown fields by itself would refuse those of
+/// the other parts.
+fn joined(schemas: &BTreeMap<String, Value>, schema: &Value) -> Option<Value> {
+    let mut whole = json!({"type": "object", "properties": {}, "required": []});
+    if let Some(words) = schema.get("description") {
+        whole["description"] = words.clone();
+    }
+    for part in schema["allOf"].as_array()? {
+        let name = part["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+        let part = name.and_then(|name| schemas.get(name)).unwrap_or(part);
+        for (name, field) in part["properties"].as_object()? {
+            whole["properties"][name] = field.clone();
+        }
+        let required = part["required"].as_array().cloned().unwrap_or_default();
+        whole["required"].as_array_mut()?.extend(required);
+    }
+    Some(whole)
 }
 
 /// An account with its name beside its settings.
