@@ -104,8 +104,9 @@ impl PartialEq for Kept {
     }
 }
 
-/// How many earlier entries are kept beside one: what the row names, and what two writers at the same time wrote.
-const PAST: usize = 3;
+/// How many earlier entries are kept beside one: what the row names, and what others wrote at the same time, any of
+/// whom may win. More than a handful never change one account at once.
+const PAST: usize = 8;
 
 impl Entry {
     /// No secret that counts; there may be a past.
