@@ -24,6 +24,7 @@ mod faults;
 mod import;
 mod in_doubt;
 mod isolation;
+mod large;
 mod lockout;
 mod oauth;
 mod outbox;

@@ -6,6 +6,7 @@
 mod decode;
 mod filename;
 mod header;
+mod large;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::model::send::Disposition;
 use decode::{Charset, to_utf8};
 pub use filename::is_safe;
 use header::{PartHeader, part_header};
+pub use large::{Large, LargeFile, large};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,9 @@ const FILE_BUDGET: usize = 10 * 1024;
 const FILE_COST: usize = 80;
 /// Defects in a row.
 const MAX_DEFECTS: usize = 20;
+
+/// The defect of a message of which not all parts were looked at: its source has more than its row.
+pub const PARTS_TRUNCATED: &str = "partsTruncated";
 
 /// One file of a message. Field names are those of the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +145,9 @@ fn read(raw: &[u8]) -> Parsed {
     let layout = layout(raw);
     for defect in &layout.defects {
         parsed.defect(&defect.code, defect.detail.clone());
+    }
+    if layout.truncated {
+        parsed.defect(PARTS_TRUNCATED, "not all parts of the message were looked at");
     }
     header::fill(slice(raw, &layout.header), &mut parsed);
     parsed.preview = preview(raw, &layout);
