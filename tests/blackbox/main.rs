@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_patch;
+mod again;
 mod attachments;
 mod auth;
 mod batch;
@@ -26,6 +27,7 @@ mod in_doubt;
 mod isolation;
 mod large;
 mod lockout;
+mod maildrop;
 mod oauth;
 mod outbox;
 mod pii;

@@ -228,6 +228,14 @@ impl Sandbox {
         self.core.store.messages(address, folder)
     }
 
+    /// Removes messages of a folder for good, as another client does.
+    ///
+    /// # Errors
+    /// They cannot be removed from the disk.
+    pub fn remove(&self, address: &str, folder: Folder, uids: &[u32]) -> Result<(), Error> {
+        self.core.store.remove(address, folder, uids)
+    }
+
     /// Every message that SMTP accepted (also for other domains, which is kept nowhere else), in order.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {

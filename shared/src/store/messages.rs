@@ -52,6 +52,17 @@ pub struct Known {
     pub run: u64,
     /// When it was stored.
     pub stored_at: Timestamp,
+    /// The caller has it in safety.
+    pub acknowledged: bool,
+    /// It was deleted at its server by us, and had no name there.
+    pub gone: bool,
+}
+
+impl Known {
+    /// What is known of a message that was stored right now.
+    pub fn new(run: u64, stored_at: Timestamp) -> Self {
+        Self { run, stored_at, acknowledged: false, gone: false }
+    }
 }
 
 /// Which part of a mailbox's time line.
@@ -66,7 +77,7 @@ pub struct Range {
 /// Messages, by tenant and id.
 #[derive(Clone, Debug)]
 pub struct Messages {
-    table: Table,
+    pub(super) table: Table,
 }
 
 impl Messages {
@@ -107,7 +118,7 @@ impl Messages {
     /// Which of these ids are stored, read strongly consistent; half a unit each.
     pub async fn known(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<HashMap<MessageId, Known>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
-        let items = self.table.batch_get(&keys, Some("#pk, #sk, #run, #at")).await?;
+        let items = self.table.batch_get(&keys, Some("#pk, #sk, #run, #at, #ack, #gone")).await?;
         items.iter().map(known).collect()
     }
 
@@ -262,7 +273,7 @@ fn incoming_item(tenant: &Tenant, row: &Incoming) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-fn stored(item: Item) -> Result<StoredMessage, StoreError> {
+pub(super) fn stored(item: Item) -> Result<StoredMessage, StoreError> {
     if item.contains_key("fence") {
         return Ok(StoredMessage::Outgoing(row(item)?));
     }
@@ -281,7 +292,8 @@ fn stored(item: Item) -> Result<StoredMessage, StoreError> {
 fn known(item: &Item) -> Result<(MessageId, Known), StoreError> {
     let read = || {
         let (_, id) = keys::message_of(text_of(item, "pk")?)?;
-        Some((id, Known { run: number_of(item, "run")?, stored_at: Timestamp(number_of(item, "at")?) }))
+        let (run, stored_at) = (number_of(item, "run")?, Timestamp(number_of(item, "at")?));
+        Some((id, Known { run, stored_at, acknowledged: item.contains_key("ack"), gone: item.contains_key("gone") }))
     };
     read().ok_or_else(|| StoreError::Corrupt { key: described(item) })
 }

@@ -28,6 +28,7 @@ mod polls;
 mod preferences;
 mod queues;
 mod random;
+mod revisions;
 mod seal;
 mod secrets;
 mod status;
@@ -60,7 +61,7 @@ pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Out
 pub use pii::{Pii, Resolver};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
-pub use queues::{DeliverJob, PullJob, Queues};
+pub use queues::{Again, AgainJob, DeliverJob, PullJob, Queues, Which};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};
 pub use streams::{Pieces, Streamed};

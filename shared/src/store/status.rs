@@ -67,6 +67,8 @@ pub struct AccountStatus {
     pub receive_tls: Option<SeenTls>,
     /// When the refresh token ends, where its endpoint told it.
     pub refresh_token_expires_at: Option<Timestamp>,
+    /// When received messages were acknowledged last.
+    pub acknowledged_at: Option<Timestamp>,
 }
 
 /// How a server was secured when somebody looked last.
@@ -132,6 +134,8 @@ pub struct StatusChange {
     pub receive_tls: Option<SeenTls>,
     /// When the refresh token ends.
     pub refresh_token_expires_at: Option<Timestamp>,
+    /// When received messages were acknowledged last.
+    pub acknowledged_at: Option<Timestamp>,
 }
 
 /// A field to set, or to remove where there is no value.
@@ -170,6 +174,7 @@ impl StatusChange {
             receive_tls: changed(&before.receive_tls, &after.receive_tls).flatten(),
             refresh_token_expires_at: changed(&before.refresh_token_expires_at, &after.refresh_token_expires_at)
                 .flatten(),
+            acknowledged_at: changed(&before.acknowledged_at, &after.acknowledged_at).flatten(),
         }
     }
 
@@ -187,6 +192,7 @@ impl StatusChange {
         add(&mut fields, "smtpTls", self.smtp_tls.as_ref().map(Some))?;
         add(&mut fields, "receiveTls", self.receive_tls.as_ref().map(Some))?;
         add(&mut fields, "refreshTokenExpiresAt", self.refresh_token_expires_at.as_ref().map(Some))?;
+        add(&mut fields, "acknowledgedAt", self.acknowledged_at.as_ref().map(Some))?;
         Ok(fields)
     }
 }

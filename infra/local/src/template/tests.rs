@@ -82,7 +82,7 @@ fn every_function_gets_the_whole_environment() {
 }
 
 /// All of them, by path.
-const DEPLOYED_ROUTES: [&str; 68] = [
+const DEPLOYED_ROUTES: [&str; 71] = [
     "ANY $default -> config",
     "ANY /api/core/mail/account/{account} -> config",
     "ANY /api/core/mail/mail_set -> send",
@@ -114,6 +114,7 @@ const DEPLOYED_ROUTES: [&str; 68] = [
     "ANY /v1/account/{account}/submit -> send",
     "ANY /v1/accounts -> config",
     "ANY /v1/accounts/{account} -> config",
+    "ANY /v1/accounts/{account}/acknowledge -> pull",
     "ANY /v1/accounts/{account}/diagnose -> validate",
     "ANY /v1/accounts/{account}/history -> config",
     "ANY /v1/accounts/{account}/history/{proxy+} -> config",
@@ -121,6 +122,8 @@ const DEPLOYED_ROUTES: [&str; 68] = [
     "ANY /v1/accounts/{account}/messages/{proxy+} -> messages",
     "ANY /v1/accounts/{account}/pull -> pull",
     "ANY /v1/accounts/{account}/push -> pull",
+    "ANY /v1/accounts/{account}/reparse -> pull",
+    "ANY /v1/accounts/{account}/rewind -> pull",
     "ANY /v1/accounts/{account}/sync -> pull",
     "ANY /v1/accounts/{account}/test-email -> test-email",
     "ANY /v1/accounts/{account}/verify -> validate",

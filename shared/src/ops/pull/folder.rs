@@ -343,9 +343,7 @@ impl Folder<'_> {
         for batch in uids.chunks(DELETE_BATCH) {
             let ids: Vec<_> = batch.iter().map(|uid| self.id(run, *uid)).collect();
             let known: HashMap<MessageId, Known> = run.tools.store.messages.known(run.tenant, &ids).await?;
-            let deletable = |id: &MessageId| {
-                known.get(id).is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at))
-            };
+            let deletable = |id: &MessageId| known.get(id).is_some_and(|row| run.may_delete(&self.ledger, row));
             let doomed: Vec<u32> =
                 batch.iter().zip(&ids).filter(|(_, id)| deletable(id)).map(|(uid, _)| *uid).collect();
             if doomed.is_empty() {
@@ -377,8 +375,7 @@ impl Folder<'_> {
             return Ok(());
         }
         if swept.is_some() {
-            self.ledger.swept_run = self.ledger.run;
-            self.ledger.swept_at = Some(run.now);
+            run.swept(&mut self.ledger);
         }
         if advanced {
             self.ledger.run += 1;

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use super::contents::{self, Contents};
-use super::spool::{MEMORY_BYTES, Source};
+use super::spool::{Landing, MEMORY_BYTES, Source};
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
@@ -20,6 +20,9 @@ const BYTES_IN_FLIGHT: usize = 16 << 20;
 
 /// Smaller attachments are read from the source: a PUT costs more than the bytes.
 pub const FILE_BYTES: u64 = 4096;
+
+/// The state of a message that is there.
+const RECEIVED: &str = "received";
 
 /// The state of a message that is there and could not be read.
 const QUARANTINED: &str = "quarantined";
@@ -197,6 +200,27 @@ pub(super) fn fill(message: &mut Message, contents: Option<Contents>) {
     }
 }
 
+/// Reads a stored message again from its source, into the same row. False: it has no source here, or could not be read.
+pub async fn reread(store: &Store, tenant: &Tenant, row: &Incoming) -> Result<bool, StoreError> {
+    if row.message.sha256.is_none() {
+        return Ok(false);
+    }
+    let mut landing = Landing::default();
+    let id = &row.message.id;
+    match store.files.read_raw(tenant, id, |piece| landing.take(piece)).await {
+        Err(StoreError::Missing { .. }) => return Ok(false),
+        read => read?,
+    }
+    let source = landing.finish().map_err(|error| StoreError::disk("keeping a large message", error))?;
+    let Some(contents) = contents::of(store, tenant, id, &source).await? else { return Ok(false) };
+    let change = |mut message: Message| {
+        message.state = RECEIVED.to_owned();
+        fill(&mut message, Some(contents.clone()));
+        message
+    };
+    store.messages.revise(tenant, id, change).await
+}
+
 fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
     Message {
         id: arrival.id.clone(),
@@ -219,7 +243,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         has_attachments: false,
         attachments: Vec::new(),
         sha256: None,
-        state: "received".to_owned(),
+        state: RECEIVED.to_owned(),
         correlation: None,
         delivery: None,
     }
