@@ -35,6 +35,7 @@ mod reading;
 mod real;
 mod routes;
 mod schedule;
+mod search;
 mod send;
 mod send_doors;
 mod sent_copy;

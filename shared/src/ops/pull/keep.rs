@@ -1,4 +1,6 @@
-//! Storing what was fetched: source, files, row, in this order, several messages at a time.
+//! Storing what was fetched: source, files, words, row, in this order, several messages at a time.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
@@ -8,6 +10,7 @@ use tokio::task::JoinSet;
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -59,6 +62,7 @@ pub(super) struct Keeper {
     store: Store,
     tenant: Tenant,
     account: AccountId,
+    indexer: Arc<Indexer>,
     tasks: JoinSet<(usize, Result<Kept, StoreError>)>,
     bytes: usize,
     kept: Vec<Kept>,
@@ -71,6 +75,7 @@ impl Keeper {
             store: store.clone(),
             tenant: tenant.clone(),
             account: account.clone(),
+            indexer: Arc::new(Indexer::new(store, tenant, account)),
             tasks: JoinSet::new(),
             bytes: 0,
             kept: Vec::new(),
@@ -86,8 +91,9 @@ impl Keeper {
         }
         self.bytes += size;
         let (store, tenant, account) = (self.store.clone(), self.tenant.clone(), self.account.clone());
+        let indexer = Arc::clone(&self.indexer);
         self.tasks.spawn(async move {
-            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival).await);
+            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival, &indexer).await);
             (size, stored.map(|inserted| Kept { place, id, new: inserted == Inserted::New }))
         });
     }
@@ -131,9 +137,24 @@ impl Content {
             Self::Withheld => 0,
         }
     }
+
+    /// What may be parsed.
+    fn readable(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(bytes) => Some(bytes),
+            Self::TooLarge(head) => Some(head),
+            Self::Unread(_) | Self::Withheld => None,
+        }
+    }
 }
 
-async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arrival) -> Result<Inserted, StoreError> {
+async fn put(
+    store: &Store,
+    tenant: &Tenant,
+    account: AccountId,
+    arrival: Arrival,
+    indexer: &Indexer,
+) -> Result<Inserted, StoreError> {
     let now = Timestamp::now();
     let mut message = outline(&arrival, account, now);
     match &arrival.content {
@@ -156,6 +177,7 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
         Content::Unread(_) => message.state = "quarantined".to_owned(),
         Content::Withheld => {}
     }
+    indexer.index(&message, arrival.content.readable()).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
