@@ -36,6 +36,7 @@ mod reading;
 mod real;
 mod routes;
 mod schedule;
+mod search;
 mod send;
 mod send_doors;
 mod sent_copy;

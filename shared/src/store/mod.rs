@@ -29,6 +29,7 @@ mod preferences;
 mod queues;
 mod random;
 mod seal;
+mod search;
 mod secrets;
 mod status;
 mod streams;
@@ -61,6 +62,7 @@ pub use pii::{Pii, Resolver};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
+pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};
 pub use streams::{Pieces, Streamed};
@@ -104,6 +106,8 @@ pub struct Store {
     pub suppressions: Suppressions,
     /// Sources, attachments and large bodies.
     pub files: Files,
+    /// Which words stand in which messages.
+    pub search: Search,
     /// Refused sign-ins with given passwords.
     pub guesses: Guesses,
     /// Passwords and their like.
@@ -142,6 +146,7 @@ impl Store {
             guesses: Guesses::new(table.clone()),
             suppressions: Suppressions::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
+            search: Search::new(table.clone(), files.clone()),
             files,
             links: Links::new(table.clone()),
             pii: Pii::new(table.clone(), secrets.clone()),

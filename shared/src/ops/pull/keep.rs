@@ -1,7 +1,9 @@
-//! Storing what was fetched: source, files, row, in this order, several messages at a time.
+//! Storing what was fetched: source, files, words, row, in this order, several messages at a time.
 
 use std::io;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
@@ -10,6 +12,7 @@ use super::spool::{MEMORY_BYTES, Source};
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -20,6 +23,9 @@ const BYTES_IN_FLIGHT: usize = 16 << 20;
 
 /// Smaller attachments are read from the source: a PUT costs more than the bytes.
 pub const FILE_BYTES: u64 = 4096;
+
+/// Of a message on disk, words are found in its first bytes: texts come before files.
+const HEAD_BYTES: usize = 1 << 20;
 
 /// The state of a message that is there and could not be read.
 const QUARANTINED: &str = "quarantined";
@@ -66,6 +72,7 @@ pub(super) struct Keeper {
     store: Store,
     tenant: Tenant,
     account: AccountId,
+    indexer: Arc<Indexer>,
     tasks: JoinSet<(usize, Result<Kept, StoreError>)>,
     bytes: usize,
     kept: Vec<Kept>,
@@ -78,6 +85,7 @@ impl Keeper {
             store: store.clone(),
             tenant: tenant.clone(),
             account: account.clone(),
+            indexer: Arc::new(Indexer::new(store, tenant, account)),
             tasks: JoinSet::new(),
             bytes: 0,
             kept: Vec::new(),
@@ -93,8 +101,9 @@ impl Keeper {
         }
         self.bytes += size;
         let (store, tenant, account) = (self.store.clone(), self.tenant.clone(), self.account.clone());
+        let indexer = Arc::clone(&self.indexer);
         self.tasks.spawn(async move {
-            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival).await);
+            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival, &indexer).await);
             (size, stored.map(|inserted| Kept { place, id, new: inserted == Inserted::New }))
         });
     }
@@ -149,9 +158,25 @@ impl Content {
             Self::Withheld | Self::Failed(_) => 0,
         }
     }
+
+    /// What may be parsed, or the beginning of it.
+    fn readable(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(Source::Memory(bytes)) => Some(bytes.clone()),
+            Self::Whole(Source::Disk(spool)) => Some(spool.head(HEAD_BYTES).into()),
+            Self::TooLarge(head) => Some(head.clone().into()),
+            Self::Unread(_) | Self::Withheld | Self::Failed(_) => None,
+        }
+    }
 }
 
-async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arrival) -> Result<Inserted, StoreError> {
+async fn put(
+    store: &Store,
+    tenant: &Tenant,
+    account: AccountId,
+    arrival: Arrival,
+    indexer: &Indexer,
+) -> Result<Inserted, StoreError> {
     let now = Timestamp::now();
     let mut message = outline(&arrival, account, now);
     if let Content::Failed(error) = arrival.content {
@@ -172,6 +197,8 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
         Content::Unread(_) => message.state = QUARANTINED.to_owned(),
         Content::Withheld | Content::Failed(_) => {}
     }
+    let readable = arrival.content.readable().filter(|_| message.state != QUARANTINED);
+    indexer.index(&message, readable.as_deref()).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
