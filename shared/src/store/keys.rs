@@ -26,6 +26,7 @@
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
 //! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
+//! | the message under a Message-ID of the caller's | `T#<tenant>#I#<hash>` | `I` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
 //! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
@@ -359,6 +360,12 @@ pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key 
 /// A file by its content.
 pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
     key(format!("T#{tenant}#F#{sha256}"), "F")
+}
+
+/// The message that left under a Message-ID.
+pub(super) fn message_id(tenant: &Tenant, message_id: &str) -> Key {
+    let hash = MessageId::derived(&["message-id", message_id]);
+    key(format!("T#{tenant}#I#{hash}"), "I")
 }
 
 /// Tenant and id of a message's primary key, as the due index gives it.

@@ -7,6 +7,7 @@ mod decode;
 mod filename;
 mod header;
 mod layout;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use filename::is_safe;
 use header::{PartHeader, part_header};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
+pub use report::{Automatic, automatic};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use time::OffsetDateTime;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::ops::bounces;
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -156,6 +157,9 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
         Content::Unread(_) => message.state = "quarantined".to_owned(),
         Content::Withheld => {}
     }
+    if let Content::Whole(raw) = &arrival.content {
+        bounces::recognise(store, tenant, &mut message, raw).await?;
+    }
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
@@ -187,6 +191,8 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         state: "received".to_owned(),
         correlation: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 
