@@ -12,6 +12,7 @@ use super::spool::{MEMORY_BYTES, Source};
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::ops::bounces;
 use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
@@ -198,6 +199,9 @@ async fn put(
         Content::Withheld | Content::Failed(_) => {}
     }
     let readable = arrival.content.readable().filter(|_| message.state != QUARANTINED);
+    if let (Content::Whole(_), Some(source)) = (&arrival.content, &readable) {
+        bounces::recognise(store, tenant, &mut message, source).await?;
+    }
     indexer.index(&message, readable.as_deref()).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
@@ -249,6 +253,8 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         state: "received".to_owned(),
         correlation: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 
