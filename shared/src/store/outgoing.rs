@@ -330,6 +330,7 @@ impl OutgoingRow {
             sha256: None,
             state: state_name(self.state).to_owned(),
             correlation: self.correlation.clone(),
+            deleted_at: None,
             delivery: Some(self.recipients.clone()),
         }
     }

@@ -186,6 +186,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         sha256: None,
         state: "received".to_owned(),
         correlation: None,
+        deleted_at: None,
         delivery: None,
     }
 }
@@ -232,7 +233,7 @@ async fn put_files(store: &Store, tenant: &Tenant, id: &MessageId, raw: &Bytes) 
     Ok(attachments)
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut sum = [0; 32];
     sum.copy_from_slice(digest(&SHA256, bytes).as_ref());
     sum
