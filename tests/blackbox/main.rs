@@ -22,6 +22,7 @@ mod door_emailengine;
 mod door_jetquery;
 mod door_superoffice;
 mod faults;
+mod imap;
 mod import;
 mod in_doubt;
 mod isolation;
