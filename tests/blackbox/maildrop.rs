@@ -128,24 +128,37 @@ fn a_repeated_uidl_makes_no_duplicate() {
     });
 }
 
-/// Fault 6b: UIDLs that are message numbers, messages of one size, and we delete.
+/// Fault 6b: UIDLs that are message numbers, or places that are used again; messages of one size, and we delete.
 #[test]
 fn a_uidl_that_is_given_again_hides_no_message() {
     run(async {
-        let mailbox = Mailbox::new(false).await;
-        mailbox.script(pop3().uidls(|number, _| Some(number.to_string())));
-        let mut truth = Vec::new();
-        for round in 1..5 {
-            let messages = plain(&[round * 10, round * 10 + 1]);
-            mailbox.deliver(&messages);
-            assert_eq!(mailbox.pull().await, 2, "round {round}");
-            truth.extend(messages);
+        let by_number: fn(usize, &[u8]) -> Option<String> = |number, _| Some(number.to_string());
+        // The last digit of `Subject: Message 12`.
+        let by_digit: fn(usize, &[u8]) -> Option<String> = |_, bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            Some(text.split("\r\nDate").next()?.chars().last()?.to_string())
+        };
+        for uidls in [by_number, by_digit] {
+            used_again(uidls).await;
         }
-        mailbox.pull().await;
-        assert_eq!(mailbox.pull().await, 0);
-        assert!(mailbox.held().is_empty());
-        mailbox.has(&truth).await;
     });
+}
+
+async fn used_again(uidls: fn(usize, &[u8]) -> Option<String>) {
+    let mailbox = Mailbox::new(false).await;
+    mailbox.script(pop3().uidls(uidls));
+    let mut truth = Vec::new();
+    for round in 1..5 {
+        let first = round * 10 + round % 2 * 2;
+        let messages = plain(&[first, first + 1]);
+        mailbox.deliver(&messages);
+        assert_eq!(mailbox.pull().await, 2, "round {round}");
+        truth.extend(messages);
+    }
+    mailbox.pull().await;
+    assert_eq!(mailbox.pull().await, 0);
+    assert!(mailbox.held().is_empty());
+    mailbox.has(&truth).await;
 }
 
 #[test]

@@ -265,6 +265,31 @@ impl Files {
         self.presign(keys::file_object(tenant, sha256), download, valid).await
     }
 
+    /// Stores an object of this room's own.
+    pub(super) async fn put_object(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let sha256 = digest(&SHA256, &bytes);
+        self.put(key.to_owned(), bytes, sha256.as_ref()).send().await.map_err(aws("PutObject"))?;
+        Ok(())
+    }
+
+    /// Part of such an object.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where it is not there.
+    pub(super) async fn get_part(&self, key: &str, part: std::ops::Range<usize>) -> Result<Bytes, StoreError> {
+        let Some(last) = part.end.checked_sub(1) else {
+            return Ok(Bytes::new());
+        };
+        self.read(self.get(key.to_owned()).range(format!("bytes={}-{last}", part.start)), "an object of ours").await
+    }
+
+    /// Deletes such an object, if it is there.
+    pub(super) async fn delete_object(&self, key: &str) -> Result<(), StoreError> {
+        let request = self.client.delete_object().bucket(&*self.bucket).key(key);
+        request.send().await.map_err(aws("DeleteObject"))?;
+        Ok(())
+    }
+
     fn put(&self, key: String, bytes: Bytes, sha256: &[u8]) -> PutObjectFluentBuilder {
         self.put_checked(key, STANDARD.encode(sha256), bytes.into())
     }

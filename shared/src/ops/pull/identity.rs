@@ -59,23 +59,38 @@ impl Identities {
                 return Ok(Found::Stored(id, *known));
             }
         }
-        let name = (listed.uidl.clone(), sha256.to_owned());
-        if !self.groups.contains_key(&name) {
-            let group = load(run, source, listed, sha256).await?;
-            self.groups.insert(name.clone(), group);
-        }
-        let group = self.groups.entry(name).or_default();
-        while let Some((id, known)) = group.stored.pop_front() {
-            if self.taken.insert(id.clone()) {
-                return Ok(Found::Stored(id, known));
+        // Also as one that had no UIDL: a server may have learned to give them.
+        let nameless = Listed { uidl: None, ..listed.clone() };
+        for listed in [listed, &nameless] {
+            let group = self.group(run, source, listed, sha256).await?;
+            while let Some((id, known)) = group.stored.pop_front() {
+                if self.taken.insert(id.clone()) {
+                    return Ok(Found::Stored(id, known));
+                }
             }
         }
         // Only a size that is right, and a UIDL that stood for nothing else, may be trusted again.
         if let Some(key) = listed.key().filter(|_| !occupied && listed.octets == size) {
             return Ok(Found::New(key));
         }
+        let group = self.group(run, source, listed, sha256).await?;
         group.next += 1;
         Ok(Found::New(listed.by_content(sha256, group.next - 1)))
+    }
+
+    async fn group(
+        &mut self,
+        run: &Run<'_>,
+        source: &SourceId,
+        listed: &Listed,
+        sha256: &str,
+    ) -> Result<&mut Group, PullError> {
+        let name = (listed.uidl.clone(), sha256.to_owned());
+        if !self.groups.contains_key(&name) {
+            let group = load(run, source, listed, sha256).await?;
+            self.groups.insert(name.clone(), group);
+        }
+        Ok(self.groups.entry(name).or_default())
     }
 }
 

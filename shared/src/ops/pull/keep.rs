@@ -1,7 +1,9 @@
-//! Storing what was fetched: source, files, row, in this order, several messages at a time.
+//! Storing what was fetched: source, files, words, row, in this order, several messages at a time.
 
 use std::io;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
@@ -10,6 +12,8 @@ use super::spool::{Landing, MEMORY_BYTES, Source};
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::ops::bounces;
+use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -20,6 +24,9 @@ const BYTES_IN_FLIGHT: usize = 16 << 20;
 
 /// Smaller attachments are read from the source: a PUT costs more than the bytes.
 pub const FILE_BYTES: u64 = 4096;
+
+/// Of a message on disk, words are found in its first bytes: texts come before files.
+const HEAD_BYTES: usize = 1 << 20;
 
 /// The state of a message that is there.
 const RECEIVED: &str = "received";
@@ -69,6 +76,7 @@ pub(super) struct Keeper {
     store: Store,
     tenant: Tenant,
     account: AccountId,
+    indexer: Arc<Indexer>,
     tasks: JoinSet<(usize, Result<Kept, StoreError>)>,
     bytes: usize,
     kept: Vec<Kept>,
@@ -81,6 +89,7 @@ impl Keeper {
             store: store.clone(),
             tenant: tenant.clone(),
             account: account.clone(),
+            indexer: Arc::new(Indexer::new(store, tenant, account)),
             tasks: JoinSet::new(),
             bytes: 0,
             kept: Vec::new(),
@@ -96,8 +105,9 @@ impl Keeper {
         }
         self.bytes += size;
         let (store, tenant, account) = (self.store.clone(), self.tenant.clone(), self.account.clone());
+        let indexer = Arc::clone(&self.indexer);
         self.tasks.spawn(async move {
-            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival).await);
+            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival, &indexer).await);
             (size, stored.map(|inserted| Kept { place, id, new: inserted == Inserted::New }))
         });
     }
@@ -152,9 +162,25 @@ impl Content {
             Self::Withheld | Self::Failed(_) => 0,
         }
     }
+
+    /// What may be parsed, or the beginning of it.
+    fn readable(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(Source::Memory(bytes)) => Some(bytes.clone()),
+            Self::Whole(Source::Disk(spool)) => Some(spool.head(HEAD_BYTES).into()),
+            Self::TooLarge(head) => Some(head.clone().into()),
+            Self::Unread(_) | Self::Withheld | Self::Failed(_) => None,
+        }
+    }
 }
 
-async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arrival) -> Result<Inserted, StoreError> {
+async fn put(
+    store: &Store,
+    tenant: &Tenant,
+    account: AccountId,
+    arrival: Arrival,
+    indexer: &Indexer,
+) -> Result<Inserted, StoreError> {
     let now = Timestamp::now();
     let mut message = outline(&arrival, account, now);
     if let Content::Failed(error) = arrival.content {
@@ -175,6 +201,11 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
         Content::Unread(_) => message.state = QUARANTINED.to_owned(),
         Content::Withheld | Content::Failed(_) => {}
     }
+    let readable = arrival.content.readable().filter(|_| message.state != QUARANTINED);
+    if let (Content::Whole(_), Some(source)) = (&arrival.content, &readable) {
+        bounces::recognise(store, tenant, &mut message, source).await?;
+    }
+    indexer.index(&message, readable.as_deref()).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
@@ -213,11 +244,17 @@ pub async fn reread(store: &Store, tenant: &Tenant, row: &Incoming) -> Result<bo
     }
     let source = landing.finish().map_err(|error| StoreError::disk("keeping a large message", error))?;
     let Some(contents) = contents::of(store, tenant, id, &source).await? else { return Ok(false) };
-    let change = |mut message: Message| {
-        message.state = RECEIVED.to_owned();
-        fill(&mut message, Some(contents.clone()));
-        message
-    };
+    let mut read = Message { state: RECEIVED.to_owned(), ..row.message.clone() };
+    fill(&mut read, Some(contents));
+    if let Some(head) = Content::Whole(source).readable() {
+        bounces::recognise(store, tenant, &mut read, &head).await?;
+        if row.message.state == QUARANTINED {
+            Indexer::new(store, tenant, &read.account).index(&read, Some(&head)).await?;
+        }
+    }
+    // Flags, folder and deletion are the server's, and may have changed meanwhile.
+    let change =
+        |now: Message| Message { flags: now.flags, folder: now.folder, deleted_at: now.deleted_at, ..read.clone() };
     store.messages.revise(tenant, id, change).await
 }
 
@@ -245,7 +282,10 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         sha256: None,
         state: RECEIVED.to_owned(),
         correlation: None,
+        deleted_at: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> 
         return Ok(());
     }
     run.hold().await?;
-    let list = listing(&mut client).await?;
+    let list = listing(&mut client, run.deletes()).await?;
     let mut drop = Maildrop {
         source,
         prefix: 0,
@@ -139,9 +139,13 @@ fn is_quiet(run: &Run<'_>, ledger: &Ledger, stat: Stat) -> bool {
     same && ledger.window.is_none() && !(stat.messages > 0 && run.sweep_is_due(ledger))
 }
 
-/// LIST and UIDL together, in the order of LIST.
-async fn listing(client: &mut Client<BoxedStream>) -> Result<Vec<Listed>, PullError> {
+/// LIST and UIDL together, in the order of LIST. Ids that are nothing but the messages' numbers are none where we
+/// delete: with each deletion they stand for other messages.
+async fn listing(client: &mut Client<BoxedStream>, deletes: bool) -> Result<Vec<Listed>, PullError> {
     let mut uidls = client.uidl().await?.unwrap_or_default();
+    if deletes && uidls.iter().all(|(number, uidl)| *uidl == number.to_string()) {
+        uidls.clear();
+    }
     let repeated = repeated(&mut uidls);
     uidls.sort_by_key(|(number, _)| *number);
     let listed = client.list().await?.into_iter().map(|(number, octets)| {

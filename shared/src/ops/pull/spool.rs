@@ -87,13 +87,18 @@ impl Landing {
     /// Its first bytes, at most `most`.
     pub(super) fn head(mut self, most: usize) -> Vec<u8> {
         if let Some((file, ..)) = self.disk {
-            self.memory = vec![0; most];
-            let read = file.read_at(&mut self.memory, 0).unwrap_or_default();
-            self.memory.truncate(read);
+            return head(&file, most);
         }
         self.memory.truncate(most);
         self.memory
     }
+}
+
+fn head(file: &File, most: usize) -> Vec<u8> {
+    let mut bytes = vec![0; most];
+    let read = file.read_at(&mut bytes, 0).unwrap_or_default();
+    bytes.truncate(read);
+    bytes
 }
 
 impl Source {
@@ -114,6 +119,11 @@ impl Source {
 }
 
 impl Spool {
+    /// Its first bytes, at most `most`.
+    pub(super) fn head(&self, most: usize) -> Vec<u8> {
+        head(&self.file, most)
+    }
+
     /// As what S3 is given.
     pub(super) fn streamed(&self) -> Streamed {
         let (file, size) = (Arc::clone(&self.file), self.size);
