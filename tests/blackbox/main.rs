@@ -21,6 +21,7 @@ mod door_email_service;
 mod door_emailengine;
 mod door_jetquery;
 mod door_superoffice;
+mod fanout;
 mod faults;
 mod imap;
 mod import;
@@ -44,6 +45,7 @@ mod send_doors;
 mod sent_copy;
 mod suppressions;
 mod templates;
+mod troubles;
 mod verdicts;
 
 use std::collections::BTreeMap;
