@@ -25,6 +25,7 @@ mod import;
 mod in_doubt;
 mod isolation;
 mod lockout;
+mod misbehaving;
 mod oauth;
 mod outbox;
 mod pii;

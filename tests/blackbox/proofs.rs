@@ -13,7 +13,7 @@ fn a_kill_at_any_network_write_loses_nothing() {
         let report = run(writes::run(plan, Random::announced("P2")));
         println!("{plan:?}: {report:?}");
         assert!(report.broken.is_empty(), "{report:?}");
-        assert!(report.killed >= 10, "{report:?}");
+        assert!(report.killed * 2 > report.tried, "{report:?}");
     }
 }
 

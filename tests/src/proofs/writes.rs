@@ -60,7 +60,7 @@ pub async fn run(plan: Plan, mut random: Random) -> Report {
     let mut report = Report { writes: counts.values().sum(), ..Report::default() };
     assert!(end.is_none(), "without a kill nothing may be broken: {end:?}");
     let points: Vec<Point> =
-        CALLS.into_iter().flat_map(|call| (1..=counts[call] + BEYOND).map(move |n| (call, n))).collect();
+        CALLS.into_iter().flat_map(|call| (1..=beyond(counts[call])).map(move |n| (call, n))).collect();
     let step = plan.sample.map_or(1, |sample| points.len().div_ceil(sample));
     let offset = usize::try_from(random.below(step as u64)).unwrap();
     let points: Vec<Point> = points.into_iter().skip(offset).step_by(step).collect();
@@ -75,6 +75,11 @@ pub async fn run(plan: Plan, mut random: Random) -> Report {
         report.broken.extend(broken.map(|end| (format!("{call} {number}"), end)));
     }
     report
+}
+
+/// The last point to try of a call that was made so often.
+fn beyond(count: usize) -> usize {
+    if count == 0 { 0 } else { count + BEYOND }
 }
 
 /// One session under strace; whether it died, how often it wrote, and what is broken when all has come to rest.
