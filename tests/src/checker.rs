@@ -115,7 +115,7 @@ pub async fn end_state(
         .items_of(&format!("T#{tenant}#M#"))
         .await
         .into_iter()
-        // What a message was called before (another UIDVALIDITY) is no message.
+        // What was renumbered or moved at its server stands under further ids, which lead to its row.
         .filter(|(_, item)| item["alias"].is_null())
         .filter_map(|(key, _)| Some(key.strip_suffix(" / M")?.rsplit_once('#')?.1.to_owned()))
         .collect();

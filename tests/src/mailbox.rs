@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sandbox::{At, Protocol, Rule};
+use sandbox::{At, Folder, Protocol, Rule};
 use serde_json::{Value, json};
 
 use crate::aws::Aws;
@@ -145,11 +145,11 @@ impl Mailbox {
         }
     }
 
-    /// The same messages under another UIDVALIDITY.
-    pub fn change_epoch(&self, uid_validity: u32) {
+    /// The same messages under another UIDVALIDITY; `number` is a new one.
+    pub fn change_epoch(&self, number: u32) {
         match &self.server {
-            Server::Sandbox(_) => panic!("the sandbox keeps its UIDVALIDITY"),
-            Server::Dovecot(dovecot) => dovecot.change_epoch(USER, uid_validity),
+            Server::Sandbox(peer) => drop(peer.sandbox.renumber(USER, Folder::Inbox).unwrap()),
+            Server::Dovecot(dovecot) => dovecot.change_epoch(USER, number),
         }
     }
 
