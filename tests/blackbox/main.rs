@@ -29,6 +29,7 @@ mod in_doubt;
 mod isolation;
 mod large;
 mod lockout;
+mod misbehaving;
 mod oauth;
 mod outbox;
 mod pii;
