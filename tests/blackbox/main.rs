@@ -25,6 +25,7 @@ mod faults;
 mod import;
 mod in_doubt;
 mod isolation;
+mod jetquery_storage;
 mod lockout;
 mod oauth;
 mod outbox;

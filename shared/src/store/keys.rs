@@ -25,7 +25,7 @@
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
-//! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
+//! | where a file that is no object yet can be found | `T#<tenant>#F#<first half of sha256>` | `<sha256>` | |
 //! | the message under a Message-ID of the caller's | `T#<tenant>#I#<hash>` | `I` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
@@ -357,9 +357,14 @@ pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key 
     key(message_items(tenant, id), format!("R#{attempt}"))
 }
 
+/// Files whose content has this head of a hash: `file_uuid` (decision 18).
+pub(super) fn file_places(tenant: &Tenant, uuid: &str) -> String {
+    format!("T#{tenant}#F#{uuid}")
+}
+
 /// A file by its content.
 pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
-    key(format!("T#{tenant}#F#{sha256}"), "F")
+    key(file_places(tenant, head(sha256)), sha256)
 }
 
 /// The message that left under a Message-ID.
