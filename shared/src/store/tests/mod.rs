@@ -8,6 +8,7 @@ mod lost_answers;
 mod mailbox;
 mod messages;
 mod outbox;
+mod search;
 mod suppressions;
 
 use std::sync::{
