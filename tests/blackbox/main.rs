@@ -27,6 +27,7 @@ mod imap;
 mod import;
 mod in_doubt;
 mod isolation;
+mod jetquery_storage;
 mod large;
 mod lockout;
 mod misbehaving;
