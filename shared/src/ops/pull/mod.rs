@@ -13,6 +13,7 @@
 //! finds one goes through it one message at a time, and the message that was under way three times is stored
 //! unparsed and marked `quarantined`.
 
+mod fetch;
 mod folder;
 pub(in crate::ops) mod folders;
 mod follow;
@@ -20,6 +21,7 @@ mod keep;
 mod lost;
 mod maildrop;
 mod renumbered;
+mod sweep;
 
 pub use keep::FILE_BYTES;
 
