@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::{
-    StoreError, compact,
+    Place, StoreError, compact,
     cursor::{self, Page},
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
@@ -137,6 +137,36 @@ impl Messages {
         cursor: Option<&str>,
     ) -> Result<Page<StoredMessage>, StoreError> {
         let (ids, next_cursor) = self.time_line(tenant, account, range, limit, cursor).await?;
+        Ok(Page { items: self.rows(tenant, &ids).await?, next_cursor })
+    }
+
+    /// A page of these places of a mailbox's time line, which are sorted newest first. A cursor of [`Messages::list`]
+    /// goes on here, and the other way round.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn page(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        places: &[Place],
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<Page<StoredMessage>, StoreError> {
+        let list = keys::mailbox(tenant, account);
+        let after = cursor.map(|cursor| cursor::open(&list, cursor)).transpose()?;
+        let sort_key = |place: &Place| keys::in_time_line(place.at, &place.id);
+        let seen = places.partition_point(|place| after.as_ref().is_some_and(|after| sort_key(place) >= *after));
+        let left = &places[seen..];
+        let shown = &left[..left.len().min(limit as usize)];
+        let last = shown.last().filter(|_| shown.len() < left.len());
+        let ids: Vec<MessageId> = shown.iter().map(|place| place.id.clone()).collect();
+        let next_cursor = last.map(|place| cursor::seal(&list, &sort_key(place)));
+        Ok(Page { items: self.rows(tenant, &ids).await?, next_cursor })
+    }
+
+    /// The messages of these ids, in this order. One that was deleted a moment ago may still stand in an index.
+    async fn rows(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
         let items = self.table.batch_get(&keys, None).await?;
         let mut found = HashMap::new();
@@ -145,9 +175,7 @@ impl Messages {
             found.insert(message.id().clone(), message);
         }
         outgoing::complete(&self.table, tenant, found.values_mut().filter_map(StoredMessage::outgoing)).await?;
-        // A message that was deleted a moment ago may still stand in the index.
-        let items = ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect();
-        Ok(Page { items, next_cursor })
+        Ok(ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect())
     }
 
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.

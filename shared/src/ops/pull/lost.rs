@@ -12,7 +12,7 @@ use std::future::Future;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::keep::{Arrival, Content, Keeper, sha256};
+use super::keep::{Arrival, Content, Keeper};
 use super::{PullError, Run};
 use crate::mail::parse;
 use crate::model::{Message, MessageId, Timestamp};
@@ -114,9 +114,9 @@ impl<'a> Intake<'a> {
 
 fn likeness(arrival: &Arrival) -> Option<Likeness> {
     match &arrival.content {
-        Content::Whole(raw) | Content::Unread(raw) => half(&hex::encode(sha256(raw))),
+        Content::Whole(source) | Content::Unread(source) => half(&hex::encode(source.sha256())),
         Content::TooLarge(head) => left(arrival.size, &parse::parse(head).message_id?),
-        Content::Withheld => None,
+        Content::Withheld | Content::Failed(_) => None,
     }
 }
 

@@ -13,6 +13,7 @@
 //! finds one goes through it one message at a time, and the message that was under way three times is stored
 //! unparsed and marked `quarantined`.
 
+mod contents;
 mod fetch;
 mod folder;
 pub(in crate::ops) mod folders;
@@ -21,6 +22,7 @@ mod keep;
 mod lost;
 mod maildrop;
 mod renumbered;
+mod spool;
 mod sweep;
 
 pub use keep::FILE_BYTES;
@@ -29,7 +31,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::sign_in::{self, Receiver, SignInError};
-use super::{Tools, fortunes, fortunes::Fortune, risks};
+use super::{Tools, fortunes, fortunes::Fortune, risks, search};
 use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
@@ -110,6 +112,8 @@ struct Run<'a> {
     changed: bool,
     /// It came further than the run before, so that another one is worth its while.
     advanced: bool,
+    /// The index of words is due to be compacted.
+    compact: bool,
 }
 
 /// Pulls one account until `deadline`, for somebody who waits; what is left then is queued for a worker (`more`).
@@ -163,9 +167,11 @@ async fn pull_for(
         more: false,
         changed: false,
         advanced: false,
+        compact: false,
     };
     let result = run.all_folders(&before).await;
     let result = run.forgive_own_time(asker, result);
+    run.settle().await;
     run.release().await;
     run.record(&result, &before).await?;
     result?;
@@ -285,10 +291,20 @@ impl Run<'_> {
         }
         self.changed |= new > 0;
         self.advanced |= new > 0;
+        self.compact |= kept.iter().any(|kept| kept.new && search::is_due(&kept.id));
+    }
+
+    /// Compacts the index of words where that is due and there is time: a mailbox that is pulled for the first time
+    /// fills it between two windows.
+    async fn settle(&mut self) {
+        if std::mem::take(&mut self.compact) {
+            search::compact(&self.tools.store, self.tenant, &self.row.account.account, self.session).await;
+        }
     }
 
     /// Takes the lease, once, when there is news.
     async fn hold(&mut self) -> Result<(), PullError> {
+        self.settle().await;
         let seconds = self.tools.settings.lease_seconds;
         match &mut self.lease {
             Some(lease) => self.tools.store.leases.renew(lease, Timestamp::now(), seconds).await?,

@@ -43,6 +43,8 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
         correlation: None,
         deleted_at: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 
