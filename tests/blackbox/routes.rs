@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 57] = [
+pub(crate) const ROUTES: [(&str, &str); 60] = [
     ("delete", "/v1/accounts/{account}"),
+    ("delete", "/v1/accounts/{account}/messages/{id}"),
     ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/pii-resolver"),
     ("delete", "/v1/pii-tokens/{token}"),
@@ -20,6 +21,7 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("get", "/openapi.json"),
     ("get", "/v1/accounts"),
     ("get", "/v1/accounts/{account}"),
+    ("get", "/v1/accounts/{account}/folders"),
     ("get", "/v1/accounts/{account}/history"),
     ("get", "/v1/accounts/{account}/messages"),
     ("get", "/v1/accounts/{account}/messages/{id}"),
@@ -38,6 +40,7 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("get", "/v1/templates/{template}"),
     ("get", "/v1/tokens"),
     ("patch", "/v1/accounts/{account}"),
+    ("patch", "/v1/accounts/{account}/messages/{id}"),
     ("patch", "/v1/outbox/{id}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),

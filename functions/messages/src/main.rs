@@ -1,5 +1,6 @@
 //! `messages`: list and read stored mail.
 
+mod changes;
 mod doors;
 mod files;
 mod filter;
@@ -26,6 +27,18 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::MESSAGE_GET, {
                 let tools = tools.clone();
                 move |call| handler::get(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_CHANGE, {
+                let tools = tools.clone();
+                move |call| changes::change(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_DELETE, {
+                let tools = tools.clone();
+                move |call| changes::delete(tools.clone(), call)
+            }),
+            mount(&routes::FOLDERS_LIST, {
+                let tools = tools.clone();
+                move |call| changes::folders(tools.clone(), call)
             }),
             mount(&routes::MESSAGE_SOURCE, {
                 let tools = tools.clone();
