@@ -5,7 +5,7 @@
 use shared::events::consume;
 use shared::ops::pull::work;
 use shared::ops::{Tools, again};
-use shared::store::{AgainJob, PullJob};
+use shared::store::{AgainJob, PullBatch};
 
 /// What the queue brings.
 #[derive(serde::Deserialize)]
@@ -13,8 +13,8 @@ use shared::store::{AgainJob, PullJob};
 enum Work {
     /// Messages to announce or read again.
     Again(AgainJob),
-    /// A mailbox to pull.
-    Pull(PullJob),
+    /// Mailboxes to pull.
+    Pull(PullBatch),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,7 +23,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let tools = Tools::from_env().await?;
     consume(async |job: Work, deadline| match job {
         Work::Again(job) => again::work(&tools, job, deadline).await,
-        Work::Pull(job) => work(&tools, &job, deadline).await,
+        Work::Pull(batch) => work(&tools, batch, deadline).await,
     })
     .await
 }

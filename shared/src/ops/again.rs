@@ -52,6 +52,7 @@ pub async fn rewind(
         }
     };
     tools.store.ledgers.rewind(tenant, account).await?;
+    unquiet(tools, tenant, account).await?;
     let job = PullJob { tenant: tenant.clone(), account: account.clone(), tick: now, asked: true };
     tools.store.queues.enqueue_pull(&[job]).await?;
     let which = Which::Since { since, cursor: None };
@@ -109,9 +110,15 @@ pub async fn acknowledge(
     if acknowledged > 0 {
         let change = StatusChange { acknowledged_at: Some(Timestamp::now()), ..StatusChange::default() };
         tools.store.statuses.change(tenant, account, &change).await?;
+        unquiet(tools, tenant, account).await?;
     }
     unknown.sort_unstable();
     Ok(Acknowledged { account: account.clone(), acknowledged, unknown })
+}
+
+/// Has the next poll ask the ledgers, although the server has nothing new to say.
+async fn unquiet(tools: &Tools, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
+    tools.store.polls.unmark(tenant, account).await
 }
 
 /// Does a job as far as the time allows, and queues the rest. True: there is a rest.

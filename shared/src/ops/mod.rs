@@ -3,6 +3,7 @@
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
 //! - [`again`]: announce or read again what is stored; acknowledge it.
+//! - [`change`]: what a caller does with a stored message; [`folders`]: the mailbox's folders.
 //! - [`probe`]: does an account work?
 //! - [`autoconfig`]: which settings does an address need?
 //! - [`diagnose`]: why does it not, and how is it mended?
@@ -27,9 +28,11 @@
 pub mod again;
 pub mod autoconfig;
 pub mod bounces;
+pub mod change;
 pub mod diagnose;
 pub mod email_config;
 pub mod files;
+pub mod folders;
 pub mod follow_up;
 pub mod fortunes;
 pub mod grants;
@@ -55,6 +58,7 @@ pub mod tokens;
 use std::sync::Arc;
 
 use crate::mail::Timeouts;
+use crate::mail::trace::Trace;
 use crate::net::{Network, SetupError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::Store;
@@ -68,6 +72,8 @@ pub struct Tools {
     pub store: Store,
     /// The way out.
     pub network: Arc<Network>,
+    /// What is said to receiving servers, where somebody wants to see it: off, but in a copy made for one call.
+    pub trace: Trace,
 }
 
 /// The environment does not allow the function to start.
@@ -89,6 +95,6 @@ impl Tools {
         let ca_file = settings.ca_file.as_deref();
         let network = Network::new(&settings.allow_nets, &settings.own_ports, ca_file, timeouts)?;
         let store = Store::from_settings(&settings).await;
-        Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network) })
+        Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network), trace: Trace::default() })
     }
 }

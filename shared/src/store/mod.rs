@@ -66,7 +66,9 @@ pub use pii::{Pii, Resolver};
 pub use places::{NewPlace, Placed, Standing};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
-pub use queues::{Again, AgainJob, DeliverJob, PullJob, Queues, Which};
+pub use queues::{
+    Again, AgainJob, DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, Wanted, Which,
+};
 pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};

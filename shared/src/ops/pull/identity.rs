@@ -24,10 +24,13 @@ pub(super) enum Found {
 /// What is known in one run about messages that are told apart by their content.
 #[derive(Default)]
 pub(super) struct Identities {
-    groups: HashMap<(Option<String>, String), Group>,
+    groups: Groups,
     /// Rows that a listed message was found to be: each is one message.
     pub(super) taken: HashSet<MessageId>,
 }
+
+/// By UIDL and SHA-256.
+type Groups = HashMap<(Option<String>, String), Group>;
 
 /// Messages of one content.
 #[derive(Default)]
@@ -62,7 +65,7 @@ impl Identities {
         // Also as one that had no UIDL: a server may have learned to give them.
         let nameless = Listed { uidl: None, ..listed.clone() };
         for listed in [listed, &nameless] {
-            let group = self.group(run, source, listed, sha256).await?;
+            let group = group(&mut self.groups, run, source, listed, sha256).await?;
             while let Some((id, known)) = group.stored.pop_front() {
                 if self.taken.insert(id.clone()) {
                     return Ok(Found::Stored(id, known));
@@ -73,24 +76,9 @@ impl Identities {
         if let Some(key) = listed.key().filter(|_| !occupied && listed.octets == size) {
             return Ok(Found::New(key));
         }
-        let group = self.group(run, source, listed, sha256).await?;
+        let group = group(&mut self.groups, run, source, listed, sha256).await?;
         group.next += 1;
         Ok(Found::New(listed.by_content(sha256, group.next - 1)))
-    }
-
-    async fn group(
-        &mut self,
-        run: &Run<'_>,
-        source: &SourceId,
-        listed: &Listed,
-        sha256: &str,
-    ) -> Result<&mut Group, PullError> {
-        let name = (listed.uidl.clone(), sha256.to_owned());
-        if !self.groups.contains_key(&name) {
-            let group = load(run, source, listed, sha256).await?;
-            self.groups.insert(name.clone(), group);
-        }
-        Ok(self.groups.entry(name).or_default())
     }
 }
 
@@ -100,6 +88,22 @@ fn keys_by_list(listed: &Listed, size: u64) -> Vec<MessageKey> {
     let mut sizes = vec![listed.octets, size];
     sizes.dedup();
     sizes.into_iter().map(|octets| MessageKey::Pop3 { uidl: uidl.clone(), octets }).collect()
+}
+
+/// What is known of the messages of one content.
+async fn group<'g>(
+    groups: &'g mut Groups,
+    run: &Run<'_>,
+    source: &SourceId,
+    listed: &Listed,
+    sha256: &str,
+) -> Result<&'g mut Group, PullError> {
+    let name = (listed.uidl.clone(), sha256.to_owned());
+    if !groups.contains_key(&name) {
+        let group = load(run, source, listed, sha256).await?;
+        groups.insert(name.clone(), group);
+    }
+    Ok(groups.entry(name).or_default())
 }
 
 /// The stored messages of one content; their ordinals have no gaps.
