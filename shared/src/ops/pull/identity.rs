@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::maildrop::Listed;
+use super::listed::Listed;
 use super::{PullError, Run};
 use crate::model::MessageId;
 use crate::store::keys::incoming_id;

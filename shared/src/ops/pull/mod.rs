@@ -20,6 +20,7 @@ pub(in crate::ops) mod folders;
 mod follow;
 mod identity;
 mod keep;
+mod listed;
 mod lost;
 mod maildrop;
 mod quiet;
