@@ -41,6 +41,7 @@ mod sent_copy;
 mod suppressions;
 mod templates;
 mod verdicts;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::future::Future;

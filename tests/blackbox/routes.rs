@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 57] = [
+pub(crate) const ROUTES: [(&str, &str); 69] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/pii-resolver"),
@@ -14,6 +14,7 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("delete", "/v1/suppressions/{address}"),
     ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
+    ("delete", "/v1/webhooks/{webhook}"),
     ("get", "/docs"),
     ("get", "/f/{token}"),
     ("get", "/health"),
@@ -37,8 +38,13 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("get", "/v1/templates"),
     ("get", "/v1/templates/{template}"),
     ("get", "/v1/tokens"),
+    ("get", "/v1/webhooks"),
+    ("get", "/v1/webhooks/mock"),
+    ("get", "/v1/webhooks/{webhook}"),
+    ("get", "/v1/webhooks/{webhook}/deliveries"),
     ("patch", "/v1/accounts/{account}"),
     ("patch", "/v1/outbox/{id}"),
+    ("patch", "/v1/webhooks/{webhook}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
     ("post", "/v1/accounts/{account}/diagnose"),
@@ -61,9 +67,15 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
+    ("post", "/v1/webhooks"),
+    ("post", "/v1/webhooks/{webhook}/deliveries/{delivery}/replay"),
+    ("post", "/v1/webhooks/{webhook}/replay"),
+    ("post", "/v1/webhooks/{webhook}/rotate"),
+    ("post", "/v1/webhooks/{webhook}/test"),
     ("put", "/v1/accounts/{account}"),
     ("put", "/v1/pii-resolver"),
     ("put", "/v1/templates/{template}"),
+    ("put", "/v1/webhooks/{webhook}"),
 ];
 
 /// Every route of the front doors, by hand: no document of ours lists them.

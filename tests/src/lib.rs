@@ -47,6 +47,7 @@ pub mod oauth;
 pub mod peer;
 pub mod postfix;
 pub mod random;
+pub mod receiver;
 pub mod send_checker;
 pub mod sends;
 pub mod service;

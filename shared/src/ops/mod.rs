@@ -9,6 +9,7 @@
 //! - [`follow_up`]: what is done at the mailbox once a message has left: [`resolve`], [`sent_copy`], [`mark`].
 //! - [`suppressions`]: who is not sent to any more?
 //! - [`risks`]: what will stop working soon?
+//! - [`notify`]: what happened, as events; [`webhooks`]: who is told.
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`files`]: a file by the hash of its content, wherever it is.
@@ -32,6 +33,7 @@ pub mod guesses;
 pub mod keyring;
 pub mod limits;
 mod mark;
+pub mod notify;
 pub mod pii;
 pub mod probe;
 pub mod pull;
@@ -45,6 +47,7 @@ pub mod suppressions;
 pub mod templates;
 pub mod test_email;
 pub mod tokens;
+pub mod webhooks;
 
 use std::sync::Arc;
 

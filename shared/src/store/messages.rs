@@ -121,6 +121,11 @@ impl Messages {
         Ok(Some(message))
     }
 
+    /// Reads what a row of a message to many leads to; nothing is read for others.
+    pub async fn complete(&self, tenant: &Tenant, message: &mut StoredMessage) -> Result<(), StoreError> {
+        outgoing::complete(&self.table, tenant, message.outgoing().into_iter()).await
+    }
+
     /// A mailbox's messages, newest first. Strongly consistent rows behind an eventually consistent index.
     ///
     /// # Errors
@@ -262,7 +267,7 @@ fn incoming_item(tenant: &Tenant, row: &Incoming) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-fn stored(item: Item) -> Result<StoredMessage, StoreError> {
+pub(super) fn stored(item: Item) -> Result<StoredMessage, StoreError> {
     if item.contains_key("fence") {
         return Ok(StoredMessage::Outgoing(row(item)?));
     }
