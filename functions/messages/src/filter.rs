@@ -4,9 +4,11 @@ use serde_json::{Map, Value};
 use shared::http::Call;
 use shared::http::call::wrong_parameter;
 use shared::model::{Address, Direction, Message, Problem};
+use shared::ops::search::Query;
 
 /// All parameters that a list takes.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
+    "q",
     "limit",
     "cursor",
     "folder",
@@ -60,6 +62,8 @@ pub(crate) struct Filter {
     unseen: Option<bool>,
     thread: Option<String>,
     fields: Option<Vec<String>>,
+    /// What is searched for.
+    pub(crate) query: Option<Query>,
 }
 
 impl Filter {
@@ -89,6 +93,7 @@ impl Filter {
             unseen: call.flag("unseen")?,
             thread: text("thread"),
             fields,
+            query: call.query.get("q").map(|text| Query::read(text)).transpose()?,
         })
     }
 

@@ -8,7 +8,7 @@ use shared::http::{Call, Reply};
 use shared::mail::{parse, sanitize};
 use shared::model::views::{Defect, HeaderLine, MessageDetail, Page};
 use shared::model::{Address, Attachment, Code, FieldError, Message, Problem};
-use shared::ops::{self, Tools, send, sign_in};
+use shared::ops::{self, Tools, search, send, sign_in};
 use shared::store::{Download, Incoming, Range, StoredMessage};
 
 use crate::filter::Filter;
@@ -24,19 +24,27 @@ const SCANNED: u32 = 500;
 
 /// A page of messages, newest first.
 pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    let filter = Filter::read(&call)?;
+    let mut filter = Filter::read(&call)?;
     let account = call.account()?;
     let limit = call.number("limit", 50, 1, 100)?;
     let range = Range { since: call.time("since")?, before: call.time("before")? };
+    let hits = match filter.query.take() {
+        Some(query) => Some(search::find(&tools.store, call.tenant(), &account, query, range).await?),
+        None => None,
+    };
+    let most = hits.as_ref().map_or(SCANNED, |hits| hits.most(SCANNED));
     let mut cursor = call.query.get("cursor").cloned();
     let (mut items, mut scanned): (Vec<Message>, u32) = (Vec::new(), 0);
     loop {
         let room = limit - u32::try_from(items.len()).unwrap_or(limit);
-        let page = tools.store.messages.list(call.tenant(), &account, range, room, cursor.as_deref()).await?;
+        let page = match &hits {
+            Some(hits) => hits.page(&tools.store, call.tenant(), &account, room, cursor.as_deref()).await?,
+            None => tools.store.messages.list(call.tenant(), &account, range, room, cursor.as_deref()).await?,
+        };
         scanned += room;
         items.extend(page.items.into_iter().map(summary).filter(|message| filter.passes(message)));
         cursor = page.next_cursor;
-        if cursor.is_none() || items.len() >= limit as usize || scanned >= SCANNED {
+        if cursor.is_none() || items.len() >= limit as usize || scanned >= most {
             break;
         }
     }

@@ -7,7 +7,9 @@
 //! - [`diagnose`]: why does it not, and how is it mended?
 //! - [`test_email`]: does an account deliver?
 //! - [`follow_up`]: what is done at the mailbox once a message has left: [`resolve`], [`sent_copy`], [`mark`].
+//! - [`bounces`]: what came back about a message after it had left?
 //! - [`suppressions`]: who is not sent to any more?
+//! - [`search`]: which messages have these words?
 //! - [`risks`]: what will stop working soon?
 //! - [`notify`]: what happened, as events; [`webhooks`]: who is told.
 //! - [`schedule`]: who is due?
@@ -23,6 +25,7 @@
 //! - [`limits`]: how often a tenant may call.
 
 pub mod autoconfig;
+pub mod bounces;
 pub mod diagnose;
 pub mod email_config;
 pub mod files;
@@ -40,6 +43,7 @@ pub mod pull;
 pub mod resolve;
 pub mod risks;
 pub mod schedule;
+pub mod search;
 pub mod send;
 pub mod sent_copy;
 pub mod sign_in;

@@ -1,10 +1,10 @@
 //! What a record of the table's stream says: which row it is about, before and after.
 
 use aws_lambda_events::event::dynamodb::EventRecord;
-use serde_json::{Map, Value};
 
 use super::{
     AccountStatus, Incoming, Ledger, StoreError, StoredMessage, keys, messages,
+    places::is_alias,
     table::{Item, described, number_of, row, text_of},
 };
 use crate::model::{AccountId, Tenant, Timestamp};
@@ -45,8 +45,6 @@ pub enum Change {
     Ledger {
         /// Whose.
         account: AccountId,
-        /// The folder, where the row says it.
-        folder: Option<String>,
         /// As it was.
         before: Option<Box<Ledger>>,
         /// As it is.
@@ -61,26 +59,6 @@ pub struct SeenMessage {
     pub row: StoredMessage,
     /// Counts how often it was announced anew on purpose.
     pub told: u64,
-    /// It stays as a mark of itself: the message is gone.
-    pub deleted: bool,
-    /// What came back, by recipient.
-    pub bounces: Vec<Bounce>,
-}
-
-/// What came back for one recipient.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bounce {
-    /// The recipient.
-    pub address: String,
-    /// As it is stored beside the recipient.
-    pub found: Map<String, Value>,
-}
-
-impl Bounce {
-    /// A member that is a text.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.found.get(name)?.as_str()
-    }
 }
 
 impl SeenMessage {
@@ -114,9 +92,8 @@ pub fn read(record: EventRecord) -> Result<Option<Changed>, StoreError> {
                 Some((tenant, Change::Status { account, before, after }))
             }
             (None, Some((tenant, account))) => {
-                let folder = text_of(&after, "folder").map(str::to_owned);
                 let [before, after] = [optional(before)?, optional(after)?];
-                Some((tenant, Change::Ledger { account, folder, before, after }))
+                Some((tenant, Change::Ledger { account, before, after }))
             }
             (None, None) => None,
         },
@@ -133,24 +110,11 @@ fn of_message(pk: &str, before: Item, after: Item) -> Result<Option<(Tenant, Cha
 
 /// A message; none for a row that only leads to one.
 fn seen(item: Item) -> Result<Option<Box<SeenMessage>>, StoreError> {
-    if item.is_empty() || item.contains_key("alias") {
+    if item.is_empty() || is_alias(&item) {
         return Ok(None);
     }
     let told = number_of(&item, "told").unwrap_or_default();
-    let deleted = item.contains_key("deleted");
-    let bounces = bounces(&item);
-    Ok(Some(Box::new(SeenMessage { row: messages::stored(item)?, told, deleted, bounces })))
-}
-
-/// `recipients[].bounce` of a message that was sent.
-fn bounces(item: &Item) -> Vec<Bounce> {
-    let recipients = item.get("recipients").cloned();
-    let recipients = recipients.and_then(|list| serde_dynamo::aws_sdk_dynamodb_1::from_attribute_value(list).ok());
-    let bounce = |recipient: Map<String, Value>| {
-        let address = recipient.get("address")?.as_str()?.to_owned();
-        Some(Bounce { address, found: recipient.get("bounce")?.as_object()?.clone() })
-    };
-    recipients.into_iter().flat_map(|list: Vec<Map<String, Value>>| list.into_iter().filter_map(bounce)).collect()
+    Ok(Some(Box::new(SeenMessage { row: messages::stored(item)?, told })))
 }
 
 fn optional<T: serde::de::DeserializeOwned>(item: Item) -> Result<Option<Box<T>>, StoreError> {

@@ -6,7 +6,9 @@
 mod decode;
 mod filename;
 mod header;
+mod large;
 mod layout;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +17,10 @@ use crate::model::send::Disposition;
 use decode::{Charset, to_utf8};
 pub use filename::is_safe;
 use header::{PartHeader, part_header};
+pub use large::{Large, LargeFile, large};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
+pub use report::{Automatic, automatic};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use time::OffsetDateTime;
@@ -38,6 +42,9 @@ const FILE_BUDGET: usize = 10 * 1024;
 const FILE_COST: usize = 80;
 /// Defects in a row.
 const MAX_DEFECTS: usize = 20;
+
+/// The defect of a message of which not all parts were looked at: its source has more than its row.
+pub const PARTS_TRUNCATED: &str = "partsTruncated";
 
 /// One file of a message. Field names are those of the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +148,9 @@ fn read(raw: &[u8]) -> Parsed {
     for defect in &layout.defects {
         parsed.defect(&defect.code, defect.detail.clone());
     }
+    if layout.truncated {
+        parsed.defect(PARTS_TRUNCATED, "not all parts of the message were looked at");
+    }
     header::fill(slice(raw, &layout.header), &mut parsed);
     parsed.preview = preview(raw, &layout);
     parsed.has_text = !parsed.preview.is_empty();
@@ -222,16 +232,21 @@ fn preview(raw: &[u8], layout: &Layout) -> String {
 
 /// The text of a message with LF line ends, made from the HTML where there is no text; at most 1 MB.
 pub fn text(raw: &[u8]) -> Option<String> {
+    text_head(raw, usize::MAX)
+}
+
+/// The same of the first bytes of each part, as they are encoded.
+pub fn text_head(raw: &[u8], bytes: usize) -> Option<String> {
     guard(|| {
         let layout = layout(raw);
-        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part)).collect();
+        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part, bytes)).collect();
         let text = texts.join("\n");
         (!text.trim().is_empty()).then(|| cut(&text, MAX_TEXT).to_owned())
     })?
 }
 
-fn plain(raw: &[u8], part: &Part) -> String {
-    let text = part_text(raw, part, usize::MAX);
+fn plain(raw: &[u8], part: &Part, bytes: usize) -> String {
+    let text = part_text(raw, part, bytes);
     let text = if part.kind == Kind::Html { html_to_text(&text) } else { text };
     let text = text.replace("\r\n", "\n");
     text.trim_end_matches('\n').to_owned()

@@ -17,11 +17,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::message::thread_of;
+use crate::model::report::BounceKind;
 use crate::model::risk::{Risk, RiskCode, Severity};
 use crate::model::{Account, AccountId, Event, EventType, Message, MessageId, SendState, Tenant, Timestamp};
 use crate::ops::risks;
-use crate::store::changes::{Bounce, Change, Changed, SeenMessage};
-use crate::store::{AccountStatus, Incoming, Ledger, OutgoingRow, Position, StoredMessage};
+use crate::store::changes::{Change, Changed, SeenMessage};
+use crate::store::{AccountStatus, Bounced, Incoming, Ledger, OutgoingRow, Position, StoredMessage};
 
 #[cfg(test)]
 mod tests;
@@ -36,10 +37,7 @@ pub fn account_needed(changed: &Changed) -> Option<&AccountId> {
             let near = changed.at.plus_seconds(risks::EXPIRING_SECONDS);
             ends.into_iter().any(|end| end < near).then_some(account)
         }
-        Change::Ledger { account, before, after, .. } => {
-            reset(before.as_deref(), after.as_deref()).is_some().then_some(account)
-        }
-        Change::Status { after: None, .. } => None,
+        Change::Status { after: None, .. } | Change::Ledger { .. } => None,
     }
 }
 
@@ -53,12 +51,9 @@ pub fn of(changed: &Changed, account: Option<&Account>) -> Vec<Event> {
             events
         }
         Change::Status { after: None, .. } => Vec::new(),
-        Change::Ledger { account, folder, before, after } => {
+        Change::Ledger { account, before, after } => {
             let event = reset(before.as_deref(), after.as_deref()).zip(after.as_deref());
-            event
-                .map(|(numbers, ledger)| of_reset(changed, account, folder.as_deref(), ledger, numbers))
-                .into_iter()
-                .collect()
+            event.map(|(numbers, ledger)| of_reset(changed, account, ledger, numbers)).into_iter().collect()
         }
     }
 }
@@ -89,7 +84,7 @@ impl Changed {
 }
 
 fn of_message(changed: &Changed, before: Option<&SeenMessage>, after: Option<&SeenMessage>) -> Vec<Event> {
-    let living = |seen: Option<&SeenMessage>| seen.is_some_and(|seen| !seen.deleted);
+    let living = |seen: Option<&SeenMessage>| seen.is_some_and(|seen| !seen.row.is_gone());
     let kind = EventType::MessageDeleted;
     match (before, after) {
         (Some(gone), _) if living(before) && !living(after) => {
@@ -136,20 +131,19 @@ fn changes(before: &Message, after: &Message) -> Option<Value> {
 }
 
 fn of_outgoing(changed: &Changed, before: Option<&SeenMessage>, now: &SeenMessage, row: &OutgoingRow) -> Vec<Event> {
-    let before_state = before.and_then(|before| match &before.row {
-        StoredMessage::Outgoing(row) => Some((row.state, row.fence)),
+    let before = before.and_then(|before| match &before.row {
+        StoredMessage::Outgoing(row) => Some(row),
         StoredMessage::Incoming(_) => None,
     });
     let mut events = Vec::new();
-    if before_state.map(|(state, _)| state) != Some(row.state) {
+    if before.map(|before| before.state) != Some(row.state) {
         let claim = row.fence.to_string();
         let version = [claim.as_str(), state_word(row.state)];
         events.extend(outcome(row.state).iter().map(|kind| about(changed, *kind, &now.row, &version, Vec::new())));
     }
     let known = before.map(|before| before.bounces.as_slice()).unwrap_or_default();
-    events.extend(
-        now.bounces.iter().filter(|bounce| !known.contains(bounce)).map(|bounce| of_bounce(changed, now, bounce)),
-    );
+    let fresh = row.bounces.iter().filter(|bounced| !known.contains(bounced));
+    events.extend(fresh.map(|bounced| of_bounce(changed, now, bounced)));
     events
 }
 
@@ -176,12 +170,16 @@ fn state_word(state: SendState) -> &'static str {
     }
 }
 
-fn of_bounce(changed: &Changed, now: &SeenMessage, bounce: &Bounce) -> Event {
-    let complaint = bounce.text("kind") == Some("complaint");
-    let kind = if complaint { EventType::MessageComplained } else { EventType::MessageBounced };
-    let mut told = Map::from_iter([("recipient".to_owned(), json!(bounce.address))]);
-    told.extend(bounce.found.clone());
-    let version = [bounce.address.as_str(), bounce.text("report").unwrap_or_default()];
+fn of_bounce(changed: &Changed, now: &SeenMessage, bounced: &Bounced) -> Event {
+    let kind = match bounced.bounce.kind {
+        BounceKind::Complaint => EventType::MessageComplained,
+        BounceKind::Soft | BounceKind::Hard => EventType::MessageBounced,
+    };
+    let mut told = Map::from_iter([("recipient".to_owned(), json!(bounced.address))]);
+    if let Value::Object(found) = json!(bounced.bounce) {
+        told.extend(found);
+    }
+    let version = [bounced.address.as_str(), bounced.bounce.report.as_str()];
     about(changed, kind, &now.row, &version, vec![("bounce", Value::Object(told))])
 }
 
@@ -265,15 +263,9 @@ fn reset(before: Option<&Ledger>, after: Option<&Ledger>) -> Option<(u32, u32)> 
     (numbers.0 != numbers.1).then_some(numbers)
 }
 
-fn of_reset(
-    changed: &Changed,
-    account: &AccountId,
-    folder: Option<&str>,
-    ledger: &Ledger,
-    (before, after): (u32, u32),
-) -> Event {
+fn of_reset(changed: &Changed, account: &AccountId, ledger: &Ledger, (before, after): (u32, u32)) -> Event {
     let number = after.to_string();
-    let told = json!({"name": folder, "uidValidity": after, "previousUidValidity": before});
+    let told = json!({"name": ledger.folder, "uidValidity": after, "previousUidValidity": before});
     let id = vec![account.as_str(), ledger.source.as_str(), &number];
     changed.tell(Told { kind: EventType::FolderReset, account, key: None, id, data: vec![("folder", told)] })
 }

@@ -9,9 +9,9 @@ pub mod payload;
 use aws_lambda_events::event::dynamodb::EventRecord;
 
 use super::{Tools, webhooks};
-use crate::model::{Account, Event, Tenant, Timestamp};
+use crate::model::{Event, Tenant, Timestamp};
 use crate::store::changes::{self, Change, Changed};
-use crate::store::{SourceId, Store, StoreError, WebhookJob};
+use crate::store::{Store, StoreError, WebhookJob};
 
 /// Announces what these records of the stream say, in order. The answer is the sequence number from which on they have
 /// to come again; none: all is done.
@@ -48,22 +48,12 @@ async fn of_record(store: &Store, record: EventRecord) -> Result<Vec<Event>, Sto
         Some(account) => store.accounts.get(&changed.tenant, account).await?.map(|row| row.account),
         None => None,
     };
-    name_folder(&mut changed, account.as_ref());
     let mut found = events::of(&changed, account.as_ref());
     // A row of a message to many does not hold them; most changes of it are no events.
     if !found.is_empty() && complete(store, &mut changed).await? {
         found = events::of(&changed, account.as_ref());
     }
     Ok(found)
-}
-
-/// The folder of a ledger, which knows itself by a hash only.
-fn name_folder(changed: &mut Changed, account: Option<&Account>) {
-    let Change::Ledger { folder, after: Some(after), .. } = &mut changed.change else { return };
-    let Some(receive) = account.and_then(|account| account.receive.as_ref()) else { return };
-    if folder.is_none() {
-        *folder = receive.folders.iter().find(|name| SourceId::of(receive, name) == after.source).cloned();
-    }
 }
 
 async fn complete(store: &Store, changed: &mut Changed) -> Result<bool, StoreError> {

@@ -53,14 +53,12 @@ fn incoming(flags: &[&str], folder: &str) -> Value {
 }
 
 fn outgoing(state: &str, fence: u64, bounce: Option<Value>) -> Value {
-    let mut recipient = json!({"address": "b@example.org", "state": "sent", "attempts": 1});
-    if let Some(bounce) = bounce {
-        recipient["bounce"] = bounce;
-    }
+    let recipient = json!({"address": "b@example.org", "state": "sent", "attempts": 1});
+    let bounces: Vec<Value> = bounce.into_iter().collect();
     json!({
         "id": MESSAGE, "account": "support", "state": state, "fence": fence, "attempt": "x", "fingerprint": "f",
         "body": "item", "messageId": "<m@example.com>", "from": {"address": "support@example.com"},
-        "recipients": [recipient], "attempts": 1, "size": 9, "createdAt": "2026-11-21T07:36:10.000Z",
+        "recipients": [recipient], "bounces": bounces, "bounced": bounces.len(), "attempts": 1, "size": 9, "createdAt": "2026-11-21T07:36:10.000Z",
         "lpk": "T#acme#A#support", "lsk": format!("2026-11-21T07:36:10.000Z#{MESSAGE}"),
     })
 }
@@ -111,7 +109,7 @@ fn changes_of_flags_and_folder_are_told_with_what_changed() {
 #[test]
 fn what_is_removed_or_marked_is_deleted_once() {
     let mut marked = incoming(&[], "INBOX");
-    marked["deleted"] = json!(5);
+    marked["m"]["deletedAt"] = json!("2026-11-21T07:40:00.000Z");
     assert_eq!(kinds(&of_row(incoming(&[], "INBOX"), marked.clone())), ["message.deleted"]);
     assert_eq!(kinds(&of_row(incoming(&[], "INBOX"), Value::Null)), ["message.deleted"]);
     assert!(of_row(marked, Value::Null).is_empty());
@@ -145,19 +143,23 @@ fn the_ways_of_an_outgoing_message() {
 #[test]
 fn what_comes_back_is_told_of_its_recipient() {
     let found = |kind: &str, report: &str| {
-        Some(json!({"kind": kind, "code": "5.1.1", "text": "no such user", "at": 1, "report": report}))
+        let at = "2026-11-21T08:00:00.000Z";
+        let report = report.repeat(16);
+        Some(
+            json!({"address": "b@example.org", "kind": kind, "code": "5.1.1", "text": "no such user", "at": at, "report": report}),
+        )
     };
     for (kind, expected) in
         [("hard", "message.bounced"), ("soft", "message.bounced"), ("complaint", "message.complained")]
     {
-        let events = of_row(outgoing("sent", 1, None), outgoing("sent", 1, found(kind, "r1")));
+        let events = of_row(outgoing("sent", 1, None), outgoing("sent", 1, found(kind, "a1")));
         assert_eq!(kinds(&events), [expected]);
         let bounce = &events[0].data["bounce"];
         assert_eq!((&bounce["recipient"], &bounce["kind"]), (&json!("b@example.org"), &json!(kind)));
     }
-    let same = of_row(outgoing("sent", 1, found("hard", "r1")), outgoing("sent", 1, found("hard", "r1")));
+    let same = of_row(outgoing("sent", 1, found("hard", "a1")), outgoing("sent", 1, found("hard", "a1")));
     assert!(same.is_empty());
-    assert_eq!(of_row(outgoing("sent", 1, found("soft", "r1")), outgoing("sent", 1, found("hard", "r2"))).len(), 1);
+    assert_eq!(of_row(outgoing("sent", 1, found("soft", "a1")), outgoing("sent", 1, found("hard", "a2"))).len(), 1);
 }
 
 #[test]
