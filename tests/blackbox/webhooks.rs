@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use sandbox::{At, Protocol, Rule};
+use sandbox::{At, Folder, Protocol, Rule};
 use serde_json::{Value, json};
 use tests::client::Client;
 use tests::corpus;
@@ -326,6 +326,29 @@ fn outcomes_and_credentials_are_told_to_whoever_asked_for_them() {
         let body = taken(&some, 1).await.pop().unwrap().json();
         assert_eq!((&body["type"], &body["data"]["account"]), (&json!("message.sent"), &json!("other")));
 
+        // What others do with stored mail, and a folder that is numbered anew: known again, it is not received again.
+        deliver(&peer, [corpus::plain(1), corpus::plain(2)]);
+        pull_all(&client, &mail).await;
+        let uids: Vec<u32> = peer.sandbox.messages(&peer.user).iter().map(|message| message.uid).collect();
+        peer.sandbox.set_flags(&peer.user, Folder::Inbox, uids[0], &["\\Seen"]).unwrap();
+        peer.sandbox.remove(&peer.user, Folder::Inbox, &uids[1..]).unwrap();
+        let updated = until("it is followed", async || {
+            let _ = client.post_empty(format!("{mail}/pull")).await;
+            let told = all.taken();
+            let deleted = of_kind(&told, "message.deleted").pop();
+            of_kind(&told, "message.updated").pop().filter(|_| deleted.is_some())
+        })
+        .await;
+        assert_eq!(updated["data"]["changes"]["flags"], json!({"added": ["\\Seen"], "removed": []}));
+        peer.sandbox.renumber(&peer.user, Folder::Inbox).unwrap();
+        let reset = until("the folder is numbered anew", async || {
+            let _ = client.post_empty(format!("{mail}/pull")).await;
+            of_kind(&all.taken(), "folder.reset").pop()
+        })
+        .await;
+        assert_eq!(reset["data"]["folder"]["name"], "INBOX");
+        assert_ne!(reset["data"]["folder"]["uidValidity"], reset["data"]["folder"]["previousUidValidity"]);
+
         // Refused five times in a row: the credentials count as wrong.
         let mut wrong = settings.clone();
         wrong["receive"]["auth"]["password"] = json!("CANARY-wrong");
@@ -345,8 +368,22 @@ fn outcomes_and_credentials_are_told_to_whoever_asked_for_them() {
             .iter()
             .map(|event| event["detail-type"].as_str().unwrap().to_owned())
             .collect();
-        for kind in ["message.sent", "message.failed", "message.delayed", "message.unknown", "account.authFailed"] {
+        for kind in [
+            "message.received",
+            "message.updated",
+            "message.deleted",
+            "message.sent",
+            "message.failed",
+            "message.delayed",
+            "message.unknown",
+            "account.authFailed",
+            "account.recovered",
+            "folder.reset",
+        ] {
             assert!(kinds.contains(kind), "{kind}: {kinds:?}");
         }
+        let received: BTreeSet<_> =
+            all.taken().iter().filter(|told| told.kind() == "message.received").map(|told| told.id.clone()).collect();
+        assert_eq!(received.len(), 2);
     });
 }
