@@ -32,6 +32,7 @@ mod oauth;
 mod outbox;
 mod pii;
 mod probes;
+mod proofs;
 mod pull;
 mod qlik;
 mod reading;
