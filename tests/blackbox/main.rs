@@ -50,6 +50,7 @@ mod suppressions;
 mod templates;
 mod troubles;
 mod verdicts;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::future::Future;
