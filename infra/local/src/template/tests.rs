@@ -82,13 +82,20 @@ fn every_function_gets_the_whole_environment() {
 }
 
 /// All of them, by path.
-const DEPLOYED_ROUTES: [&str; 68] = [
+const DEPLOYED_ROUTES: [&str; 76] = [
     "ANY $default -> config",
     "ANY /api/core/mail/account/{account} -> config",
+    "ANY /api/core/mail/files/{uuid} -> messages",
+    "ANY /api/core/mail/mail -> messages",
+    "ANY /api/core/mail/mail/{proxy+} -> messages",
     "ANY /api/core/mail/mail_set -> send",
+    "ANY /api/core/mail/pull -> pull",
+    "ANY /api/core/mail/pull/{account} -> pull",
     "ANY /api/core/mail/push -> send",
     "ANY /api/core/mail/push/{account} -> send",
     "ANY /api/core/mail/send/{account} -> send",
+    "ANY /api/core/mail/sync -> pull",
+    "ANY /api/core/mail/sync/{account} -> pull",
     "ANY /api/v1/Agents/EMail/SendEMails -> send",
     "ANY /api/v1/transports/email-config -> config",
     "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
@@ -115,6 +122,7 @@ const DEPLOYED_ROUTES: [&str; 68] = [
     "ANY /v1/accounts -> config",
     "ANY /v1/accounts/{account} -> config",
     "ANY /v1/accounts/{account}/diagnose -> validate",
+    "ANY /v1/accounts/{account}/folders -> messages",
     "ANY /v1/accounts/{account}/history -> config",
     "ANY /v1/accounts/{account}/history/{proxy+} -> config",
     "ANY /v1/accounts/{account}/messages -> messages",
