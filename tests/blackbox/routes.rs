@@ -70,15 +70,23 @@ pub(crate) const ROUTES: [(&str, &str); 60] = [
 ];
 
 /// Every route of the front doors, by hand: no document of ours lists them.
-pub(crate) const DOORS: [(&str, &str); 42] = [
+pub(crate) const DOORS: [(&str, &str); 54] = [
     ("delete", "/api/core/mail/account/{account}"),
     ("delete", "/api/v1/transports/email-config"),
     ("delete", "/emailengine/v1/account/{account}"),
     ("delete", "/emailengine/v1/outbox/{id}"),
     ("delete", "/v1/account/{account}"),
     ("get", "/api/core/mail/account/{account}"),
+    ("get", "/api/core/mail/files/{uuid}"),
+    ("get", "/api/core/mail/mail"),
+    ("get", "/api/core/mail/mail/{id}"),
+    ("get", "/api/core/mail/mail/{id}/attachments"),
+    ("get", "/api/core/mail/pull"),
+    ("get", "/api/core/mail/pull/{account}"),
     ("get", "/api/core/mail/push"),
     ("get", "/api/core/mail/push/{account}"),
+    ("get", "/api/core/mail/sync"),
+    ("get", "/api/core/mail/sync/{account}"),
     ("get", "/api/v1/transports/email-config"),
     ("get", "/emailengine/v1/account/{account}"),
     ("get", "/emailengine/v1/accounts"),
@@ -90,9 +98,13 @@ pub(crate) const DOORS: [(&str, &str); 42] = [
     ("get", "/v1/settings"),
     ("patch", "/api/v1/transports/email-config"),
     ("post", "/api/core/mail/mail_set"),
+    ("post", "/api/core/mail/pull"),
+    ("post", "/api/core/mail/pull/{account}"),
     ("post", "/api/core/mail/push"),
     ("post", "/api/core/mail/push/{account}"),
     ("post", "/api/core/mail/send/{account}"),
+    ("post", "/api/core/mail/sync"),
+    ("post", "/api/core/mail/sync/{account}"),
     ("post", "/api/v1/Agents/EMail/SendEMails"),
     ("post", "/api/v1/transports/email-config/actions/send-test-email"),
     ("post", "/api/v1/transports/email-config/actions/validate"),
