@@ -1,11 +1,12 @@
 //! `messages`: list and read stored mail.
 
+mod doors;
 mod files;
 mod filter;
 mod handler;
 mod links;
 
-use shared::http::{mount, open, routes, serve};
+use shared::http::{doors as paths, mount, open, routes, serve};
 use shared::ops::Tools;
 
 #[tokio::main(flavor = "current_thread")]
@@ -39,6 +40,54 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::FILE_GET, {
                 let tools = tools.clone();
                 move |call| files::get(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_MESSAGES, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::list(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_MESSAGES, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::list(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_MESSAGE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::get(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_MESSAGE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::get(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_SOURCE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::source(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_SOURCE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::source(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_TEXT, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::text(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_TEXT, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::text(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_ATTACHMENT, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::attachment(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_ATTACHMENT, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::attachment(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_SEARCH, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::search(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_SEARCH, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::search(tools.clone(), call)
             }),
         ],
     )

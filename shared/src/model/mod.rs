@@ -30,7 +30,7 @@ pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Se
 pub use address::Address;
 pub use diagnosis::{Cause, Diagnosis, Examined, Fix, Stage, StageName};
 pub use ids::{AccountId, MessageId, Tenant};
-pub use message::{Attachment, Direction, Message};
+pub use message::{Attachment, Direction, Message, TextSizes};
 pub use principal::Principal;
 pub use probe::{Phase, Probe, ProbeCode, Verdict};
 pub use problem::{Code, FieldError, Problem};

@@ -6,15 +6,17 @@
 mod decode;
 mod filename;
 mod header;
+mod large;
 mod layout;
 #[cfg(test)]
 mod tests;
 
-use crate::model::Address as Mailbox;
 use crate::model::send::Disposition;
+use crate::model::{Address as Mailbox, TextSizes};
 use decode::{Charset, to_utf8};
 pub use filename::is_safe;
 use header::{PartHeader, part_header};
+pub use large::{Large, LargeFile, large};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
 use serde::{Deserialize, Serialize};
@@ -38,6 +40,9 @@ const FILE_BUDGET: usize = 10 * 1024;
 const FILE_COST: usize = 80;
 /// Defects in a row.
 const MAX_DEFECTS: usize = 20;
+
+/// The defect of a message of which not all parts were looked at: its source has more than its row.
+pub const PARTS_TRUNCATED: &str = "partsTruncated";
 
 /// One file of a message. Field names are those of the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +98,8 @@ pub struct Parsed {
     pub references: Vec<String>,
     /// First 200 characters of the text, white space folded.
     pub preview: String,
+    /// Bytes of its texts as they are encoded.
+    pub text_sizes: TextSizes,
     /// Whether there is anything to read.
     pub has_text: bool,
     /// Files.
@@ -141,8 +148,12 @@ fn read(raw: &[u8]) -> Parsed {
     for defect in &layout.defects {
         parsed.defect(&defect.code, defect.detail.clone());
     }
+    if layout.truncated {
+        parsed.defect(PARTS_TRUNCATED, "not all parts of the message were looked at");
+    }
     header::fill(slice(raw, &layout.header), &mut parsed);
     parsed.preview = preview(raw, &layout);
+    parsed.text_sizes = sizes(&layout);
     parsed.has_text = !parsed.preview.is_empty();
     for part in layout.text.iter().chain(&layout.html) {
         check_body(raw, part, &mut parsed);
@@ -166,6 +177,14 @@ fn read(raw: &[u8]) -> Parsed {
 
 fn slice<'r>(raw: &'r [u8], range: &std::ops::Range<usize>) -> &'r [u8] {
     raw.get(range.clone()).unwrap_or_default()
+}
+
+/// Text without HTML, and HTML without text; in parts of a multipart/alternative there may be both.
+fn sizes(layout: &Layout) -> TextSizes {
+    let of = |parts: &[Part], html: bool| {
+        parts.iter().filter(|part| (part.kind == Kind::Html) == html).map(|part| part.body.len() as u64).sum()
+    };
+    TextSizes { plain: of(&layout.text, false), html: of(&layout.html, true) }
 }
 
 /// Notes what is wrong with a readable part.

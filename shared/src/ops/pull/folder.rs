@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keep::{Arrival, Content, Keeper, internal_date};
+use super::spool::{Landing, Source};
 use super::{PullError, Run, SignInError, TRIES, WINDOW};
 use crate::mail::imap::{Client, Fetched, Listed, Missing, Status};
 use crate::mail::limits::FETCH_PART_BYTES;
@@ -250,15 +251,23 @@ impl Folder<'_> {
             .filter(|message| message.size <= most.min(FETCH_PART_BYTES))
             .map(|message| message.uid)
             .collect();
+        // Larger than the server said when it listed them.
+        let mut grown = Vec::new();
         if !whole.is_empty() {
-            let mut fetch = client.fetch(&whole, most);
+            let mut fetch = client.fetch(&whole, most.min(FETCH_PART_BYTES));
             while let Some(fetched) = fetch.next().await? {
                 let place = fetched.uid;
+                if let Some(size) = fetched.dropped {
+                    let Fetched { flags, internal_date, .. } = fetched;
+                    grown.push(Listed { uid: place, size, flags, internal_date });
+                    continue;
+                }
                 came.insert(place);
                 keeper.keep(place, self.arrival(run, fetched, unread)).await;
             }
         }
-        for message in wanted.iter().filter(|message| message.size > most.min(FETCH_PART_BYTES)) {
+        let large_ones = wanted.iter().copied().filter(|message| message.size > most.min(FETCH_PART_BYTES));
+        for message in large_ones.chain(&grown) {
             let content = large(client, message, most, unread).await?;
             if let Some(content) = content {
                 let arrival = Arrival { content, ..self.outline(run, message) };
@@ -293,11 +302,7 @@ impl Folder<'_> {
             flags: fetched.flags,
             internal_date: fetched.internal_date,
         };
-        let body = fetched.body.into();
-        Arrival {
-            content: if unread { Content::Unread(body) } else { Content::Whole(body) },
-            ..self.outline(run, &listed)
-        }
+        Arrival { content: Content::of(Ok(Source::Memory(fetched.body.into())), unread), ..self.outline(run, &listed) }
     }
 
     fn outline(&self, run: &Run<'_>, message: &Listed) -> Arrival {
@@ -403,21 +408,18 @@ async fn large(
     most: u64,
     unread: bool,
 ) -> Result<Option<Content>, mail::Error> {
-    let mut bytes = Vec::new();
     if message.size > most {
+        let mut bytes = Vec::new();
         client.fetch_part(message.uid, 0, HEAD_BYTES, |piece| bytes.extend_from_slice(piece)).await?;
         return Ok(Some(Content::TooLarge(bytes)));
     }
-    // Grown by doubling it would take twice the message, beside what parsing it takes.
-    bytes.reserve_exact(usize::try_from(message.size).unwrap_or_default());
-    let whole = client.fetch_large(message.uid, message.size, most, |piece| bytes.extend_from_slice(piece)).await?;
+    let mut landing = Landing::default();
+    let whole = client.fetch_large(message.uid, message.size, most, |piece| landing.take(piece)).await?;
     Ok(match whole {
-        Ok(_) if unread => Some(Content::Unread(bytes.into())),
-        Ok(_) => Some(Content::Whole(bytes.into())),
+        Ok(_) => Some(Content::of(landing.finish(), unread)),
         // Larger than announced: left out, the cursor would pass it and it would be lost.
         Err(Missing::TooLarge) => {
-            bytes.truncate(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX));
-            Some(Content::TooLarge(bytes))
+            Some(Content::TooLarge(landing.head(usize::try_from(HEAD_BYTES).unwrap_or_default())))
         }
         Err(Missing::Vanished) => None,
     })

@@ -13,9 +13,11 @@
 //! finds one goes through it one message at a time, and the message that was under way three times is stored
 //! unparsed and marked `quarantined`.
 
+mod contents;
 mod folder;
 mod keep;
 mod maildrop;
+mod spool;
 
 pub use keep::FILE_BYTES;
 

@@ -1,0 +1,3 @@
+//! Front doors: each translates its own wire format and no more.
+
+pub(crate) mod emailengine;
