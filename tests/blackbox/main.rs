@@ -9,6 +9,7 @@ mod accounts_patch;
 mod attachments;
 mod auth;
 mod batch;
+mod bounces;
 mod canaries;
 mod content;
 mod contracts;

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     AccountId, Address, MessageId, Timestamp,
+    report::{AutoReply, Report},
     send::{Correlation, Disposition, Recipient},
 };
 
@@ -118,4 +119,10 @@ pub struct Message {
     /// Each recipient's delivery, for outgoing mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Vec<Recipient>>,
+    /// A program wrote it: no program may answer it, or the two answer each other for ever (RFC 3834 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_reply: Option<AutoReply>,
+    /// What it reports about a message that was sent; none for ordinary mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }

@@ -18,6 +18,7 @@ pub mod poll;
 pub mod principal;
 pub mod probe;
 pub mod problem;
+pub mod report;
 pub mod risk;
 pub mod send;
 pub mod suppression;

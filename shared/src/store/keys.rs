@@ -28,6 +28,7 @@
 //! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
 //! | words of messages that came lately | `T#<tenant>#W#<account>` | `E#<time>#<random>` | |
 //! | which segments the index of words has | `T#<tenant>#W#<account>` | `M` | |
+//! | the message under a Message-ID of the caller's | `T#<tenant>#I#<hash>` | `I` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
 //! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
@@ -367,6 +368,12 @@ pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key 
 /// A file by its content.
 pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
     key(format!("T#{tenant}#F#{sha256}"), "F")
+}
+
+/// The message that left under a Message-ID.
+pub(super) fn message_id(tenant: &Tenant, message_id: &str) -> Key {
+    let hash = MessageId::derived(&["message-id", message_id]);
+    key(format!("T#{tenant}#I#{hash}"), "I")
 }
 
 /// Tenant and id of a message's primary key, as the due index gives it.

@@ -5,6 +5,7 @@
 //! success by the random name of its attempt. Every time is an argument.
 
 mod accounts;
+mod bounces;
 mod clients;
 mod compact;
 mod counters;
@@ -43,6 +44,7 @@ mod waiting;
 mod tests;
 
 pub use accounts::{AccountRow, Accounts, Expect};
+pub use bounces::{Bounced, NOTED_BOUNCES};
 pub use counters::Counters;
 pub use cursor::Page;
 pub use drafts::{Drafted, Drafts};

@@ -84,7 +84,8 @@ fn single(raw: &[u8], code: &'static str, detail: &str) -> Layout {
     Layout { header: 0..end, text: vec![body], defects: vec![Defect::new(code, detail)], ..Layout::default() }
 }
 
-fn header_end(raw: &[u8]) -> usize {
+/// Where the body begins (RFC 5322 §2.1).
+pub(super) fn header_end(raw: &[u8]) -> usize {
     let crlf = memchr::memmem::find(raw, b"\r\n\r\n").map(|at| at + 4);
     let lf = memchr::memmem::find(raw, b"\n\n").map(|at| at + 2);
     [crlf, lf].into_iter().flatten().min().unwrap_or(raw.len())

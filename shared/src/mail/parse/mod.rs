@@ -8,6 +8,7 @@ mod filename;
 mod header;
 mod large;
 mod layout;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use header::{PartHeader, part_header};
 pub use large::{Large, LargeFile, large};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
+pub use report::{Automatic, automatic};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use time::OffsetDateTime;

@@ -12,7 +12,8 @@ use super::spool::{MEMORY_BYTES, Source};
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, TextSizes, Timestamp};
-use crate::ops::search::{self, Indexer};
+use crate::ops::bounces;
+use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -23,6 +24,9 @@ const BYTES_IN_FLIGHT: usize = 16 << 20;
 
 /// Smaller attachments are read from the source: a PUT costs more than the bytes.
 pub const FILE_BYTES: u64 = 4096;
+
+/// Of a message on disk, words are found in its first bytes: texts come before files.
+const HEAD_BYTES: usize = 1 << 20;
 
 /// The state of a message that is there and could not be read.
 const QUARANTINED: &str = "quarantined";
@@ -156,12 +160,13 @@ impl Content {
         }
     }
 
-    /// The beginning of what may be parsed: in it stands what search finds.
-    fn head(&self) -> io::Result<Option<Bytes>> {
+    /// What may be parsed, or the beginning of it.
+    fn readable(&self) -> Option<Bytes> {
         match self {
-            Self::Whole(source) => source.head(search::SOURCE_BYTES).map(Some),
-            Self::TooLarge(head) => Ok(Some(Bytes::copy_from_slice(head))),
-            Self::Unread(_) | Self::Withheld | Self::Failed(_) => Ok(None),
+            Self::Whole(Source::Memory(bytes)) => Some(bytes.clone()),
+            Self::Whole(Source::Disk(spool)) => Some(spool.head(HEAD_BYTES).into()),
+            Self::TooLarge(head) => Some(head.clone().into()),
+            Self::Unread(_) | Self::Withheld | Self::Failed(_) => None,
         }
     }
 }
@@ -193,8 +198,11 @@ async fn put(
         Content::Unread(_) => message.state = QUARANTINED.to_owned(),
         Content::Withheld | Content::Failed(_) => {}
     }
-    let head = arrival.content.head().map_err(|error| StoreError::disk("reading a large message", error))?;
-    indexer.index(&message, head.filter(|_| message.state != QUARANTINED)).await?;
+    let readable = arrival.content.readable().filter(|_| message.state != QUARANTINED);
+    if let (Content::Whole(_), Some(source)) = (&arrival.content, &readable) {
+        bounces::recognise(store, tenant, &mut message, source).await?;
+    }
+    indexer.index(&message, readable.as_deref()).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
@@ -246,6 +254,8 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         state: "received".to_owned(),
         correlation: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 

@@ -87,13 +87,18 @@ impl Landing {
     /// Its first bytes, at most `most`.
     pub(super) fn head(mut self, most: usize) -> Vec<u8> {
         if let Some((file, ..)) = self.disk {
-            self.memory = vec![0; most];
-            let read = file.read_at(&mut self.memory, 0).unwrap_or_default();
-            self.memory.truncate(read);
+            return head(&file, most);
         }
         self.memory.truncate(most);
         self.memory
     }
+}
+
+fn head(file: &File, most: usize) -> Vec<u8> {
+    let mut bytes = vec![0; most];
+    let read = file.read_at(&mut bytes, 0).unwrap_or_default();
+    bytes.truncate(read);
+    bytes
 }
 
 impl Source {
@@ -111,21 +116,14 @@ impl Source {
             Self::Disk(spool) => spool.sha256,
         }
     }
-
-    /// Its first bytes, at most `most`.
-    pub(super) fn head(&self, most: usize) -> io::Result<Bytes> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes.slice(..bytes.len().min(most))),
-            Self::Disk(spool) => {
-                let mut head = vec![0; most.min(usize::try_from(spool.size).unwrap_or(most))];
-                spool.file.read_exact_at(&mut head, 0)?;
-                Ok(head.into())
-            }
-        }
-    }
 }
 
 impl Spool {
+    /// Its first bytes, at most `most`.
+    pub(super) fn head(&self, most: usize) -> Vec<u8> {
+        head(&self.file, most)
+    }
+
     /// As what S3 is given.
     pub(super) fn streamed(&self) -> Streamed {
         let (file, size) = (Arc::clone(&self.file), self.size);

@@ -37,8 +37,6 @@ mod words;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 pub use query::{MOST_ASKED, Query};
 use words::Bag;
 pub use words::MOST_WORDS;
@@ -58,7 +56,7 @@ const COMPACTING: Duration = Duration::from_secs(15);
 const TEXT_BYTES: usize = 256 << 10;
 
 /// Bytes of a source that are looked at: the text comes before the files.
-pub(super) const SOURCE_BYTES: usize = 1 << 20;
+const SOURCE_BYTES: usize = 1 << 20;
 
 /// Puts the words of messages into the tail: of those that come while a write is under way all by the next one.
 #[derive(Debug)]
@@ -83,8 +81,8 @@ impl Indexer {
 
     /// Makes a message findable. Comes before its row: a message that has one is never looked at again. Repeating it is
     /// harmless.
-    pub(super) async fn index(&self, message: &Message, source: Option<Bytes>) -> Result<(), StoreError> {
-        let entry = entry(message, source.as_deref());
+    pub(super) async fn index(&self, message: &Message, source: Option<&[u8]>) -> Result<(), StoreError> {
+        let entry = entry(message, source);
         let place = entry.place.clone();
         self.waiting().push(entry);
         let _turn = self.turn.lock().await;
@@ -131,7 +129,8 @@ fn entry(message: &Message, source: Option<&[u8]>) -> Entry {
     let mut bag = Bag::default();
     bag.add_folder(message);
     bag.add_message(message);
-    if let Some(text) = source.and_then(|source| parse::text_head(source, TEXT_BYTES)) {
+    let head = source.map(|source| source.get(..SOURCE_BYTES).unwrap_or(source));
+    if let Some(text) = head.and_then(|head| parse::text_head(head, TEXT_BYTES)) {
         bag.add(&text);
     }
     Entry { place: Place { at: message.received_at, id: message.id.clone() }, words: bag.sorted() }

@@ -43,6 +43,8 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
         state: "received".into(),
         correlation: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 
