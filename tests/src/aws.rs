@@ -45,6 +45,11 @@ impl Aws {
 
     /// Every item of the table, by key, as JSON.
     pub async fn items(&self) -> BTreeMap<String, Value> {
+        self.scan("").await
+    }
+
+    /// The items whose partition key begins so.
+    async fn scan(&self, prefix: &str) -> BTreeMap<String, Value> {
         let mut items = BTreeMap::new();
         let mut start = None;
         loop {
@@ -53,6 +58,8 @@ impl Aws {
                 .scan()
                 .table_name(&self.table)
                 .consistent_read(true)
+                .filter_expression("begins_with(pk, :prefix)")
+                .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
                 .set_exclusive_start_key(start)
                 .send()
                 .await
@@ -71,7 +78,7 @@ impl Aws {
 
     /// The items whose key begins so.
     pub async fn items_of(&self, prefix: &str) -> BTreeMap<String, Value> {
-        let mut items = self.items().await;
+        let mut items = self.scan(prefix.split(" / ").next().unwrap_or_default()).await;
         items.retain(|key, _| key.starts_with(prefix));
         items
     }

@@ -114,6 +114,12 @@ impl Service {
         &self.env[name]
     }
 
+    /// All of its `env` file: what its functions have in their environment, and its own address and token.
+    #[must_use]
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
     /// Process numbers of its functions, or of one of them.
     #[must_use]
     pub fn pids(&self, function: Option<&str>) -> Vec<u32> {

@@ -24,6 +24,7 @@ pub mod send;
 pub mod suppression;
 pub mod template;
 pub mod time;
+pub mod uids;
 pub mod views;
 
 pub use self::time::Timestamp;

@@ -17,12 +17,14 @@
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
+//! | UIDs that were in one folder | `T#<tenant>#A#<account>` | `U#<source>` | |
 //! | earlier version of an account | `T#<tenant>#A#<account>` | `H#<time>#<version>` | |
 //! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
 //! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
 //! | tokens of one OAuth grant | `T#<tenant>#A#<account>` | `TOKEN#<grant>` | |
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
+//! | where a message stands that was renumbered or moved at its server | `T#<tenant>#M#<id of its new key>` | `M` | |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
 //! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
@@ -301,6 +303,10 @@ pub(super) fn mailbox(tenant: &Tenant, account: &AccountId) -> String {
 
 pub(super) fn ledger(tenant: &Tenant, account: &AccountId, source: &SourceId) -> Key {
     key(mailbox(tenant, account), format!("L#{}", source.as_str()))
+}
+
+pub(super) fn uids(tenant: &Tenant, account: &AccountId, source: &SourceId) -> Key {
+    key(mailbox(tenant, account), format!("U#{}", source.as_str()))
 }
 
 pub(super) fn lease(tenant: &Tenant, account: &AccountId) -> Key {

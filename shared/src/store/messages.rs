@@ -9,6 +9,7 @@ use super::{
     cursor::{self, Page},
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
+    places::is_alias,
     table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of, value},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
@@ -66,7 +67,7 @@ pub struct Range {
 /// Messages, by tenant and id.
 #[derive(Clone, Debug)]
 pub struct Messages {
-    table: Table,
+    pub(super) table: Table,
 }
 
 impl Messages {
@@ -113,7 +114,8 @@ impl Messages {
 
     /// One message.
     pub async fn get(&self, tenant: &Tenant, id: &MessageId) -> Result<Option<StoredMessage>, StoreError> {
-        let Some(item) = self.table.get(&keys::message(tenant, id)).await? else {
+        let item = self.table.get(&keys::message(tenant, id)).await?;
+        let Some(item) = item.filter(|item| !is_alias(item)) else {
             return Ok(None);
         };
         let mut message = stored(item)?;
@@ -121,7 +123,8 @@ impl Messages {
         Ok(Some(message))
     }
 
-    /// A mailbox's messages, newest first. Strongly consistent rows behind an eventually consistent index.
+    /// A mailbox's messages, newest first, without those that are gone at their server. Strongly consistent rows behind
+    /// an eventually consistent index.
     ///
     /// # Errors
     /// [`StoreError::Cursor`] for a cursor of another list, or an altered one.
@@ -172,7 +175,7 @@ impl Messages {
             found.insert(message.id().clone(), message);
         }
         outgoing::complete(&self.table, tenant, found.values_mut().filter_map(StoredMessage::outgoing)).await?;
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+        Ok(ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect())
     }
 
     /// Adds a flag to a pulled message; nothing happens where it has it, or is gone.
@@ -202,7 +205,7 @@ impl Messages {
     }
 
     /// Ids of one page, newest first, and the cursor behind them.
-    async fn time_line(
+    pub(super) async fn time_line(
         &self,
         tenant: &Tenant,
         account: &AccountId,
@@ -260,6 +263,11 @@ impl StoredMessage {
         }
     }
 
+    /// Whether it was deleted at its server.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Incoming(row) if row.message.deleted_at.is_some())
+    }
+
     fn outgoing(&mut self) -> Option<&mut OutgoingRow> {
         match self {
             Self::Incoming(_) => None,
@@ -291,7 +299,7 @@ fn incoming_item(tenant: &Tenant, row: &Incoming) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-fn stored(item: Item) -> Result<StoredMessage, StoreError> {
+pub(super) fn stored(item: Item) -> Result<StoredMessage, StoreError> {
     if item.contains_key("fence") {
         return Ok(StoredMessage::Outgoing(row(item)?));
     }

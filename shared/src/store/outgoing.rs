@@ -349,6 +349,7 @@ impl OutgoingRow {
             sha256: None,
             state: state_name(self.state).to_owned(),
             correlation: self.correlation.clone(),
+            deleted_at: None,
             delivery: Some(self.delivery()),
             auto_reply: None,
             report: None,

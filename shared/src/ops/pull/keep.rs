@@ -253,6 +253,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         sha256: None,
         state: "received".to_owned(),
         correlation: None,
+        deleted_at: None,
         delivery: None,
         auto_reply: None,
         report: None,

@@ -15,8 +15,12 @@
 
 mod contents;
 mod folder;
+pub(in crate::ops) mod folders;
+mod follow;
 mod keep;
+mod lost;
 mod maildrop;
+mod renumbered;
 mod spool;
 
 pub use keep::FILE_BYTES;
@@ -95,6 +99,10 @@ struct Run<'a> {
     session: Deadline,
     lease: Option<Lease>,
     folders: Vec<PulledFolder>,
+    /// Which of them is under way.
+    at: usize,
+    /// Stored messages that are not where they were.
+    lost: lost::Lost,
     stored: Vec<MessageId>,
     /// There is more than this run had time for.
     more: bool,
@@ -151,6 +159,8 @@ async fn pull_for(
         session: Deadline::after(deadline.left().saturating_sub(reserve)),
         lease: None,
         folders: Vec::new(),
+        at: 0,
+        lost: lost::Lost::default(),
         stored: Vec::new(),
         more: false,
         changed: false,
@@ -215,11 +225,7 @@ impl Run<'_> {
         match receiver {
             Receiver::Imap(mut client) => {
                 client.set_deadline(self.session);
-                for name in &self.receive.folders {
-                    if !self.more {
-                        folder::pull(self, &mut client, name).await?;
-                    }
-                }
+                folders::pull(self, &mut client).await?;
                 // The session has served its purpose: how LOGOUT fares changes nothing.
                 let _ = client.logout().await;
                 Ok(())
@@ -269,7 +275,8 @@ impl Run<'_> {
 
     /// Begins the account of a folder.
     fn enter(&mut self, name: &str, total: u32) {
-        self.folders.push(PulledFolder { folder: name.to_owned(), new: 0, total, reset: false });
+        self.at = self.folders.len();
+        self.folders.push(PulledFolder { folder: name.to_owned(), new: 0, total, reset: false, error: None });
     }
 
     /// Counts messages that are durable now.
@@ -277,7 +284,7 @@ impl Run<'_> {
         let before = self.stored.len();
         self.stored.extend(kept.iter().filter(|kept| kept.new).map(|kept| kept.id.clone()));
         let new = u32::try_from(self.stored.len() - before).unwrap_or(u32::MAX);
-        if let Some(folder) = self.folders.last_mut() {
+        if let Some(folder) = self.folders.get_mut(self.at) {
             folder.new += new;
         }
         self.changed |= new > 0;

@@ -101,7 +101,7 @@ fn recipients(raw: &[u8], head: &Head, original: &mut Original) -> Vec<Reported>
     if let Some(part) = first(&["message/delivery-status", "message/global-delivery-status"]) {
         return fields::delivery_status(&decoded(raw, part, fields::MAX_BYTES), original);
     }
-    let text: Vec<String> = layout.text.iter().map(|part| plain(raw, part, usize::MAX)).collect();
+    let text: Vec<String> = layout.text.iter().map(|part| plain(raw, part, MAX_TEXT)).collect();
     let text = text.join("\n");
     let text = cut(&text, MAX_TEXT);
     original.add_all(ids_in(text));
