@@ -38,7 +38,9 @@
 //! `functions/pull` where somebody asks, calls [`ops::pull::pull`]: sign in, ask STATUS or STAT, stop if the ledger
 //! says the same. Else list, fetch by [`mail::imap`] or [`mail::pop3`], and for each message: source to S3, parse
 //! ([`mail::parse`]), row by a conditional write under a key that follows from the message, then the ledger; what an
-//! earlier completed run stored may then be deleted at the server.
+//! earlier completed run stored may then be deleted at the server. Over IMAP, what others do with stored messages is
+//! followed (flags, moves, deletions, renumbered folders), and what a caller does with one ([`ops::change`]) is done at
+//! the server first.
 //!
 //! # Invariants
 //!

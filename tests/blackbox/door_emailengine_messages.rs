@@ -1,5 +1,6 @@
 //! EmailEngine's door to messages: A3.3 and what A3.1 says about reading.
 
+use sandbox::Folder;
 use serde_json::{Value, json};
 use tests::client::Client;
 use tests::peer::{Peer, Receive, Way};
@@ -138,5 +139,45 @@ fn a_3_1_8_messages_are_searched_and_paged() {
         assert_eq!(search("path=INBOX", json!({"seen": true})).await["messages"], json!([]));
         let refused = client.post("/v1/account/example/search?path=INBOX", &json!({"search": {"seq": "1:*"}})).await;
         assert_eq!(refused.value(400)["fields"][0]["key"], "seq");
+    });
+}
+
+/// A3.1/1: flags, folders and deletion without a word of IMAP.
+#[test]
+fn a_3_1_1_a_message_is_marked_moved_and_deleted_at_its_server() {
+    run(async {
+        let (client, peer) = mailbox((0..2).map(plain).collect()).await;
+        let base = "/v1/account/example";
+        let page = client.get(format!("{base}/messages?path=INBOX")).await.value(200);
+        let id = page["messages"][0]["id"].as_str().unwrap().to_owned();
+        let path = format!("{base}/message/{id}");
+        let changed = client.put(path.clone(), &json!({"flags": {"add": ["\\Seen", "\\Flagged"]}})).await.value(200);
+        assert_eq!(changed, json!({"flags": {"add": true}}));
+        let shown = client.get(path.clone()).await.value(200);
+        assert_eq!((shown.get("unseen"), &shown["flagged"]), (None, &json!(true)));
+        assert!(peer.sandbox.messages(&peer.user).iter().any(|message| !message.flags.is_empty()));
+        let refused = client.put(path.clone(), &json!({"labels": {"add": ["x"]}})).await.value(400);
+        assert_eq!(refused["fields"][0]["key"], "labels");
+
+        let moved = client.put(format!("{path}/move"), &json!({"path": "Junk"})).await.value(200);
+        assert_eq!(moved, json!({"path": "Junk", "id": id, "uid": 1}));
+        assert_eq!(peer.sandbox.folder(&peer.user, Folder::Junk).len(), 1);
+        let there = client.get(format!("{base}/messages?path=Junk")).await.value(200);
+        assert_eq!((&there["total"], &there["messages"][0]["id"]), (&json!(1), &json!(id)), "listed where it is now");
+        let here = client.get(format!("{base}/messages?path=INBOX")).await.value(200);
+        assert_eq!(here["messages"].as_array().unwrap().len(), 1);
+
+        let deleted = client.delete(path.clone()).await.value(200);
+        assert_eq!(deleted, json!({"deleted": false, "moved": {"destination": "Trash", "message": id}}));
+        let other = here["messages"][0]["id"].as_str().unwrap();
+        let gone = client.delete(format!("{base}/message/{other}?force=true")).await.value(200);
+        assert_eq!(gone, json!({"deleted": true}));
+        assert!(peer.sandbox.messages(&peer.user).is_empty());
+
+        let listed = client.get(format!("{base}/mailboxes?counters=true")).await.value(200);
+        let mailboxes = listed["mailboxes"].as_array().unwrap();
+        let trash = mailboxes.iter().find(|mailbox| mailbox["specialUse"] == "\\Trash").unwrap();
+        assert_eq!((&trash["path"], &trash["listed"]), (&json!("Trash"), &json!(true)));
+        assert_eq!((&trash["messages"], &trash["status"]["messages"]), (&json!(1), &json!(1)));
     });
 }

@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 57] = [
+pub(crate) const ROUTES: [(&str, &str); 60] = [
     ("delete", "/v1/accounts/{account}"),
+    ("delete", "/v1/accounts/{account}/messages/{id}"),
     ("delete", "/v1/outbox/{id}"),
     ("delete", "/v1/pii-resolver"),
     ("delete", "/v1/pii-tokens/{token}"),
@@ -20,6 +21,7 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("get", "/openapi.json"),
     ("get", "/v1/accounts"),
     ("get", "/v1/accounts/{account}"),
+    ("get", "/v1/accounts/{account}/folders"),
     ("get", "/v1/accounts/{account}/history"),
     ("get", "/v1/accounts/{account}/messages"),
     ("get", "/v1/accounts/{account}/messages/{id}"),
@@ -38,6 +40,7 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
     ("get", "/v1/templates/{template}"),
     ("get", "/v1/tokens"),
     ("patch", "/v1/accounts/{account}"),
+    ("patch", "/v1/accounts/{account}/messages/{id}"),
     ("patch", "/v1/outbox/{id}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
@@ -67,18 +70,21 @@ pub(crate) const ROUTES: [(&str, &str); 57] = [
 ];
 
 /// Every route of the front doors, by hand: no document of ours lists them.
-pub(crate) const DOORS: [(&str, &str); 54] = [
+pub(crate) const DOORS: [(&str, &str); 62] = [
     ("delete", "/api/core/mail/account/{account}"),
     ("delete", "/api/v1/transports/email-config"),
     ("delete", "/emailengine/v1/account/{account}"),
+    ("delete", "/emailengine/v1/account/{account}/message/{id}"),
     ("delete", "/emailengine/v1/outbox/{id}"),
     ("delete", "/v1/account/{account}"),
+    ("delete", "/v1/account/{account}/message/{id}"),
     ("get", "/api/core/mail/account/{account}"),
     ("get", "/api/core/mail/push"),
     ("get", "/api/core/mail/push/{account}"),
     ("get", "/api/v1/transports/email-config"),
     ("get", "/emailengine/v1/account/{account}"),
     ("get", "/emailengine/v1/account/{account}/attachment/{attachment}"),
+    ("get", "/emailengine/v1/account/{account}/mailboxes"),
     ("get", "/emailengine/v1/account/{account}/message/{id}"),
     ("get", "/emailengine/v1/account/{account}/message/{id}/source"),
     ("get", "/emailengine/v1/account/{account}/messages"),
@@ -90,6 +96,7 @@ pub(crate) const DOORS: [(&str, &str); 54] = [
     ("get", "/emailengine/v1/settings"),
     ("get", "/v1/account/{account}"),
     ("get", "/v1/account/{account}/attachment/{attachment}"),
+    ("get", "/v1/account/{account}/mailboxes"),
     ("get", "/v1/account/{account}/message/{id}"),
     ("get", "/v1/account/{account}/message/{id}/source"),
     ("get", "/v1/account/{account}/messages"),
@@ -121,7 +128,11 @@ pub(crate) const DOORS: [(&str, &str); 54] = [
     ("put", "/api/core/mail/account/{account}"),
     ("put", "/api/v1/transports/email-config"),
     ("put", "/emailengine/v1/account/{account}"),
+    ("put", "/emailengine/v1/account/{account}/message/{id}"),
+    ("put", "/emailengine/v1/account/{account}/message/{id}/move"),
     ("put", "/v1/account/{account}"),
+    ("put", "/v1/account/{account}/message/{id}"),
+    ("put", "/v1/account/{account}/message/{id}/move"),
 ];
 
 /// Whoever adds a route to a door adds it here, and so to what is searched for secrets.

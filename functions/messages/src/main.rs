@@ -1,5 +1,6 @@
 //! `messages`: list and read stored mail.
 
+mod changes;
 mod doors;
 mod files;
 mod filter;
@@ -24,6 +25,18 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::MESSAGE_GET, {
                 let tools = tools.clone();
                 move |call| handler::get(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_CHANGE, {
+                let tools = tools.clone();
+                move |call| changes::change(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_DELETE, {
+                let tools = tools.clone();
+                move |call| changes::delete(tools.clone(), call)
+            }),
+            mount(&routes::FOLDERS_LIST, {
+                let tools = tools.clone();
+                move |call| changes::folders(tools.clone(), call)
             }),
             mount(&routes::MESSAGE_SOURCE, {
                 let tools = tools.clone();
@@ -88,6 +101,38 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&paths::PREFIXED_SEARCH, {
                 let tools = tools.clone();
                 move |call| doors::emailengine::search(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_CHANGE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::update(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_CHANGE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::update(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_MOVE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::move_to(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_MOVE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::move_to(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_REMOVE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::delete(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_REMOVE, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::delete(tools.clone(), call)
+            }),
+            mount(&paths::ENGINE_MAILBOXES, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::mailboxes(tools.clone(), call)
+            }),
+            mount(&paths::PREFIXED_MAILBOXES, {
+                let tools = tools.clone();
+                move |call| doors::emailengine::mailboxes(tools.clone(), call)
             }),
         ],
     )

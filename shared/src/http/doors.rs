@@ -203,6 +203,27 @@ pub const ENGINE_SEARCH: Route =
 /// [`ENGINE_SEARCH`] under the prefix.
 pub const PREFIXED_SEARCH: Route = Route { path: "/emailengine/v1/account/{account}/search", ..ENGINE_SEARCH };
 
+/// Change a message's flags.
+pub const ENGINE_CHANGE: Route =
+    email_engine("PUT", "/v1/account/{account}/message/{id}", "messages", "engineChange", Scope::Send);
+/// [`ENGINE_CHANGE`] under the prefix.
+pub const PREFIXED_CHANGE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_CHANGE };
+/// Move a message.
+pub const ENGINE_MOVE: Route =
+    email_engine("PUT", "/v1/account/{account}/message/{id}/move", "messages", "engineMove", Scope::Send);
+/// [`ENGINE_MOVE`] under the prefix.
+pub const PREFIXED_MOVE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}/move", ..ENGINE_MOVE };
+/// Delete a message.
+pub const ENGINE_REMOVE: Route =
+    email_engine("DELETE", "/v1/account/{account}/message/{id}", "messages", "engineRemove", Scope::Send);
+/// [`ENGINE_REMOVE`] under the prefix.
+pub const PREFIXED_REMOVE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_REMOVE };
+/// List the folders.
+pub const ENGINE_MAILBOXES: Route =
+    email_engine("GET", "/v1/account/{account}/mailboxes", "messages", "engineMailboxes", Scope::Read);
+/// [`ENGINE_MAILBOXES`] under the prefix.
+pub const PREFIXED_MAILBOXES: Route = Route { path: "/emailengine/v1/account/{account}/mailboxes", ..ENGINE_MAILBOXES };
+
 /// Send mails (A2.1/1).
 pub const OFFICE_SEND: Route = Route {
     door: Door::SuperOffice,
@@ -272,6 +293,14 @@ pub const ALL: &[&Route] = &[
     &PREFIXED_ATTACHMENT,
     &ENGINE_SEARCH,
     &PREFIXED_SEARCH,
+    &ENGINE_CHANGE,
+    &PREFIXED_CHANGE,
+    &ENGINE_MOVE,
+    &PREFIXED_MOVE,
+    &ENGINE_REMOVE,
+    &PREFIXED_REMOVE,
+    &ENGINE_MAILBOXES,
+    &PREFIXED_MAILBOXES,
     &OFFICE_SEND,
     &OFFICE_SEND_BEHIND,
 ];

@@ -11,6 +11,7 @@ use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
+use crate::model::change::{MessageChange, Removed};
 use crate::model::content::DryRun;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
 use crate::model::files::{FileInput, FileTicket};
@@ -22,8 +23,8 @@ use crate::model::send::{OutboxItem, Outgoing, SendRequest};
 use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
-    AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, Pushed, QueuedPulls, Synced, SyncedAll,
-    TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
+    AccountVersion, AccountView, Health, Imported, MailFolder, MessageDetail, Pulled, Pushed, QueuedPulls, Synced,
+    SyncedAll, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
 };
 
 /// The document, OpenAPI 3.1.
@@ -152,6 +153,9 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
+    add::<MessageChange>(&mut found);
+    add::<Removed>(&mut found);
+    add::<MailFolder>(&mut found);
     add::<FileInput>(&mut found);
     add::<FileTicket>(&mut found);
     add::<TemplateInput>(&mut found);
@@ -182,6 +186,7 @@ fn schemas() -> BTreeMap<String, Value> {
         ("AccountPage", "AccountView"),
         ("TokenPage", "TokenView"),
         ("MessagePage", "Message"),
+        ("MailFolderPage", "MailFolder"),
         ("RiskPage", "Risk"),
         ("SuppressionPage", "Suppression"),
         ("TemplatePage", "Template"),

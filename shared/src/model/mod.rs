@@ -6,6 +6,7 @@
 pub mod account;
 pub mod address;
 pub mod autoconfig;
+pub mod change;
 pub mod content;
 pub mod diagnosis;
 pub mod files;

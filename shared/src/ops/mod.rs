@@ -2,6 +2,7 @@
 //!
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
+//! - [`change`]: what a caller does with a stored message; [`folders`]: the mailbox's folders.
 //! - [`probe`]: does an account work?
 //! - [`autoconfig`]: which settings does an address need?
 //! - [`diagnose`]: why does it not, and how is it mended?
@@ -25,9 +26,11 @@
 
 pub mod autoconfig;
 pub mod bounces;
+pub mod change;
 pub mod diagnose;
 pub mod email_config;
 pub mod files;
+pub mod folders;
 pub mod follow_up;
 pub mod fortunes;
 pub mod grants;

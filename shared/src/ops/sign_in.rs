@@ -1,7 +1,7 @@
 //! A connection to an account's server, signed in with the account's credential.
 
 use super::Tools;
-use super::fortunes::Pause;
+use super::fortunes::{self, Fortune, Pause};
 use super::keyring::{Keyring, Source};
 use crate::mail::connect::{Server, connect};
 use crate::mail::{self, BoxedStream, Credential, Deadline, TlsFacts, imap, pop3, smtp};
@@ -184,6 +184,39 @@ pub async fn receiver_by(keyring: &Keyring<'_>, receive: &model::Receive) -> Res
         }
         other => Ok(other?),
     }
+}
+
+/// The same for whoever is not the first to come: not while the server has refused the last logins, and how it fares is
+/// noted in the account's status.
+pub async fn admitted(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+) -> Result<Receiver, SignInError> {
+    let now = Timestamp::now();
+    let status = fortunes::admit(tools, tenant, &row.account.account, Side::Receive, now).await?;
+    let before = status.map_err(SignInError::Paused)?;
+    let connecting = deadline.or_after(tools.settings.connect + tools.settings.reply);
+    let opened = receiver(tools, tenant, row, connecting, now).await;
+    let verdict;
+    let fortune = match &opened {
+        Err(SignInError::Mail(error)) => {
+            verdict = error.verdict(0);
+            Some(Fortune::Failed(Side::Receive, &verdict))
+        }
+        Ok(_) if !fortunes::is_well(&before, Side::Receive) => Some(Fortune::Entered(Side::Receive)),
+        _ => None,
+    };
+    if let Some(fortune) = fortune {
+        fortunes::record(tools, tenant, row, fortune, now).await?;
+    }
+    let mut opened = opened?;
+    match &mut opened {
+        Receiver::Imap(client) => client.set_deadline(deadline),
+        Receiver::Pop3(client) => client.set_deadline(deadline),
+    }
+    Ok(opened)
 }
 
 /// The account that a path names, or the problem that there is none.

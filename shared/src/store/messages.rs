@@ -10,7 +10,7 @@ use super::{
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
     places::is_alias,
-    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of, value},
+    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 
@@ -178,19 +178,6 @@ impl Messages {
         Ok(ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect())
     }
 
-    /// Adds a flag to a pulled message; nothing happens where it has it, or is gone.
-    pub async fn add_flag(&self, tenant: &Tenant, row: &Incoming, flag: &str) -> Result<(), StoreError> {
-        let mut flags = row.message.flags.clone();
-        if flags.iter().any(|known| known.eq_ignore_ascii_case(flag)) {
-            return Ok(());
-        }
-        flags.push(flag.to_owned());
-        let values = vec![(":flags", value(&flags)?)];
-        let key = keys::message(tenant, &row.message.id);
-        self.table.update(&key, "SET #m.#flags = :flags", Some("attribute_exists(#m)"), values).await?;
-        Ok(())
-    }
-
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.
     pub async fn delete(&self, tenant: &Tenant, id: &MessageId) -> Result<bool, StoreError> {
         let values = vec![(":pk", text(keys::message_items(tenant, id)))];
@@ -201,7 +188,11 @@ impl Messages {
                 self.table.delete(&key, None, Vec::new()).await?;
             }
         }
-        Ok(matches!(deleted, Write::Done(old) if !old.is_empty()))
+        let Write::Done(old) = deleted else { return Ok(false) };
+        if let Some(place) = text_of(&old, "place").and_then(|place| MessageId::new(place).ok()) {
+            self.table.delete(&keys::message(tenant, &place), Some("attribute_exists(#alias)"), Vec::new()).await?;
+        }
+        Ok(!old.is_empty())
     }
 
     /// Ids of one page, newest first, and the cursor behind them.

@@ -14,6 +14,7 @@
 //! unparsed and marked `quarantined`.
 
 mod contents;
+mod fetch;
 mod folder;
 pub(in crate::ops) mod folders;
 mod follow;
@@ -22,6 +23,7 @@ mod lost;
 mod maildrop;
 mod renumbered;
 mod spool;
+mod sweep;
 
 pub use keep::FILE_BYTES;
 

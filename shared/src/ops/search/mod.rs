@@ -124,6 +124,18 @@ pub(super) fn is_due(id: &MessageId) -> bool {
     id.as_str().starts_with("00") || id.as_str().starts_with("01")
 }
 
+/// Lets a message be found in the folder that it was moved to. Where this is not reached it is still found by its words.
+pub(super) async fn refile(store: &Store, tenant: &Tenant, id: &MessageId) -> Result<(), StoreError> {
+    let Some(message) = store.messages.get(tenant, id).await?.map(|stored| stored.message()) else {
+        return Ok(());
+    };
+    let mut bag = Bag::default();
+    bag.add_folder(&message);
+    let place = Place { at: message.received_at, id: id.clone() };
+    let entry = Entry { place, words: bag.sorted() };
+    store.search.append(tenant, &message.account, &[entry], Timestamp::now()).await
+}
+
 /// What stands in a message.
 fn entry(message: &Message, source: Option<&[u8]>) -> Entry {
     let mut bag = Bag::default();

@@ -5,6 +5,9 @@
 //! what page 0 does. Messages that are gone since are counted until their part of the index is written again, and left
 //! out of their page; so a client that goes through all pages meets every message that is there.
 
+mod changes;
+
+pub(crate) use changes::{delete, mailboxes, move_to, update};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::http::body::INLINE_ANSWER_BYTES;
@@ -268,11 +271,19 @@ pub(crate) async fn source(tools: Tools, mut call: Call) -> Result<Reply, Proble
 
 /// A message of a list.
 fn shown(row: &Incoming) -> Value {
-    let uid = match MessageKey::imap(&row.key) {
+    described(&row.message, uid_of(row))
+}
+
+/// Its number in its folder, where that is one of IMAP.
+fn uid(stored: &StoredMessage) -> Option<u32> {
+    incoming(stored).and_then(uid_of)
+}
+
+fn uid_of(row: &Incoming) -> Option<u32> {
+    match MessageKey::imap(&row.key) {
         Some(MessageKey::Imap { uid, .. }) => Some(uid),
         _ => None,
-    };
-    described(&row.message, uid)
+    }
 }
 
 fn described(message: &Message, uid: Option<u32>) -> Value {
