@@ -35,6 +35,9 @@ pub struct Settings {
     pub backoff_seconds: Vec<u32>,
     /// Pauses after refused logins in a row; the last one repeats (`HALFPENNY_LOGIN_PAUSE_SECONDS`).
     pub login_pause_seconds: Vec<u32>,
+    /// Rests of the schedule after troubles of a receiving server, each soon behind the one before; the last one repeats
+    /// (`HALFPENNY_TROUBLE_SECONDS`).
+    pub trouble_seconds: Vec<u32>,
     /// A deferred message fails for good when it is this old (`HALFPENNY_EXPIRE_SECONDS`).
     pub expire_seconds: u32,
     /// Longest life of a secret in memory (`HALFPENNY_SECRET_CACHE_SECONDS`).
@@ -55,6 +58,9 @@ pub struct Settings {
     pub connect: Duration,
     /// Any single reply of a mail server (`HALFPENNY_REPLY_SECONDS`).
     pub reply: Duration,
+    /// How long one mailbox of many may take before it is left to an invocation of its own
+    /// (`HALFPENNY_MAILBOX_SECONDS`).
+    pub mailbox: Duration,
     /// The reply to a message's final dot (`HALFPENNY_DOT_SECONDS`).
     pub dot: Duration,
 }
@@ -100,6 +106,7 @@ impl Settings {
             lease_seconds: seconds("HALFPENNY_LEASE_SECONDS")?,
             backoff_seconds: source.backoff("HALFPENNY_BACKOFF_SECONDS")?,
             login_pause_seconds: source.backoff("HALFPENNY_LOGIN_PAUSE_SECONDS")?,
+            trouble_seconds: source.backoff("HALFPENNY_TROUBLE_SECONDS")?,
             expire_seconds: seconds("HALFPENNY_EXPIRE_SECONDS")?,
             secret_cache_seconds: seconds("HALFPENNY_SECRET_CACHE_SECONDS")?,
             tick_seconds: seconds("HALFPENNY_TICK_SECONDS")?,
@@ -110,6 +117,7 @@ impl Settings {
             probe: duration("HALFPENNY_PROBE_SECONDS")?,
             connect: duration("HALFPENNY_CONNECT_SECONDS")?,
             reply: duration("HALFPENNY_REPLY_SECONDS")?,
+            mailbox: duration("HALFPENNY_MAILBOX_SECONDS")?,
             dot: duration("HALFPENNY_DOT_SECONDS")?,
         })
     }

@@ -70,7 +70,7 @@ pub(crate) const ROUTES: [(&str, &str); 60] = [
 ];
 
 /// Every route of the front doors, by hand: no document of ours lists them.
-pub(crate) const DOORS: [(&str, &str); 62] = [
+pub(crate) const DOORS: [(&str, &str); 74] = [
     ("delete", "/api/core/mail/account/{account}"),
     ("delete", "/api/v1/transports/email-config"),
     ("delete", "/emailengine/v1/account/{account}"),
@@ -79,8 +79,16 @@ pub(crate) const DOORS: [(&str, &str); 62] = [
     ("delete", "/v1/account/{account}"),
     ("delete", "/v1/account/{account}/message/{id}"),
     ("get", "/api/core/mail/account/{account}"),
+    ("get", "/api/core/mail/files/{uuid}"),
+    ("get", "/api/core/mail/mail"),
+    ("get", "/api/core/mail/mail/{id}"),
+    ("get", "/api/core/mail/mail/{id}/attachments"),
+    ("get", "/api/core/mail/pull"),
+    ("get", "/api/core/mail/pull/{account}"),
     ("get", "/api/core/mail/push"),
     ("get", "/api/core/mail/push/{account}"),
+    ("get", "/api/core/mail/sync"),
+    ("get", "/api/core/mail/sync/{account}"),
     ("get", "/api/v1/transports/email-config"),
     ("get", "/emailengine/v1/account/{account}"),
     ("get", "/emailengine/v1/account/{account}/attachment/{attachment}"),
@@ -104,9 +112,13 @@ pub(crate) const DOORS: [(&str, &str); 62] = [
     ("get", "/v1/settings"),
     ("patch", "/api/v1/transports/email-config"),
     ("post", "/api/core/mail/mail_set"),
+    ("post", "/api/core/mail/pull"),
+    ("post", "/api/core/mail/pull/{account}"),
     ("post", "/api/core/mail/push"),
     ("post", "/api/core/mail/push/{account}"),
     ("post", "/api/core/mail/send/{account}"),
+    ("post", "/api/core/mail/sync"),
+    ("post", "/api/core/mail/sync/{account}"),
     ("post", "/api/v1/Agents/EMail/SendEMails"),
     ("post", "/api/v1/transports/email-config/actions/send-test-email"),
     ("post", "/api/v1/transports/email-config/actions/validate"),

@@ -20,6 +20,7 @@ pub const TOKEN: &str = "hp_black-box.operator";
 const PARAMETERS: &[(&str, &str)] = &[
     ("LeaseSeconds", "2"),
     ("BackoffSeconds", "1,1,1"),
+    ("TroubleSeconds", "1"),
     ("TickSeconds", "1"),
     ("QueuedSeconds", "3"),
     ("TickRate", "rate(1 second)"),

@@ -23,7 +23,8 @@ use crate::model::send::{OutboxItem, Outgoing, SendRequest};
 use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
-    AccountVersion, AccountView, Health, Imported, MailFolder, MessageDetail, Pulled, Pushed, QueuedPulls, Synced,
+    AccountVersion, AccountView, Health, Imported, MailFolder, MessageDetail, Pulled, PulledNow, Pushed, QueuedPulls,
+    Synced,
     SyncedAll, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
 };
 
@@ -147,6 +148,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<OutboxItem>(&mut found);
     add::<BatchAnswer<'_>>(&mut found);
     add::<Pulled>(&mut found);
+    add::<PulledNow>(&mut found);
     add::<Pushed>(&mut found);
     add::<Synced>(&mut found);
     add::<SyncedAll>(&mut found);

@@ -265,6 +265,18 @@ pub struct Pulled {
     pub duration_ms: u64,
 }
 
+/// The result of a pull that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PulledNow {
+    /// What was found.
+    #[serde(flatten)]
+    pub pulled: Pulled,
+    /// With `debug`: what was said, `C: ` before our lines and `S: ` before the server's; without secrets and messages,
+    /// at most 400 lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<String>>,
+}
+
 /// An account whose pull was queued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QueuedPull {
@@ -328,6 +340,9 @@ pub struct Synced {
     /// What came of the push.
     #[serde(flatten)]
     pub pushed: Pushed,
+    /// With `debug`: what was said in the pull, as there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<String>>,
 }
 
 /// A push of all accounts, and their pulls, which are queued.

@@ -56,6 +56,7 @@ pub mod tokens;
 use std::sync::Arc;
 
 use crate::mail::Timeouts;
+use crate::mail::trace::Trace;
 use crate::net::{Network, SetupError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::Store;
@@ -69,6 +70,8 @@ pub struct Tools {
     pub store: Store,
     /// The way out.
     pub network: Arc<Network>,
+    /// What is said to receiving servers, where somebody wants to see it: off, but in a copy made for one call.
+    pub trace: Trace,
 }
 
 /// The environment does not allow the function to start.
@@ -90,6 +93,6 @@ impl Tools {
         let ca_file = settings.ca_file.as_deref();
         let network = Network::new(&settings.allow_nets, &settings.own_ports, ca_file, timeouts)?;
         let store = Store::from_settings(&settings).await;
-        Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network) })
+        Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network), trace: Trace::default() })
     }
 }

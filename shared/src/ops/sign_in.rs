@@ -3,7 +3,8 @@
 use super::Tools;
 use super::fortunes::{self, Fortune, Pause};
 use super::keyring::{Keyring, Source};
-use crate::mail::connect::{Server, connect};
+use crate::mail::connect::{Server, connect, traced};
+use crate::mail::trace::Trace;
 use crate::mail::{self, BoxedStream, Credential, Deadline, TlsFacts, imap, pop3, smtp};
 use crate::model::{self, AccountId, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
 use crate::net::Network;
@@ -105,14 +106,16 @@ pub async fn open_smtp(
     smtp::Client::open(connection, HELLO, credential, network.timeouts).await
 }
 
-/// Connects and signs in to a receiving server.
+/// Connects and signs in to a receiving server, and records what is said.
 pub async fn open_receiver(
     network: &Network,
     receive: &model::Receive,
     credential: &Credential,
     deadline: Deadline,
+    trace: &Trace,
 ) -> Result<Receiver, mail::Error> {
-    let connection = connect(network, &place(&receive.server, receive.protocol), deadline).await?;
+    trace.hide(credential.secrets());
+    let connection = traced(network, &place(&receive.server, receive.protocol), deadline, trace).await?;
     match receive.protocol {
         Protocol::Pop3 => Ok(Receiver::Pop3(pop3::login(connection.wire, &connection.greeting, credential).await?)),
         Protocol::Imap | Protocol::Smtp => {
@@ -177,10 +180,10 @@ pub async fn receiver(
 pub async fn receiver_by(keyring: &Keyring<'_>, receive: &model::Receive) -> Result<Receiver, SignInError> {
     let Keyring { tools, deadline, .. } = *keyring;
     let key = keyring.key().await?;
-    match open_receiver(&tools.network, receive, &key.credential, deadline).await {
+    match open_receiver(&tools.network, receive, &key.credential, deadline, &tools.trace).await {
         Err(refused) if refused.is_auth_refusal() => {
             let changed = keyring.afresh(&key, refused).await?;
-            Ok(open_receiver(&tools.network, receive, &changed, deadline).await?)
+            Ok(open_receiver(&tools.network, receive, &changed, deadline, &tools.trace).await?)
         }
         other => Ok(other?),
     }

@@ -27,7 +27,7 @@
 //! | where a message stands that was renumbered or moved at its server | `T#<tenant>#M#<id of its new key>` | `M` | |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
-//! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
+//! | where a file that is no object yet can be found | `T#<tenant>#F#<first half of sha256>` | `<sha256>` | |
 //! | words of messages that came lately | `T#<tenant>#W#<account>` | `E#<time>#<random>` | |
 //! | which segments the index of words has | `T#<tenant>#W#<account>` | `M` | |
 //! | the message under a Message-ID of the caller's | `T#<tenant>#I#<hash>` | `I` | |
@@ -371,9 +371,14 @@ pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key 
     key(message_items(tenant, id), format!("R#{attempt}"))
 }
 
+/// Files whose content has this head of a hash: `file_uuid` (decision 18).
+pub(super) fn file_places(tenant: &Tenant, uuid: &str) -> String {
+    format!("T#{tenant}#F#{uuid}")
+}
+
 /// A file by its content.
 pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
-    key(format!("T#{tenant}#F#{sha256}"), "F")
+    key(file_places(tenant, head(sha256)), sha256)
 }
 
 /// The message that left under a Message-ID.

@@ -105,6 +105,14 @@ impl Messages {
         id.zip(number_of(&item, "part")).map(Some).ok_or(StoreError::Corrupt { key: described(&item) })
     }
 
+    /// The SHA-256 of a file that [`Messages::note_file`] has noted, by its first 32 hex digits (decision 18).
+    pub async fn file_by_uuid(&self, tenant: &Tenant, digits: &str) -> Result<Option<String>, StoreError> {
+        let values = vec![(":files", text(keys::file_places(tenant, digits)))];
+        let query = Query { condition: "#pk = :files", values, limit: Some(1), ..Query::default() };
+        let (items, _) = self.table.query(query).await?;
+        Ok(items.first().and_then(|item| text_of(item, "sk")).map(str::to_owned))
+    }
+
     /// Which of these ids are stored, read strongly consistent; half a unit each.
     pub async fn known(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<HashMap<MessageId, Known>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();

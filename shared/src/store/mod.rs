@@ -65,7 +65,7 @@ pub use pii::{Pii, Resolver};
 pub use places::{NewPlace, Placed, Standing};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
-pub use queues::{DeliverJob, PullJob, Queues};
+pub use queues::{DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, Wanted};
 pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};

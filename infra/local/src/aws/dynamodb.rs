@@ -40,7 +40,7 @@ pub(super) async fn start(
     let failed = |source| AwsError::Port { port: 0, source };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
-    let guard = guard::Guard::new(policies.clone(), listener.local_addr().map_err(failed)?);
+    let guard = guard::Guard::new(policies.clone(), counts.clone(), listener.local_addr().map_err(failed)?);
 
     let path = options.data.join("dynamodb.sqlite");
     let db = open(&path)?;

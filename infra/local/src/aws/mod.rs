@@ -165,7 +165,8 @@ impl Aws {
     }
 
     /// Requests since the start by `service.Operation` (`dynamodb.PutItem`, `s3.GetObject`, `sqs.SendMessage`,
-    /// `secretsmanager.GetSecretValue`). Exact for what came over HTTP; the in-process calls of [`Sqs`] are not in it.
+    /// `secretsmanager.GetSecretValue`), and what DynamoDB's cost (`dynamodb.halfReadUnits`, `dynamodb.halfWriteUnits`,
+    /// of the table and its indexes). Exact for what came over HTTP; the in-process calls of [`Sqs`] are not in it.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         self.inner.counts.snapshot()
     }

@@ -1,12 +1,16 @@
 //! Stored mail and files, and what moves mail now.
 
-use super::{CURSOR, INLINE, LIMIT, Route, answer, bare, query, route};
+use super::{CURSOR, INLINE, LIMIT, Parameter, Route, answer, bare, query, route};
 use crate::model::principal::Scope;
+
+/// The dialogue with the server.
+const DEBUG: Parameter = query("debug", "true: the answer tells what was said to the mail server, without secrets.");
 
 /// Pull one mailbox.
 pub const PULL: Route = Route {
     scope: Some(Scope::Send),
-    answers: &[answer(200, "What was stored.", "Pulled")],
+    parameters: &[DEBUG],
+    answers: &[answer(200, "What was stored.", "PulledNow")],
     problems: &[404, 409, 422, 502, 503, 504],
     ..route("POST", "/v1/accounts/{account}/pull", "pull", "pullAccount", "Pull a mailbox now")
 };
@@ -37,6 +41,7 @@ pub const PUSH_ALL: Route = Route {
 /// Push and pull one account.
 pub const SYNC: Route = Route {
     scope: Some(Scope::Send),
+    parameters: &[DEBUG],
     answers: &[answer(200, "What came of both.", "Synced")],
     problems: &[404, 409, 422, 502, 503, 504],
     ..route("POST", "/v1/accounts/{account}/sync", "pull", "syncAccount", "Push and pull an account now")

@@ -91,8 +91,7 @@ impl Examination {
 
     /// For people.
     pub(super) fn transcript(&self) -> Vec<String> {
-        let said = |line: &Line| format!("{}: {}", if line.ours { 'C' } else { 'S' }, line.text);
-        self.lines.iter().map(said).collect()
+        self.lines.iter().map(ToString::to_string).collect()
     }
 }
 

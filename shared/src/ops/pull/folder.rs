@@ -51,9 +51,12 @@ pub(super) async fn look(
     name: &str,
 ) -> Result<Option<Folder>, PullError> {
     let source = SourceId::of(run.receive, name);
-    let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
     let status = client.status(name).await?;
     run.enter(name, status.messages);
+    if run.seems_quiet(&source, &status) {
+        return Ok(None);
+    }
+    let ledger = run.ledger(&source).await?;
     if is_quiet(run, &ledger, &status) {
         return Ok(None);
     }

@@ -47,7 +47,9 @@ pub(in crate::aws) fn dynamodb(operation: &str, body: &Value) -> Vec<Need> {
 pub(in crate::aws) fn sqs(operation: &str, body: &Value) -> Vec<Need> {
     let action = operation.trim_end_matches("Batch").to_ascii_lowercase();
     let queue = body["QueueUrl"].as_str().or(body["QueueName"].as_str()).and_then(|url| url.rsplit('/').next());
-    let resource = queue.map_or("*".to_owned(), |name| format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"));
+    // Those who move messages name queues by ARN.
+    let arn = body["SourceArn"].as_str().map_or("*".to_owned(), str::to_owned);
+    let resource = queue.map_or(arn, |name| format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"));
     vec![need(format!("sqs:{action}"), resource)]
 }
 
@@ -124,6 +126,11 @@ mod tests {
         let arn = "arn:aws:sqs:us-east-1:000000000000:work";
         assert_eq!(texts(sqs("SendMessageBatch", &url)), [format!("sqs:sendmessage {arn}")]);
         assert_eq!(texts(sqs("GetQueueUrl", &json!({"QueueName": "work"}))), [format!("sqs:getqueueurl {arn}")]);
+        let moved = json!({"SourceArn": "arn:aws:sqs:us-east-1:000000000000:dead"});
+        assert_eq!(
+            texts(sqs("StartMessageMoveTask", &moved)),
+            ["sqs:startmessagemovetask arn:aws:sqs:us-east-1:000000000000:dead"]
+        );
         assert_eq!(texts(sqs("ListQueues", &json!({}))), ["sqs:listqueues *"]);
     }
 

@@ -4,6 +4,7 @@
 //! and after a restart. Delivery is at least once and roughly in order, as on AWS.
 
 mod api;
+mod moves;
 mod requests;
 mod rows;
 
