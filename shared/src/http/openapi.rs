@@ -24,8 +24,7 @@ use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MailFolder, MessageDetail, Pulled, PulledNow, Pushed, QueuedPulls,
-    Synced,
-    SyncedAll, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
+    Synced, SyncedAll, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
 };
 
 /// The document, OpenAPI 3.1.
