@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_patch;
+mod again;
 mod attachments;
 mod auth;
 mod batch;
@@ -24,6 +25,7 @@ mod door_jetquery;
 mod door_superoffice;
 mod fanout;
 mod faults;
+mod hostile;
 mod imap;
 mod import;
 mod in_doubt;
@@ -31,6 +33,7 @@ mod isolation;
 mod jetquery_storage;
 mod large;
 mod lockout;
+mod maildrop;
 mod misbehaving;
 mod oauth;
 mod outbox;

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 72] = [
+pub(crate) const ROUTES: [(&str, &str); 75] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/accounts/{account}/messages/{id}"),
     ("delete", "/v1/outbox/{id}"),
@@ -50,11 +50,14 @@ pub(crate) const ROUTES: [(&str, &str); 72] = [
     ("patch", "/v1/webhooks/{webhook}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
+    ("post", "/v1/accounts/{account}/acknowledge"),
     ("post", "/v1/accounts/{account}/diagnose"),
     ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),
     ("post", "/v1/accounts/{account}/pull"),
     ("post", "/v1/accounts/{account}/push"),
+    ("post", "/v1/accounts/{account}/reparse"),
+    ("post", "/v1/accounts/{account}/rewind"),
     ("post", "/v1/accounts/{account}/sync"),
     ("post", "/v1/accounts/{account}/test-email"),
     ("post", "/v1/accounts/{account}/verify"),

@@ -121,6 +121,16 @@ impl Aws {
         delete.key("pk", pk).key("sk", sk).send().await.unwrap();
     }
 
+    /// Sets a text inside a map attribute of an item.
+    pub async fn set(&self, key: &str, attribute: &str, member: &str, to: &str) {
+        let (pk, sk) = key.split_once(" / ").unwrap();
+        let update = self.dynamodb.update_item().table_name(&self.table).update_expression("SET #a.#m = :to");
+        let update = update.expression_attribute_names("#a", attribute).expression_attribute_names("#m", member);
+        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
+        let update = update.key("pk", pk).key("sk", sk);
+        update.expression_attribute_values(":to", AttributeValue::S(to.to_owned())).send().await.unwrap();
+    }
+
     /// Keys and sizes of every object below a prefix.
     pub async fn objects(&self, prefix: &str) -> BTreeMap<String, i64> {
         let mut objects = BTreeMap::new();

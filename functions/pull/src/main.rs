@@ -1,5 +1,6 @@
 //! `pull`: pull mailboxes and push what waits, on demand.
 
+mod again;
 mod doors;
 mod handler;
 
@@ -23,6 +24,18 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::PULL_ALL, {
                 let tools = tools.clone();
                 move |call| handler::pull_all(tools.clone(), call)
+            }),
+            mount(&routes::REWIND, {
+                let tools = tools.clone();
+                move |call| again::rewind(tools.clone(), call)
+            }),
+            mount(&routes::REPARSE, {
+                let tools = tools.clone();
+                move |call| again::reparse(tools.clone(), call)
+            }),
+            mount(&routes::ACKNOWLEDGE, {
+                let tools = tools.clone();
+                move |call| again::acknowledge(tools.clone(), call)
             }),
             mount(&routes::PUSH, {
                 let tools = tools.clone();

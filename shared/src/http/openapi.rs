@@ -10,6 +10,7 @@ use super::batch::BatchAnswer;
 use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
+use crate::model::again::{AcknowledgeInput, Acknowledged, ReparseInput, Reparsed, RewindInput, Rewound};
 use crate::model::autoconfig::Autoconfig;
 use crate::model::change::{MessageChange, Removed};
 use crate::model::content::DryRun;
@@ -203,6 +204,12 @@ fn schemas() -> BTreeMap<String, Value> {
 /// The shapes of stored mail and files, and of what moves mail.
 fn stored_mail(found: &mut Vec<(String, RefOr<Schema>)>) {
     add::<Pulled>(found);
+    add::<RewindInput>(found);
+    add::<Rewound>(found);
+    add::<ReparseInput>(found);
+    add::<Reparsed>(found);
+    add::<AcknowledgeInput>(found);
+    add::<Acknowledged>(found);
     add::<PulledNow>(found);
     add::<Pushed>(found);
     add::<Synced>(found);

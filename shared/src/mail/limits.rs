@@ -15,6 +15,12 @@ pub const UNTAGGED_LINES: usize = 250_000;
 /// Most messages that a mailbox listing (POP3 UIDL and LIST, IMAP UID ranges) may have.
 pub const LISTED_MESSAGES: usize = 2_000_000;
 
+/// Most messages of a POP3 maildrop: each poll with news reads the whole list, and a function of 128 MB holds it.
+pub const POP3_LISTED: usize = 250_000;
+
+/// Largest POP3 list, its lines together: RFC 1939 §7 allows a UIDL 70 characters.
+pub const POP3_LIST_BYTES: usize = 24 << 20;
+
 /// Longest sequence set in one IMAP command: RFC 7162 §4 lets servers refuse lines of over 8,192 bytes.
 pub const SET_BYTES: usize = 8_000;
 

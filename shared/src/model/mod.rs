@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod address;
+pub mod again;
 pub mod autoconfig;
 pub mod change;
 pub mod content;

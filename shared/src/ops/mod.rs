@@ -2,6 +2,7 @@
 //!
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
+//! - [`again`]: announce or read again what is stored; acknowledge it.
 //! - [`change`]: what a caller does with a stored message; [`folders`]: the mailbox's folders.
 //! - [`probe`]: does an account work?
 //! - [`autoconfig`]: which settings does an address need?
@@ -25,6 +26,7 @@
 //! - [`email_config`]: the account that is the tenant's email configuration, complete or not.
 //! - [`limits`]: how often a tenant may call.
 
+pub mod again;
 pub mod autoconfig;
 pub mod bounces;
 pub mod change;

@@ -325,8 +325,11 @@ pub(super) fn mailbox(tenant: &Tenant, account: &AccountId) -> String {
     format!("T#{tenant}#A#{account}")
 }
 
+/// How the sort keys of ledgers begin.
+pub(super) const LEDGERS: &str = "L#";
+
 pub(super) fn ledger(tenant: &Tenant, account: &AccountId, source: &SourceId) -> Key {
-    key(mailbox(tenant, account), format!("L#{}", source.as_str()))
+    key(mailbox(tenant, account), format!("{LEDGERS}{}", source.as_str()))
 }
 
 pub(super) fn uids(tenant: &Tenant, account: &AccountId, source: &SourceId) -> Key {

@@ -12,7 +12,7 @@ use super::{
     table::{Query, Table, Write, glance, item, number, primary, row, text, text_of},
 };
 use crate::model::uids::UidSet;
-use crate::model::{AccountId, Tenant, Timestamp};
+use crate::model::{AccountId, MessageId, Tenant, Timestamp};
 
 /// How far pulling one source has come. Written only when there is news.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,15 @@ pub struct Ledger {
     /// The window that is being worked on; one that is found here was not finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+    /// POP3: what the only message of the window is called; its place in the list is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<String>,
+    /// POP3: the list of this server has not told messages apart, or told wrong sizes: then their content decides.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_content: bool,
+    /// POP3: messages without a name of their own that are being deleted at the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleting: Vec<MessageId>,
     /// The folder's UIDs changed their meaning, and what is stored is being found again in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
@@ -85,6 +94,20 @@ pub enum Position {
     },
 }
 
+impl Position {
+    /// Back to the beginning; no later look takes the folder for quiet.
+    fn rewind(&mut self) {
+        match self {
+            Self::New => {}
+            Self::Imap { uidnext, messages, last, .. } => (*uidnext, *messages, *last) = (0, 0, 0),
+            Self::Pop3 { count, octets, prefix, prefix_hash } => {
+                (*count, *octets, *prefix) = (0, 0, 0);
+                prefix_hash.clear();
+            }
+        }
+    }
+}
+
 /// A change of UIDVALIDITY (RFC 3501 §2.3.1.1) on its way: noted when it is seen, gone with the run that has gone through
 /// the whole folder again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +141,9 @@ impl Ledger {
             run: 0,
             position: Position::New,
             window: None,
+            under_way: None,
+            by_content: false,
+            deleting: Vec::new(),
             epoch: None,
             last_arrival: None,
             swept_run: 0,
@@ -173,6 +199,22 @@ impl Ledgers {
             Write::Refused(_) => return Err(StoreError::Conflict { what: "the ledger" }),
         }
         *ledger = next;
+        Ok(())
+    }
+
+    /// Has every folder of a mailbox gone through again from its beginning: what is stored is known, and what is missing
+    /// is fetched. What may be deleted at the server stays what it was.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: a pull is writing right now.
+    pub async fn rewind(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
+        let values = vec![(":pk", text(keys::mailbox(tenant, account))), (":ledgers", text(keys::LEDGERS))];
+        let query = Query { condition: "#pk = :pk AND begins_with(#sk, :ledgers)", values, ..Query::default() };
+        for item in self.table.query_all(query).await? {
+            let mut ledger: Ledger = row(item)?;
+            ledger.position.rewind();
+            self.save(tenant, account, &mut ledger).await?;
+        }
         Ok(())
     }
 

@@ -53,6 +53,17 @@ pub struct Known {
     pub run: u64,
     /// When it was stored.
     pub stored_at: Timestamp,
+    /// The caller has it in safety.
+    pub acknowledged: bool,
+    /// It was deleted at its server by us, and had no name there.
+    pub gone: bool,
+}
+
+impl Known {
+    /// What is known of a message that was stored right now.
+    pub fn new(run: u64, stored_at: Timestamp) -> Self {
+        Self { run, stored_at, acknowledged: false, gone: false }
+    }
 }
 
 /// Which part of a mailbox's time line.
@@ -116,7 +127,7 @@ impl Messages {
     /// Which of these ids are stored, read strongly consistent; half a unit each.
     pub async fn known(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<HashMap<MessageId, Known>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
-        let items = self.table.batch_get(&keys, Some("#pk, #sk, #run, #at")).await?;
+        let items = self.table.batch_get(&keys, Some("#pk, #sk, #run, #at, #ack, #gone")).await?;
         items.iter().map(known).collect()
     }
 
@@ -322,7 +333,8 @@ pub(super) fn stored(item: Item) -> Result<StoredMessage, StoreError> {
 fn known(item: &Item) -> Result<(MessageId, Known), StoreError> {
     let read = || {
         let (_, id) = keys::message_of(text_of(item, "pk")?)?;
-        Some((id, Known { run: number_of(item, "run")?, stored_at: Timestamp(number_of(item, "at")?) }))
+        let (run, stored_at) = (number_of(item, "run")?, Timestamp(number_of(item, "at")?));
+        Some((id, Known { run, stored_at, acknowledged: item.contains_key("ack"), gone: item.contains_key("gone") }))
     };
     read().ok_or_else(|| StoreError::Corrupt { key: described(item) })
 }

@@ -32,6 +32,7 @@ mod polls;
 mod preferences;
 mod queues;
 mod random;
+mod revisions;
 mod seal;
 mod search;
 mod secrets;
@@ -69,7 +70,9 @@ pub use pii::{Pii, Resolver};
 pub use places::{NewPlace, Placed, Standing};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
-pub use queues::{DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, Wanted, WebhookJob};
+pub use queues::{
+    Again, AgainJob, DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, Wanted, WebhookJob, Which,
+};
 pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};

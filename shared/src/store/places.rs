@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     StoreError,
     keys::{self, Key},
-    messages::{Messages, Range, StoredMessage, stored},
+    messages::{Known, Messages, Range, StoredMessage, stored},
     table::{Item, Write, described, number, number_of, primary, text, text_of, value},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
@@ -32,6 +32,15 @@ pub struct Standing {
     pub run: u64,
     /// When it was stored.
     pub stored_at: Timestamp,
+    /// The caller has it in safety.
+    pub acknowledged: bool,
+}
+
+impl Standing {
+    /// What is known of it without reading it.
+    pub fn known(&self) -> Known {
+        Known { acknowledged: self.acknowledged, ..Known::new(self.run, self.stored_at) }
+    }
 }
 
 /// A stored message and where it stands.
@@ -153,6 +162,9 @@ impl Messages {
         // What was left on the server belongs to no completed run, wherever it stands.
         alias.insert("run".to_owned(), number(if from.run == u64::MAX { u64::MAX } else { run }));
         alias.insert("at".to_owned(), number(from.stored_at.0));
+        if from.acknowledged {
+            alias.insert("ack".to_owned(), number(from.stored_at.0));
+        }
         self.table.put(alias, Some("attribute_not_exists(#m)"), Vec::new()).await?;
         Ok(())
     }
@@ -187,7 +199,8 @@ fn placed(item: Item) -> Result<Placed, StoreError> {
     let run = number_of(&item, "run").ok_or_else(damaged)?;
     let StoredMessage::Incoming(row) = stored(item.clone())? else { return Err(damaged()) };
     let id = row.message.id.clone();
-    let standing =
-        Standing { place: place.unwrap_or_else(|| id.clone()), id, key: row.key, run, stored_at: row.stored_at };
+    let place = place.unwrap_or_else(|| id.clone());
+    let acknowledged = item.contains_key("ack");
+    let standing = Standing { place, id, key: row.key, run, stored_at: row.stored_at, acknowledged };
     Ok(Placed { standing, message: row.message })
 }

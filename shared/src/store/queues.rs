@@ -105,6 +105,46 @@ pub struct WebhookJob {
     pub due: Timestamp,
 }
 
+/// Messages of one account that are to be announced or read again, as far as a call did not get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgainJob {
+    /// What is to be done.
+    pub again: Again,
+    /// Whose.
+    pub tenant: Tenant,
+    /// Which account's.
+    pub account: AccountId,
+    /// Which messages.
+    pub which: Which,
+}
+
+/// What is done once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Again {
+    /// Announce it.
+    Tell,
+    /// Read it from its source, and announce it.
+    Parse,
+}
+
+/// Which messages of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Which {
+    /// These.
+    Named(Vec<MessageId>),
+    /// All that were received or stored then or later.
+    Since {
+        /// Then.
+        since: Timestamp,
+        /// How far it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+}
+
 /// SQS takes at most this many messages in one request.
 const BATCH: usize = 10;
 
@@ -153,6 +193,11 @@ impl Queues {
     /// Asks `notify` to tell webhooks, after a delay of at most 900 s.
     pub async fn enqueue_webhooks(&self, jobs: &[WebhookJob], delay_seconds: u32) -> Result<(), StoreError> {
         self.enqueue(&self.webhook, jobs, delay_seconds).await
+    }
+
+    /// Asks `pull-worker` to go on with what a call did not get done.
+    pub async fn enqueue_again(&self, job: AgainJob) -> Result<(), StoreError> {
+        self.enqueue(&self.pull, &[job], 0).await
     }
 
     async fn enqueue(&self, queue: &str, jobs: &[impl Serialize], delay_seconds: u32) -> Result<(), StoreError> {

@@ -95,6 +95,8 @@ pub struct AccountStatus {
     pub receive_tls: Option<SeenTls>,
     /// When the refresh token ends, where its endpoint told it.
     pub refresh_token_expires_at: Option<Timestamp>,
+    /// When received messages were acknowledged last.
+    pub acknowledged_at: Option<Timestamp>,
 }
 
 /// How a server was secured when somebody looked last.
@@ -160,6 +162,8 @@ pub struct StatusChange {
     pub receive_tls: Option<SeenTls>,
     /// When the refresh token ends.
     pub refresh_token_expires_at: Option<Timestamp>,
+    /// When received messages were acknowledged last.
+    pub acknowledged_at: Option<Timestamp>,
 }
 
 /// A field to set, or to remove where there is no value.
@@ -198,6 +202,7 @@ impl StatusChange {
             receive_tls: changed(&before.receive_tls, &after.receive_tls).flatten(),
             refresh_token_expires_at: changed(&before.refresh_token_expires_at, &after.refresh_token_expires_at)
                 .flatten(),
+            acknowledged_at: changed(&before.acknowledged_at, &after.acknowledged_at).flatten(),
         }
     }
 
@@ -215,6 +220,7 @@ impl StatusChange {
         add(&mut fields, "smtpTls", self.smtp_tls.as_ref().map(Some))?;
         add(&mut fields, "receiveTls", self.receive_tls.as_ref().map(Some))?;
         add(&mut fields, "refreshTokenExpiresAt", self.refresh_token_expires_at.as_ref().map(Some))?;
+        add(&mut fields, "acknowledgedAt", self.acknowledged_at.as_ref().map(Some))?;
         Ok(fields)
     }
 }

@@ -84,7 +84,7 @@ fn every_function_gets_the_whole_environment() {
 }
 
 /// All of them, by path.
-const DEPLOYED_ROUTES: [&str; 78] = [
+const DEPLOYED_ROUTES: [&str; 81] = [
     "ANY $default -> config",
     "ANY /api/core/mail/account/{account} -> config",
     "ANY /api/core/mail/files/{uuid} -> messages",
@@ -123,6 +123,7 @@ const DEPLOYED_ROUTES: [&str; 78] = [
     "ANY /v1/account/{account}/submit -> send",
     "ANY /v1/accounts -> config",
     "ANY /v1/accounts/{account} -> config",
+    "ANY /v1/accounts/{account}/acknowledge -> pull",
     "ANY /v1/accounts/{account}/diagnose -> validate",
     "ANY /v1/accounts/{account}/folders -> messages",
     "ANY /v1/accounts/{account}/history -> config",
@@ -131,6 +132,8 @@ const DEPLOYED_ROUTES: [&str; 78] = [
     "ANY /v1/accounts/{account}/messages/{proxy+} -> messages",
     "ANY /v1/accounts/{account}/pull -> pull",
     "ANY /v1/accounts/{account}/push -> pull",
+    "ANY /v1/accounts/{account}/reparse -> pull",
+    "ANY /v1/accounts/{account}/rewind -> pull",
     "ANY /v1/accounts/{account}/sync -> pull",
     "ANY /v1/accounts/{account}/test-email -> test-email",
     "ANY /v1/accounts/{account}/verify -> validate",

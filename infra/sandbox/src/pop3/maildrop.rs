@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{listing, split};
+use crate::script::{Origin, Size, Uidl};
 use crate::server::Core;
 use crate::store::{Folder, Stored};
 use crate::wire::Answer;
@@ -15,6 +16,9 @@ pub(super) struct Maildrop {
     core: Arc<Core>,
     address: String,
     messages: Vec<Entry>,
+    /// What a script says instead of the truth.
+    uidl: Option<Uidl>,
+    size: Option<Size>,
 }
 
 #[derive(Debug)]
@@ -32,13 +36,14 @@ impl Drop for Maildrop {
 
 impl Maildrop {
     /// Takes the mailbox for this session; `None` if another has it (RFC 1939 §4).
-    pub(super) fn open(core: Arc<Core>, address: String) -> Option<Self> {
+    pub(super) fn open(core: Arc<Core>, origin: Origin, address: String) -> Option<Self> {
         if !core.store.take_pop3(&address) {
             return None;
         }
         let messages = core.store.messages(&address, Folder::Inbox).into_iter();
         let messages = messages.map(|message| Entry { message, deleted: false }).collect();
-        Some(Self { core, address, messages })
+        let (uidl, size) = core.script.listing(origin);
+        Some(Self { core, address, messages, uidl, size })
     }
 
     /// How many messages are not deleted.
@@ -49,9 +54,12 @@ impl Maildrop {
     pub(super) fn command(&mut self, verb: &str, arguments: &str) -> Answer {
         match verb {
             "STAT" => self.stat(),
-            "LIST" => self.scan(arguments, |message| message.bytes.len().to_string()),
+            "LIST" => self.scan(arguments, |number, message| Some(self.octets(number, message).to_string())),
             // RFC 1939 §7
-            "UIDL" => self.scan(arguments, |message| message.uidl.clone()),
+            "UIDL" => self.scan(arguments, |number, message| match self.uidl {
+                Some(uidl) => uidl(number, &message.bytes),
+                None => Some(message.uidl.clone()),
+            }),
             "RETR" => self.retr(arguments),
             "TOP" => self.top(arguments),
             "DELE" => self.dele(arguments),
@@ -76,18 +84,23 @@ impl Maildrop {
         self.messages.get(number.checked_sub(1)?).filter(|entry| !entry.deleted).map(|entry| &entry.message)
     }
 
+    fn octets(&self, number: usize, message: &Stored) -> usize {
+        self.size.map_or(message.bytes.len(), |size| size(number, &message.bytes))
+    }
+
     fn stat(&self) -> Answer {
-        let octets: usize = self.existing().map(|(_, message)| message.bytes.len()).sum();
+        let octets: usize = self.existing().map(|(number, message)| self.octets(number, message)).sum();
         Answer::line(format!("+OK {} {octets}", self.count()))
     }
 
     /// LIST and UIDL, of one message or all.
-    fn scan(&self, number: &str, show: impl Fn(&Stored) -> String) -> Answer {
+    fn scan(&self, number: &str, show: impl Fn(usize, &Stored) -> Option<String>) -> Answer {
+        let mut lines = self.existing().filter_map(|(at, message)| Some((at, format!("{at} {}", show(at, message)?))));
         if number.is_empty() {
-            return listing("+OK", self.existing().map(|(number, message)| format!("{number} {}", show(message))));
+            return listing("+OK", lines.map(|(_, line)| line));
         }
-        match self.find(number) {
-            Some(message) => Answer::line(format!("+OK {number} {}", show(message))),
+        match lines.find(|(at, _)| number.parse() == Ok(*at)) {
+            Some((_, line)) => Answer::line(format!("+OK {line}")),
             None => no_such_message(),
         }
     }

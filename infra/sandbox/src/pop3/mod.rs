@@ -88,6 +88,8 @@ impl Pop3 {
         match input.verb.as_str() {
             "CAPA" => self.capa(),
             "QUIT" => self.quit(),
+            // RFC 1939 §7: it is optional.
+            "UIDL" if !self.capabilities().iter().any(|line| line == "UIDL") => Answer::line("-ERR unknown command"),
             verb => match &mut self.maildrop {
                 Some(maildrop) => maildrop.command(verb, arguments),
                 None => self.authorization(verb, arguments),
@@ -192,7 +194,7 @@ impl Pop3 {
     }
 
     fn open(&mut self, address: String) -> Answer {
-        let Some(maildrop) = Maildrop::open(Arc::clone(&self.core), address) else {
+        let Some(maildrop) = Maildrop::open(Arc::clone(&self.core), self.origin, address) else {
             // RFC 2449 §8.1.2
             return Answer::line("-ERR [IN-USE] another session has the mailbox");
         };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::rule::{Plan, Rule, Setting};
+use super::rule::{Plan, Rule, Setting, Size, Uidl};
 use super::{At, Certificate, Service};
 use crate::dialogue::Input;
 use crate::store::lock;
@@ -121,11 +121,25 @@ impl Script {
             match &entry.rule.setting {
                 Some(Setting::Capabilities(names)) => names.clone_into(&mut offered),
                 Some(Setting::Hide(name)) => offered.retain(|line| !names(line, name)),
-                Some(Setting::Certificate(_)) | None => continue,
+                Some(Setting::Certificate(_) | Setting::Uidls(_) | Setting::Sizes(_)) | None => continue,
             }
             entry.fired.0.fetch_add(1, Ordering::SeqCst);
         }
         offered
+    }
+
+    /// How POP3 names messages and tells their sizes, where it does not tell the truth.
+    pub(crate) fn listing(&self, origin: Origin) -> (Option<Uidl>, Option<Size>) {
+        let (mut uidls, mut sizes) = (None, None);
+        for entry in lock(&self.0).iter().filter(|entry| entry.holds(origin)) {
+            match entry.rule.setting {
+                Some(Setting::Uidls(uidl)) => uidls = Some(uidl),
+                Some(Setting::Sizes(size)) => sizes = Some(size),
+                _ => continue,
+            }
+            entry.fired.0.fetch_add(1, Ordering::SeqCst);
+        }
+        (uidls, sizes)
     }
 
     /// The certificate to show.

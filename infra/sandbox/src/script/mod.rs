@@ -22,7 +22,7 @@ mod rule;
 pub use engine::Fired;
 pub(crate) use engine::{Event, Origin, Script};
 pub use rule::Rule;
-pub(crate) use rule::{Ending, Plan, Stall};
+pub(crate) use rule::{Ending, Plan, Size, Stall, Uidl};
 
 /// A mail protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,7 +15,15 @@ pub(super) enum Setting {
     Hide(String),
     Capabilities(Vec<String>),
     Certificate(Certificate),
+    Uidls(Uidl),
+    Sizes(Size),
 }
+
+/// What UIDL says of a message, from its number and bytes; `None` leaves its line out.
+pub(crate) type Uidl = fn(usize, &[u8]) -> Option<String>;
+
+/// What STAT and LIST take for the size of a message, from its number and bytes.
+pub(crate) type Size = fn(usize, &[u8]) -> usize;
 
 /// How long an answer is held back.
 #[derive(Debug, Clone, Copy)]
@@ -216,6 +224,19 @@ impl Rule {
     /// What the server can do does not change, except that STARTTLS is refused where it is not offered.
     pub fn capabilities<I: IntoIterator<Item = S>, S: Into<String>>(mut self, names: I) -> Self {
         self.setting = Some(Setting::Capabilities(names.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// POP3: gives messages other unique ids, from their number and bytes: numbers are given again once they are free
+    /// (`|number, _| Some(number.to_string())`), one for all is repeated, `None` is missing in the list.
+    pub fn uidls(mut self, uidl: fn(usize, &[u8]) -> Option<String>) -> Self {
+        self.setting = Some(Setting::Uidls(uidl));
+        self
+    }
+
+    /// POP3: tells other sizes in STAT and LIST, from number and bytes of a message.
+    pub fn sizes(mut self, size: fn(usize, &[u8]) -> usize) -> Self {
+        self.setting = Some(Setting::Sizes(size));
         self
     }
 

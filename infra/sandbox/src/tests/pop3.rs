@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::client::Client;
 use super::{ADA, MESSAGE, PASSWORD, start};
-use crate::Service;
+use crate::{Protocol, Rule, Service};
 
 #[tokio::test]
 async fn a_mailbox_is_listed_read_and_emptied() {
@@ -34,6 +34,25 @@ async fn a_mailbox_is_listed_read_and_emptied() {
     assert_eq!(sandbox.messages(ADA).len(), 2);
     assert_eq!(client.ask("QUIT").await, "+OK bye\r\n");
     assert_eq!(sandbox.messages(ADA), stored[1..]);
+}
+
+/// Ids that are missing, repeated or given again, and sizes that are wrong.
+#[tokio::test]
+async fn a_script_makes_the_list_lie() {
+    let sandbox = start().await;
+    sandbox.deliver(ADA, MESSAGE).unwrap();
+    sandbox.deliver(ADA, MESSAGE).unwrap();
+    sandbox.script(Rule::on(Protocol::Pop3).uidls(|number, _| (number == 2).then(|| "x".to_owned())));
+    sandbox.script(Rule::on(Protocol::Pop3).sizes(|number, _| number));
+    let mut client = Client::logged_in(&sandbox, Service::Pop3s).await;
+    assert_eq!(client.ask("STAT").await, "+OK 2 3\r\n");
+    assert_eq!(client.listing("LIST").await, "+OK\r\n1 1\r\n2 2\r\n.\r\n");
+    assert_eq!(client.listing("UIDL").await, "+OK\r\n2 x\r\n.\r\n");
+    client.ask("QUIT").await;
+    sandbox.clear_script();
+    sandbox.script(Rule::on(Protocol::Pop3).hide_capability("UIDL"));
+    let mut client = Client::logged_in(&sandbox, Service::Pop3s).await;
+    assert!(client.ask("UIDL").await.starts_with("-ERR "));
 }
 
 #[tokio::test]

@@ -23,6 +23,51 @@ pub const PULL_ALL: Route = Route {
     ..route("POST", "/v1/pull", "pull", "pullAll", "Queue a pull of every mailbox")
 };
 
+/// Announce again what is stored, and ask the server for what is not.
+pub const REWIND: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("RewindInput"),
+    answers: &[answer(200, "What was announced again; a worker pulls the mailbox from its beginning.", "Rewound")],
+    problems: &[400, 404, 409, 413, 415, 422],
+    ..route(
+        "POST",
+        "/v1/accounts/{account}/rewind",
+        "pull",
+        "rewindAccount",
+        "Go back to a time or a message: what came since is announced again, by the same event ids",
+    )
+};
+
+/// Read stored messages again.
+pub const REPARSE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("ReparseInput"),
+    answers: &[answer(200, "What was read again.", "Reparsed")],
+    problems: &[400, 404, 409, 413, 415, 422],
+    ..route(
+        "POST",
+        "/v1/accounts/{account}/reparse",
+        "pull",
+        "reparseMessages",
+        "Read stored messages again from their source; quarantined ones come back once they can be read",
+    )
+};
+
+/// Let go of what the caller has.
+pub const ACKNOWLEDGE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("AcknowledgeInput"),
+    answers: &[answer(200, "What is acknowledged; it can be repeated.", "Acknowledged")],
+    problems: &[400, 404, 413, 415, 422],
+    ..route(
+        "POST",
+        "/v1/accounts/{account}/acknowledge",
+        "pull",
+        "acknowledgeMessages",
+        "Say which messages are in safety: with deleteWhenAcknowledged the next pull deletes them at the server",
+    )
+};
+
 /// Send what waits of one account.
 pub const PUSH: Route = Route {
     scope: Some(Scope::Send),

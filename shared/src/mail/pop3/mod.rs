@@ -16,7 +16,8 @@ pub use retrieve::{Missing, Retrieval};
 use self::login::Capabilities;
 use self::reply::Session;
 use super::error::Error;
-use super::limits::LISTED_MESSAGES;
+use super::limits::POP3_LISTED;
+
 use super::tls::TlsFacts;
 use super::wire::{Deadline, Stream};
 use crate::model::Phase;
@@ -78,7 +79,7 @@ impl<S: Stream> Client<S> {
     pub async fn uidl(&mut self) -> Result<Option<Vec<(u32, String)>>, Error> {
         self.session.wire.phase = Phase::List;
         let mut ids = Vec::new();
-        let answer = self.session.list("UIDL", LISTED_MESSAGES, |line| {
+        let answer = self.session.list("UIDL", POP3_LISTED, |line| {
             let (number, id) = numbered(line)?;
             if !id.is_empty() {
                 ids.push((number, id.iter().copied().map(char::from).collect()));
@@ -102,7 +103,7 @@ impl<S: Stream> Client<S> {
     pub async fn list(&mut self) -> Result<Vec<(u32, u64)>, Error> {
         self.session.wire.phase = Phase::List;
         let mut sizes = Vec::new();
-        let answer = self.session.list("LIST", LISTED_MESSAGES, |line| {
+        let answer = self.session.list("LIST", POP3_LISTED, |line| {
             sizes.push(pair(line).filter(|&(number, _)| number > 0)?);
             Some(())
         });

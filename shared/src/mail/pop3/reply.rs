@@ -4,6 +4,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 
 use crate::mail::error::{Error, Refusal, shown};
+use crate::mail::limits::POP3_LIST_BYTES;
 use crate::mail::wire::{Stream, Wire};
 use crate::model::ProbeCode;
 
@@ -87,8 +88,14 @@ impl<S: Stream> Session<S> {
             Reply::Continue(_) => return Err(self.garbled(b"+")),
         }
         self.torn = true;
+        let mut bytes = 0;
         for _ in 0..=most {
             let line = self.wire.line().await?;
+            bytes += line.len();
+            if bytes > POP3_LIST_BYTES {
+                let detail = format!("the answer to {command} has over {POP3_LIST_BYTES} bytes");
+                return Err(self.wire.error(ProbeCode::ProtocolError, detail));
+            }
             if line == "." {
                 self.torn = false;
                 return Ok(Ok(()));
@@ -97,7 +104,7 @@ impl<S: Stream> Session<S> {
                 return Err(self.garbled(&line));
             }
         }
-        Err(self.wire.error(ProbeCode::ProtocolError, format!("a list of over {most} lines")))
+        Err(self.wire.error(ProbeCode::ProtocolError, format!("the answer to {command} has over {most} lines")))
     }
 
     /// Writes commands that will bring as many replies.

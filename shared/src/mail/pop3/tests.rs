@@ -377,3 +377,16 @@ async fn an_access_token_goes_out_in_two_steps() {
     assert_eq!(login(wire, GREETING, &bob_by_token("t")).await.unwrap_err().code, ProbeCode::AuthUnavailable);
     peer.done().await;
 }
+
+/// 2,000,000 long ids are more than a function has memory for.
+#[tokio::test]
+async fn a_list_beyond_all_bounds_is_an_error_that_says_so() {
+    let long = format!("1 {}\r\n", "x".repeat(60_000)).repeat(450);
+    let many = "1 x\r\n".repeat(POP3_LISTED + 1);
+    for (lines, words) in [(long, "bytes"), (many, "lines")] {
+        let (mut client, peer) = opened("", &[("UIDL\r\n", &format!("+OK\r\n{lines}.\r\n"))]).await;
+        let error = client.uidl().await.unwrap_err();
+        assert!(error.detail.starts_with("the answer to UIDL has over ") && error.detail.ends_with(words), "{error}");
+        drop((client, peer));
+    }
+}

@@ -56,6 +56,10 @@ pub struct ReceiveInput {
     /// With `keepOnServer`: delete this many days after it was stored.
     #[serde(default)]
     pub delete_after_days: Option<u32>,
+    /// With `keepOnServer`: delete a message once it was acknowledged (`POST /v1/accounts/{account}/acknowledge`).
+    /// Default false.
+    #[serde(default)]
+    pub delete_when_acknowledged: bool,
     /// Larger messages are left on the server and marked. Default 67108864, at most 157286400.
     #[serde(default = "max_message_bytes")]
     pub max_message_bytes: u64,
@@ -157,6 +161,7 @@ impl ReceiveInput {
             folders: inbox(),
             keep_on_server: yes(),
             delete_after_days: None,
+            delete_when_acknowledged: false,
             max_message_bytes: max_message_bytes(),
         }
     }
@@ -199,6 +204,13 @@ impl ReceiveInput {
                 format!("1 to {MAX_MESSAGE_BYTES}"),
             ));
         }
+        if self.delete_when_acknowledged && !self.keep_on_server {
+            errors.push(FieldError::new(
+                "/receive/deleteWhenAcknowledged",
+                "invalid_value",
+                "keepOnServer false deletes without any acknowledgement: give true, or leave this out",
+            ));
+        }
         let auth = match (self.auth, smtp) {
             (Some(auth), _) => {
                 let (auth, given) = auth.split("/receive/auth", errors);
@@ -226,6 +238,7 @@ impl ReceiveInput {
             folders: self.folders,
             keep_on_server: self.keep_on_server,
             delete_after_days: self.delete_after_days,
+            delete_when_acknowledged: self.delete_when_acknowledged,
             max_message_bytes: self.max_message_bytes,
         }
     }

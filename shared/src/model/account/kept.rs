@@ -22,6 +22,7 @@ impl From<&Receive> for ReceiveInput {
             folders: receive.folders.clone(),
             keep_on_server: receive.keep_on_server,
             delete_after_days: receive.delete_after_days,
+            delete_when_acknowledged: receive.delete_when_acknowledged,
             max_message_bytes: receive.max_message_bytes,
             ..usual
         }
@@ -38,6 +39,7 @@ impl ReceiveInput {
             folders,
             keep_on_server: self.keep_on_server,
             delete_after_days: self.delete_after_days,
+            delete_when_acknowledged: self.delete_when_acknowledged,
             max_message_bytes: self.max_message_bytes,
             ..Self::new(protocol, server)
         }

@@ -137,6 +137,9 @@ pub struct Receive {
     pub keep_on_server: bool,
     /// With `keepOnServer`: delete this many days after it was stored.
     pub delete_after_days: Option<u32>,
+    /// With `keepOnServer`: delete it once it was acknowledged.
+    #[serde(default)]
+    pub delete_when_acknowledged: bool,
     /// Larger messages are left on the server and marked.
     pub max_message_bytes: u64,
 }

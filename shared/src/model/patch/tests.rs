@@ -14,6 +14,7 @@ fn account() -> Account {
         ("folders", json!(["INBOX", "Archive"])),
         ("keepOnServer", json!(true)),
         ("deleteAfterDays", json!(null)),
+        ("deleteWhenAcknowledged", json!(false)),
         ("maxMessageBytes", json!(1024)),
     ] {
         receive[name] = value;

@@ -22,6 +22,7 @@ const AT_ONCE: usize = 256 << 10;
 const FILES: usize = 200;
 
 /// What a message says, and its files.
+#[derive(Clone)]
 pub(super) struct Contents {
     pub(super) parsed: Parsed,
     pub(super) attachments: Vec<Attachment>,

@@ -7,8 +7,8 @@ use super::lost::{self, Intake};
 use super::{PullError, Run, TRIES, WINDOW};
 use crate::mail::imap::{Client, Listed, Selected, Status};
 use crate::mail::{self, BoxedStream};
+use crate::model::MessageId;
 use crate::model::uids::UidSet;
-use crate::model::{MessageId, Timestamp};
 use crate::store::keys::incoming_id;
 use crate::store::{Epoch, Ledger, MessageKey, Position, SourceId, Standing, Window};
 
@@ -142,12 +142,6 @@ impl Folder {
 
     pub(super) fn id(&self, run: &Run<'_>, uid: u32) -> MessageId {
         incoming_id(run.tenant, &run.row.account.account, &self.source, &self.key(uid))
-    }
-
-    /// Whether this account may delete a message at the server by now: an earlier completed run has stored it, and it is
-    /// old enough.
-    pub(super) fn is_ours_to_delete(&self, run: &Run<'_>, stored_by: u64, stored_at: Timestamp) -> bool {
-        stored_by <= self.ledger.run && run.may_delete(stored_at)
     }
 
     /// Opens the folder again after another one. False: it was renumbered meanwhile.
@@ -322,8 +316,7 @@ impl Folder {
     /// Everything that was listed is stored: the run counts, and the next one may delete what it stored.
     pub(super) async fn complete(&mut self, run: &mut Run<'_>) -> Result<(), PullError> {
         if self.swept.is_some() {
-            self.ledger.swept_run = self.ledger.run;
-            self.ledger.swept_at = Some(run.now);
+            run.swept(&mut self.ledger);
         }
         // Also what an interrupted run had stored counts: its rows carry the number of this run.
         if self.stored() > self.safe {

@@ -112,7 +112,7 @@ impl Folder {
             let mut rows = run.tools.store.messages.at(run.tenant, &places).await?;
             for placed in places.iter().filter_map(|place| rows.remove(place)) {
                 // What this account deletes itself is no loss, and nothing that comes can be it.
-                if self.is_ours_to_delete(run, placed.standing.run, placed.standing.stored_at) {
+                if run.may_delete(&self.ledger, &placed.standing.known()) {
                     continue;
                 }
                 run.lost.add(likeness_of(&placed.message), Missing::of(placed, self.number, false));

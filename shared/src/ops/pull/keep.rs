@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use super::contents::{self, Contents};
-use super::spool::{MEMORY_BYTES, Source};
+use super::spool::{Landing, MEMORY_BYTES, Source};
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, TextSizes, Timestamp};
@@ -27,6 +27,9 @@ pub const FILE_BYTES: u64 = 4096;
 
 /// Of a message on disk, words are found in its first bytes: texts come before files.
 const HEAD_BYTES: usize = 1 << 20;
+
+/// The state of a message that is there.
+const RECEIVED: &str = "received";
 
 /// The state of a message that is there and could not be read.
 const QUARANTINED: &str = "quarantined";
@@ -228,6 +231,33 @@ pub(super) fn fill(message: &mut Message, contents: Option<Contents>) {
     }
 }
 
+/// Reads a stored message again from its source, into the same row. False: it has no source here, or could not be read.
+pub async fn reread(store: &Store, tenant: &Tenant, row: &Incoming) -> Result<bool, StoreError> {
+    if row.message.sha256.is_none() {
+        return Ok(false);
+    }
+    let mut landing = Landing::default();
+    let id = &row.message.id;
+    match store.files.read_raw(tenant, id, |piece| landing.take(piece)).await {
+        Err(StoreError::Missing { .. }) => return Ok(false),
+        read => read?,
+    }
+    let source = landing.finish().map_err(|error| StoreError::disk("keeping a large message", error))?;
+    let Some(contents) = contents::of(store, tenant, id, &source).await? else { return Ok(false) };
+    let mut read = Message { state: RECEIVED.to_owned(), ..row.message.clone() };
+    fill(&mut read, Some(contents));
+    if let Some(head) = Content::Whole(source).readable() {
+        bounces::recognise(store, tenant, &mut read, &head).await?;
+        if row.message.state == QUARANTINED {
+            Indexer::new(store, tenant, &read.account).index(&read, Some(&head)).await?;
+        }
+    }
+    // Flags, folder and deletion are the server's, and may have changed meanwhile.
+    let change =
+        |now: Message| Message { flags: now.flags, folder: now.folder, deleted_at: now.deleted_at, ..read.clone() };
+    store.messages.revise(tenant, id, change).await
+}
+
 fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
     Message {
         id: arrival.id.clone(),
@@ -251,7 +281,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         has_attachments: false,
         attachments: Vec::new(),
         sha256: None,
-        state: "received".to_owned(),
+        state: RECEIVED.to_owned(),
         correlation: None,
         deleted_at: None,
         delivery: None,

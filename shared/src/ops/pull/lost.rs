@@ -201,7 +201,14 @@ mod tests {
 
     fn missing(id: &str, from: usize) -> Missing {
         let id = MessageId::derived(&[id]);
-        let standing = Standing { place: id.clone(), id, key: "I#1#1".into(), run: 1, stored_at: Timestamp(0) };
+        let standing = Standing {
+            place: id.clone(),
+            id,
+            key: "I#1#1".into(),
+            run: 1,
+            stored_at: Timestamp(0),
+            acknowledged: false,
+        };
         Missing { standing, flags: vec![], from, by_design: false }
     }
 

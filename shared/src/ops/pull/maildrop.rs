@@ -1,19 +1,26 @@
 //! A POP3 maildrop.
 //!
-//! A message is known by its UIDL and size; where a UIDL stands twice in the list, or there is none, by its content
-//! and the ordinal of that content, which costs a RETR per run (RFC 1939 §7 makes UIDL optional).
+//! A message is known by its UIDL and size. Where that does not tell (a UIDL stands twice in the list, stood for
+//! something else before, or there is none, or sizes are wrong), the content does ([`super::identity`]), which costs a
+//! RETR per run of every message that is looked at. Which messages those are:
+//!
+//! - behind the part of the list that is as the last completed run left it,
+//! - those that are not stored by what the list says,
+//! - those that are, where the server's list has been wrong before, or where we may have deleted the stored one: a
+//!   server that numbers its messages gives a freed UIDL to the next one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
 
+use super::identity::{Found, Identities};
 use super::keep::{Arrival, Content, Keeper};
 use super::spool::{Landing, sha256};
 use super::{PullError, Run, TRIES, WINDOW};
 use crate::mail::pop3::{Client, Committed, Missing, Stat};
-use crate::mail::{BoxedStream, Deadline};
-use crate::model::MessageId;
+use crate::mail::{self, BoxedStream, Deadline};
+use crate::model::{MessageId, Phase, ProbeCode};
 use crate::store::keys::incoming_id;
 use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
 
@@ -26,31 +33,43 @@ const HEAD_BYTES: usize = 64 << 10;
 /// How long QUIT may take once the session's own time is up.
 const GOODBYE: Duration = Duration::from_secs(2);
 
+/// Most messages that are left at a server without UIDL: each look at the maildrop fetches them all.
+const MOST_WITHOUT_UIDL: usize = 2_000;
+
+/// Most messages known by their content that are deleted in one run: their ids are noted in the ledger meanwhile.
+const DELETED_BY_CONTENT: usize = 1_000;
+
 /// A message as it is listed.
 #[derive(Clone, Debug)]
-struct Listed {
-    number: u32,
-    octets: u64,
+pub(super) struct Listed {
+    pub(super) number: u32,
+    pub(super) octets: u64,
     /// Its UIDL, where the server has one.
-    uidl: Option<String>,
+    pub(super) uidl: Option<String>,
     /// Whether that UIDL stands in the list once.
-    unique: bool,
+    pub(super) unique: bool,
 }
 
 impl Listed {
     /// Its key, as far as the list tells it.
-    fn key(&self) -> Option<MessageKey> {
+    pub(super) fn key(&self) -> Option<MessageKey> {
         let uidl = self.uidl.clone().filter(|_| self.unique)?;
         Some(MessageKey::Pop3 { uidl, octets: self.octets })
     }
 
-    /// Its key once its content is known.
-    fn key_of(&self, sha256: &str, ordinal: u32) -> MessageKey {
+    /// Its key where the content tells it.
+    pub(super) fn by_content(&self, sha256: &str, ordinal: u32) -> MessageKey {
+        let sha256 = sha256.to_owned();
         match &self.uidl {
-            Some(uidl) if self.unique => MessageKey::Pop3 { uidl: uidl.clone(), octets: self.octets },
-            Some(uidl) => MessageKey::Repeated { uidl: uidl.clone(), sha256: sha256.to_owned(), ordinal },
-            None => MessageKey::Content { sha256: sha256.to_owned(), ordinal },
+            Some(uidl) => MessageKey::Repeated { uidl: uidl.clone(), sha256, ordinal },
+            None => MessageKey::Content { sha256, ordinal },
         }
+    }
+
+    /// What it is called while it is under way: its number moves with every deletion before it.
+    fn name(&self) -> String {
+        let name = self.key().map_or_else(|| format!("{:?} {}", self.uidl, self.octets), |key| key.to_string());
+        hex::encode(&sha256(name.as_bytes())[..8])
     }
 }
 
@@ -62,12 +81,20 @@ struct Maildrop {
     /// Messages at the head of the list that are known to be stored.
     prefix: usize,
     /// Stored before this run, by number.
-    known: HashMap<u32, Known>,
-    /// How often each content came before in this run, of those that are known by their content.
-    ordinals: HashMap<String, u32>,
+    known: HashMap<u32, (MessageId, Known)>,
+    /// Messages that are told apart by their content.
+    identities: Identities,
+    /// Numbers of messages whose key stands for a stored one that we may have deleted.
+    doubted: HashSet<u32>,
+    /// What is to be found by the list next time: the id of its key, the id of its row, and the row.
+    aliases: Vec<(MessageId, MessageId, Known)>,
+    /// Numbers of messages that are too large to be read, by size: how often each came before in this run.
+    unread: HashMap<String, u32>,
     /// Messages that the server listed and would not give.
-    refused: Vec<u32>,
+    refused: HashSet<u32>,
     suspect: Option<Window>,
+    /// The one message that an interrupted run had under way.
+    suspect_name: Option<String>,
 }
 
 /// Pulls the maildrop and ends the session, because deletions happen at QUIT.
@@ -79,25 +106,29 @@ pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> 
         let _ = client.quit().await;
         return Ok(());
     }
-    let ledger = run.ledger(&source).await?;
+    let mut ledger = run.ledger(&source).await?;
     if is_quiet(run, &ledger, stat) {
         // Nothing was marked: whether QUIT is answered changes nothing.
         let _ = client.quit().await;
         return Ok(());
     }
     run.hold().await?;
-    let list = listing(&mut client).await?;
-    let suspect = ledger.window;
+    let list = listing(&mut client, run.deletes()).await?;
     let mut drop = Maildrop {
         source,
-        ledger,
-        list,
         prefix: 0,
         known: HashMap::new(),
-        ordinals: HashMap::new(),
-        refused: Vec::new(),
-        suspect,
+        identities: Identities::default(),
+        doubted: HashSet::new(),
+        aliases: Vec::new(),
+        unread: HashMap::new(),
+        refused: HashSet::new(),
+        suspect: ledger.window,
+        suspect_name: ledger.under_way.take(),
+        ledger,
+        list,
     };
+    drop.check_list(run)?;
     drop.look_up(run).await?;
     drop.walk(run, &mut client).await?;
     drop.finish(run, client, stat).await
@@ -112,25 +143,53 @@ fn is_quiet(run: &Run<'_>, ledger: &Ledger, stat: Stat) -> bool {
     same && ledger.window.is_none() && !(stat.messages > 0 && run.sweep_is_due(ledger))
 }
 
-/// LIST and UIDL together, in the order of LIST.
-async fn listing(client: &mut Client<BoxedStream>) -> Result<Vec<Listed>, PullError> {
-    let uidls = client.uidl().await?.unwrap_or_default();
-    let mut seen: HashMap<&str, u32> = HashMap::new();
-    for (_, uidl) in &uidls {
-        *seen.entry(uidl).or_default() += 1;
+/// LIST and UIDL together, in the order of LIST. Ids that are nothing but the messages' numbers are none where we
+/// delete: with each deletion they stand for other messages.
+async fn listing(client: &mut Client<BoxedStream>, deletes: bool) -> Result<Vec<Listed>, PullError> {
+    let mut uidls = client.uidl().await?.unwrap_or_default();
+    if deletes && uidls.iter().all(|(number, uidl)| *uidl == number.to_string()) {
+        uidls.clear();
     }
-    let by_number: HashMap<u32, &str> = uidls.iter().map(|(number, uidl)| (*number, uidl.as_str())).collect();
+    let repeated = repeated(&mut uidls);
+    uidls.sort_by_key(|(number, _)| *number);
     let listed = client.list().await?.into_iter().map(|(number, octets)| {
-        let uidl = by_number.get(&number).copied();
-        let unique = uidl.is_some_and(|uidl| seen.get(uidl) == Some(&1));
-        Listed { number, octets, uidl: uidl.map(str::to_owned), unique }
+        let found = uidls.binary_search_by_key(&number, |(number, _)| *number).ok();
+        let uidl = found.and_then(|at| uidls.get_mut(at)).map(|(_, uidl)| std::mem::take(uidl));
+        let unique = uidl.is_some() && !repeated.contains(&number);
+        Listed { number, octets, uidl: uidl.filter(|uidl| !uidl.is_empty()), unique }
     });
     Ok(listed.collect())
+}
+
+/// The numbers of messages whose UIDL others have as well.
+fn repeated(uidls: &mut [(u32, String)]) -> HashSet<u32> {
+    uidls.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
+    let mut numbers = HashSet::new();
+    for pair in uidls.windows(2) {
+        if pair[0].1 == pair[1].1 {
+            numbers.extend([pair[0].0, pair[1].0]);
+        }
+    }
+    numbers
 }
 
 impl Maildrop {
     fn id(&self, run: &Run<'_>, key: &MessageKey) -> MessageId {
         incoming_id(run.tenant, &run.row.account.account, &self.source, key)
+    }
+
+    /// A list that tells not all is noted as such; one that tells nothing must be short, where mail stays at the server.
+    fn check_list(&mut self, run: &Run<'_>) -> Result<(), PullError> {
+        self.ledger.by_content |= self.list.iter().any(|message| !message.unique);
+        let without = self.list.iter().filter(|message| message.uidl.is_none()).count();
+        if without > MOST_WITHOUT_UIDL && run.receive.keep_on_server {
+            let detail = format!(
+                "the server has no UIDL and lists {without} messages, of which each pull would fetch all: \
+                 set keepOnServer to false, or leave fewer than {MOST_WITHOUT_UIDL} there"
+            );
+            return Err(mail::Error::new(ProbeCode::ProtocolError, Phase::List, detail).into());
+        }
+        Ok(())
     }
 
     /// Which messages are stored: those of a matching prefix without asking, of the rest those whose row is there. All
@@ -143,29 +202,42 @@ impl Maildrop {
             }
         }
         let from = if run.sweep_is_due(&self.ledger) { 0 } else { self.prefix };
-        let asked: Vec<(u32, MessageId)> = self.list[from..]
-            .iter()
-            .filter_map(|message| Some((message.number, self.id(run, &message.key()?))))
-            .collect();
+        let asked: Vec<(usize, MessageId)> =
+            (from..self.list.len()).filter_map(|index| Some((index, self.id(run, &self.list[index].key()?)))).collect();
         let ids: Vec<MessageId> = asked.iter().map(|(_, id)| id.clone()).collect();
         let known = run.tools.store.messages.known(run.tenant, &ids).await?;
-        self.known.extend(asked.into_iter().filter_map(|(number, id)| Some((number, *known.get(&id)?))));
+        for (index, id) in asked {
+            let Some(row) = known.get(&id) else { continue };
+            let number = self.list[index].number;
+            if index < self.prefix || self.is_sure(run, row) {
+                self.known.insert(number, (id, *row));
+            } else {
+                self.doubted.insert(number);
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a stored message is surely the one that is listed under its key.
+    fn is_sure(&self, run: &Run<'_>, row: &Known) -> bool {
+        // What no completed run has stored was never deleted by us.
+        row.run == u64::MAX
+            || row.run > self.ledger.run
+            || !(self.ledger.by_content || run.may_have_deleted(&self.ledger, row))
     }
 
     /// Fetches what is not stored, window by window, and notes each window before it begins.
     async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<(), PullError> {
         let missing = |message: &&Listed| !self.known.contains_key(&message.number);
-        let mut wanted: std::collections::VecDeque<Listed> =
-            self.list[self.prefix..].iter().filter(missing).cloned().collect();
+        let mut wanted: VecDeque<Listed> = self.list[self.prefix..].iter().filter(missing).cloned().collect();
         while !wanted.is_empty() && !run.out_of_time() {
             let width = self.width(&wanted[0]).min(wanted.len());
             let window: Vec<Listed> = wanted.drain(..width).collect();
-            let tries = self.note(window[0].number, window[width - 1].number);
+            let tries = self.note(&window);
             run.save(&mut self.ledger).await?;
             run.hold().await?;
             if let Err(error) = self.window(run, client, &window, tries >= TRIES).await {
-                self.ledger.window = None;
+                (self.ledger.window, self.ledger.under_way) = (None, None);
                 run.save(&mut self.ledger).await?;
                 return Err(error);
             }
@@ -180,10 +252,13 @@ impl Maildrop {
     }
 
     /// Notes the window in the ledger; returns how often exactly this one message was under way when a run died.
-    fn note(&mut self, first: u32, last: u32) -> u32 {
-        let again = self.suspect.filter(|window| window.first == first && window.last == last && first == last);
+    fn note(&mut self, window: &[Listed]) -> u32 {
+        let (first, last) = (window[0].number, window[window.len() - 1].number);
+        let name = (window.len() == 1).then(|| window[0].name());
+        let again = self.suspect.filter(|_| name.is_some() && name == self.suspect_name);
         let tries = again.map_or(0, |window| window.tries);
         self.ledger.window = Some(Window { first, last, tries: tries + 1 });
+        self.ledger.under_way = name;
         tries
     }
 
@@ -205,6 +280,9 @@ impl Maildrop {
         }
         let (kept, failure) = keeper.finish().await;
         run.note(&kept);
+        for (place, id, row) in self.aliases.drain(..) {
+            run.tools.store.messages.also_at(run.tenant, &id, &place, &row).await?;
+        }
         fetched?;
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -233,36 +311,63 @@ impl Maildrop {
                 // It stands in the list and cannot be had now: the next run asks again.
                 Err(Missing::Refused(refusal)) => {
                     tracing::warn!(number, reply = refusal.text, "the server refused a message");
-                    self.refused.push(number);
+                    self.refused.insert(number);
                     continue;
                 }
             };
-            let key = self.key(listed, &content);
-            keeper.keep(number, self.arrival(run, listed, &key, content)).await;
+            if let Some(key) = self.key(run, listed, &content).await? {
+                keeper.keep(number, self.arrival(run, listed, &key, content)).await;
+            }
         }
     }
 
-    /// The key of a message that has come; counts the ordinal of its content where that decides.
-    fn key(&mut self, listed: &Listed, content: &Content) -> MessageKey {
-        let Some(key) = listed.key() else {
-            let sha256 = hex::encode(match content {
-                Content::Whole(source) | Content::Unread(source) => source.sha256(),
-                Content::TooLarge(head) => sha256(head),
-                Content::Withheld | Content::Failed(_) => sha256(&[]),
-            });
-            let counted = self.ordinals.entry(format!("{:?} {sha256}", listed.uidl)).or_default();
-            *counted += 1;
-            return listed.key_of(&sha256, *counted - 1);
+    /// The key of a message that has come; none where it is stored already.
+    async fn key(
+        &mut self,
+        run: &Run<'_>,
+        listed: &Listed,
+        content: &Content,
+    ) -> Result<Option<MessageKey>, PullError> {
+        let (sum, size) = match content {
+            Content::Whole(source) | Content::Unread(source) => (source.sha256(), source.len()),
+            Content::TooLarge(head) => (sha256(head), listed.octets),
+            Content::Withheld | Content::Failed(_) => return Ok(listed.key()),
         };
-        key
+        // A size that is wrong today may be another one tomorrow.
+        self.ledger.by_content |= size != listed.octets;
+        let by_list = listed.key();
+        let doubtful = self.ledger.by_content || self.doubted.contains(&listed.number);
+        if let Some(key) = by_list.clone().filter(|_| !doubtful) {
+            return Ok(Some(key));
+        }
+        let found = self.identities.find(run, &self.source, listed, &hex::encode(sum), size).await?;
+        let (id, row, key) = match found {
+            Found::Stored(id, row) => (id, row, None),
+            Found::New(key) => {
+                let row = Known::new(self.ledger.run + 1, run.now);
+                (self.id(run, &key), row, Some(key))
+            }
+        };
+        // Where the list alone can tell it next time, an alias says so; unless that name stands for another message.
+        let place = by_list.filter(|_| !self.doubted.contains(&listed.number)).map(|key| self.id(run, &key));
+        if let Some(place) = place.filter(|place| *place != id) {
+            self.aliases.push((place, id.clone(), row));
+        }
+        if key.is_none() {
+            self.known.insert(listed.number, (id, row));
+        }
+        Ok(key)
     }
 
     /// The key of a message that is too large to come. Its number is none: it moves with every deletion before it.
     fn key_of_unread(&mut self, listed: &Listed) -> MessageKey {
+        if let Some(key) = listed.key() {
+            return key;
+        }
         let name = format!("{} octets, too large to be read", listed.octets);
-        let counted = self.ordinals.entry(format!("{:?} {name}", listed.uidl)).or_default();
+        let counted = self.unread.entry(format!("{:?} {name}", listed.uidl)).or_default();
         *counted += 1;
-        listed.key_of(&name, *counted - 1)
+        listed.by_content(&name, *counted - 1)
     }
 
     fn arrival(&self, run: &Run<'_>, listed: &Listed, key: &MessageKey, content: Content) -> Arrival {
@@ -280,8 +385,15 @@ impl Maildrop {
 
     /// Deletes what an earlier completed run stored, ends the session, and only then says so in the ledger.
     async fn finish(mut self, run: &mut Run<'_>, mut client: Client<BoxedStream>, stat: Stat) -> Result<(), PullError> {
-        let doomed = if run.sweep_is_due(&self.ledger) && !run.more { self.doomed(run) } else { Vec::new() };
+        // What was not given may be what is not settled.
+        let settled = !run.more && (self.ledger.deleting.is_empty() || self.refused.is_empty());
+        if settled {
+            self.settle(run).await?;
+        }
+        let due = settled && run.sweep_is_due(&self.ledger);
+        let (doomed, all) = if due { self.doomed(run) } else { (Vec::new(), false) };
         if !doomed.is_empty() {
+            self.note_deletion(run, &doomed).await?;
             // Whoever lost the lease must not delete.
             run.hold().await?;
         }
@@ -298,38 +410,76 @@ impl Maildrop {
             Err(error) if doomed.is_empty() => tracing::debug!(code = ?error.code, "QUIT was not answered"),
             Err(error) => return Err(error.into()),
         }
-        self.ledger.window = None;
+        if settled {
+            self.forget(run).await?;
+        }
+        (self.ledger.window, self.ledger.under_way) = (None, None);
         if !run.more {
-            self.completed(run, &doomed, stat);
+            self.completed(run, &doomed, stat, all);
         }
         run.save(&mut self.ledger).await
     }
 
-    fn doomed(&self, run: &Run<'_>) -> Vec<Listed> {
+    /// What may be deleted, and whether that is all of it.
+    fn doomed(&self, run: &Run<'_>) -> (Vec<Listed>, bool) {
         let deletable = |message: &&Listed| {
-            self.known
-                .get(&message.number)
-                .is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at))
+            self.known.get(&message.number).is_some_and(|(_, row)| run.may_delete(&self.ledger, row))
         };
-        self.list.iter().filter(deletable).cloned().collect()
+        let (mut by_content, mut all) = (0, true);
+        let fits = |message: &&Listed| {
+            by_content += usize::from(!message.unique);
+            let fits = message.unique || by_content <= DELETED_BY_CONTENT;
+            all &= fits;
+            fits
+        };
+        (self.list.iter().filter(deletable).filter(fits).cloned().collect(), all)
     }
 
-    fn completed(&mut self, run: &Run<'_>, doomed: &[Listed], stat: Stat) {
-        if run.sweep_is_due(&self.ledger) {
-            self.ledger.swept_run = self.ledger.run;
-            self.ledger.swept_at = Some(run.now);
+    /// Notes which messages without a name of their own are about to be deleted: one of them that arrives once more is
+    /// another message, and that has to be known whenever this process dies.
+    async fn note_deletion(&mut self, run: &Run<'_>, doomed: &[Listed]) -> Result<(), PullError> {
+        let id = |message: &Listed| Some(self.known.get(&message.number)?.0.clone());
+        let nameless: Vec<_> = doomed.iter().filter(|message| !message.unique).filter_map(id).collect();
+        if nameless.is_empty() {
+            return Ok(());
+        }
+        self.ledger.deleting = nameless;
+        run.save(&mut self.ledger).await
+    }
+
+    /// What an interrupted run was deleting and is not listed any more is gone. What is listed has been fetched by now.
+    async fn settle(&mut self, run: &Run<'_>) -> Result<(), PullError> {
+        let taken = &self.identities.taken;
+        self.ledger.deleting.retain(|id| !taken.contains(id));
+        self.forget(run).await
+    }
+
+    /// Marks what was deleted as gone.
+    async fn forget(&mut self, run: &Run<'_>) -> Result<(), PullError> {
+        for id in &self.ledger.deleting {
+            run.tools.store.messages.mark_gone(run.tenant, id).await?;
+        }
+        self.ledger.deleting.clear();
+        Ok(())
+    }
+
+    fn completed(&mut self, run: &Run<'_>, doomed: &[Listed], stat: Stat, all: bool) {
+        if run.sweep_is_due(&self.ledger) && all {
+            run.swept(&mut self.ledger);
         }
         // Rows of an interrupted run carry the number of this one, so it counts if it, or that one, stored anything.
-        let unfinished = self.known.values().any(|row| row.run != u64::MAX && row.run > self.ledger.run);
+        let unfinished = self.known.values().any(|(_, row)| row.run != u64::MAX && row.run > self.ledger.run);
         if unfinished || !run.stored.is_empty() {
             self.ledger.run += 1;
             self.ledger.last_arrival = Some(run.now);
         }
         let gone: u64 = doomed.iter().map(|message| message.octets).sum();
-        self.list.retain(|message| !doomed.iter().any(|gone| gone.number == message.number));
+        let numbers: HashSet<u32> = doomed.iter().map(|message| message.number).collect();
+        self.list.retain(|message| !numbers.contains(&message.number));
         // Behind a message that is missing nothing counts, and the next run has to look again.
         let missing = self.list.iter().position(|message| self.refused.contains(&message.number));
-        let stored = &self.list[..missing.unwrap_or(self.list.len())];
+        let nameless = self.list.iter().position(|message| !message.unique);
+        let stored = &self.list[..missing.into_iter().chain(nameless).min().unwrap_or(self.list.len())];
         self.ledger.position = Position::Pop3 {
             count: if missing.is_none() { number(self.list.len()) } else { 0 },
             octets: stat.octets.saturating_sub(gone),
@@ -374,7 +524,20 @@ mod tests {
     fn repeated_ids_are_told_apart_by_content_and_ordinal() {
         let twice = Listed { unique: false, ..listed(1, "a") };
         assert_eq!(twice.key(), None);
-        assert_ne!(twice.key_of("00", 0), twice.key_of("00", 1));
-        assert_ne!(twice.key_of("00", 0), Listed { uidl: None, ..twice.clone() }.key_of("00", 0));
+        assert_ne!(twice.by_content("00", 0), twice.by_content("00", 1));
+        assert_ne!(twice.by_content("00", 0), Listed { uidl: None, ..twice.clone() }.by_content("00", 0));
+    }
+
+    #[test]
+    fn a_uidl_that_stands_twice_is_known_as_such() {
+        let mut uidls: Vec<_> =
+            [(1, "b"), (2, "a"), (3, "b"), (4, "c"), (5, "b")].map(|(number, uidl)| (number, uidl.to_owned())).into();
+        assert_eq!(repeated(&mut uidls), HashSet::from([1, 3, 5]));
+    }
+
+    #[test]
+    fn what_is_under_way_is_known_by_its_key_and_not_by_its_number() {
+        assert_eq!(listed(1, "a").name(), listed(7, "a").name());
+        assert_ne!(listed(1, "a").name(), listed(1, "b").name());
     }
 }

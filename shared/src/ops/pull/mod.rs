@@ -18,6 +18,7 @@ mod fetch;
 mod folder;
 pub(in crate::ops) mod folders;
 mod follow;
+mod identity;
 mod keep;
 mod lost;
 mod maildrop;
@@ -27,12 +28,13 @@ mod spool;
 mod sweep;
 mod work;
 
-pub use keep::FILE_BYTES;
+pub use keep::{FILE_BYTES, reread};
 pub use work::work;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -137,6 +139,10 @@ struct Run<'a> {
     changed: bool,
     /// It came further than the run before, so that another one is worth its while.
     advanced: bool,
+    /// When messages were acknowledged last.
+    acknowledged_at: Option<Timestamp>,
+    /// Something was acknowledged that no completed run has stored yet: it is looked at again.
+    held_back: AtomicBool,
     /// The index of words is due to be compacted.
     compact: bool,
 }
@@ -210,6 +216,8 @@ async fn pull_for(
         more: false,
         changed: false,
         advanced: false,
+        acknowledged_at: before.acknowledged_at,
+        held_back: AtomicBool::new(false),
         compact: false,
     };
     let result = run.all_folders(&before).await;
@@ -398,23 +406,54 @@ impl Run<'_> {
         self.more
     }
 
-    /// Whether stored mail of this age may be deleted at the server (decision 12).
-    fn may_delete(&self, stored_at: Timestamp) -> bool {
-        match (self.receive.keep_on_server, self.receive.delete_after_days) {
-            (false, _) => true,
-            (true, Some(days)) => stored_at.plus_seconds(i64::from(days) * 86_400) <= self.now,
-            (true, None) => false,
-        }
+    /// Whether anything is ever deleted at the server.
+    fn deletes(&self) -> bool {
+        !self.receive.keep_on_server
+            || self.receive.delete_after_days.is_some()
+            || self.receive.delete_when_acknowledged
     }
 
-    /// Whether deleting is due: after each completed run that has stored something, or once a day where mail has to age.
+    /// Whether a stored message may be deleted at the server (decision 12): only what an earlier completed run stored.
+    fn may_delete(&self, ledger: &Ledger, row: &crate::store::Known) -> bool {
+        let Receive { keep_on_server, delete_after_days, delete_when_acknowledged, .. } = *self.receive;
+        let aged =
+            delete_after_days.is_some_and(|days| row.stored_at.plus_seconds(i64::from(days) * 86_400) <= self.now);
+        let wanted = !keep_on_server || aged || (delete_when_acknowledged && row.acknowledged);
+        let safe = row.run <= ledger.run;
+        if wanted && !safe && row.run != u64::MAX {
+            self.held_back.store(true, Ordering::Relaxed);
+        }
+        wanted && safe
+    }
+
+    /// Whether we may have deleted a stored message at the server, as far as the ledger knows.
+    fn may_have_deleted(&self, ledger: &Ledger, row: &crate::store::Known) -> bool {
+        let Receive { keep_on_server, delete_after_days, delete_when_acknowledged, .. } = *self.receive;
+        let picked = keep_on_server && (delete_after_days.is_some() || delete_when_acknowledged);
+        let aged = delete_after_days
+            .zip(ledger.swept_at)
+            .is_some_and(|(days, last)| row.stored_at.plus_seconds(i64::from(days) * 86_400) <= last);
+        row.run <= ledger.swept_run && (!picked || aged || row.acknowledged)
+    }
+
+    /// Whether deleting is due: after each completed run that has stored something, once a day where mail has to age,
+    /// and when something was acknowledged since the last time.
     fn sweep_is_due(&self, ledger: &Ledger) -> bool {
-        match (self.receive.keep_on_server, self.receive.delete_after_days) {
-            (false, _) => ledger.swept_run < ledger.run,
-            (true, Some(_)) => {
-                ledger.run > 0 && ledger.swept_at.is_none_or(|last| last.plus_seconds(86_400) <= self.now)
-            }
-            (true, None) => false,
+        let since = |at: Timestamp| ledger.swept_at.is_none_or(|last| last <= at);
+        let Receive { keep_on_server, delete_after_days, delete_when_acknowledged, .. } = *self.receive;
+        if !keep_on_server {
+            return ledger.swept_run < ledger.run;
+        }
+        let aged = delete_after_days.is_some() && since(self.now.plus_seconds(-86_400));
+        let acknowledged = delete_when_acknowledged && self.acknowledged_at.is_some_and(since);
+        ledger.run > 0 && (aged || acknowledged)
+    }
+
+    /// Notes in the ledger that what may be deleted was.
+    fn swept(&self, ledger: &mut Ledger) {
+        ledger.swept_run = ledger.run;
+        if !self.held_back.load(Ordering::Relaxed) {
+            ledger.swept_at = Some(self.now);
         }
     }
 

@@ -40,7 +40,7 @@ impl Folder {
                 if uidvalidity == this.uidvalidity {
                     return Some(Memory::Now(uid, placed.standing));
                 }
-                let by_design = this.is_ours_to_delete(of, placed.standing.run, placed.standing.stored_at);
+                let by_design = of.may_delete(&this.ledger, &placed.standing.known());
                 Some(Memory::Then(uid, likeness_of(&placed.message), Missing::of(placed, this.number, by_design)))
             })
             .await?;
@@ -69,7 +69,7 @@ impl Folder {
                 continue;
             };
             run.tools.store.messages.lead(run.tenant, &standing, place, self.ledger.run + 1).await?;
-            known.insert(place.clone(), Known { run: self.ledger.run + 1, stored_at: standing.stored_at });
+            known.insert(place.clone(), Known { run: self.ledger.run + 1, ..standing.known() });
         }
         Ok(())
     }

@@ -37,8 +37,7 @@ impl Folder {
         for batch in uids.chunks(DELETE_BATCH) {
             let ids: Vec<_> = batch.iter().map(|uid| self.id(run, *uid)).collect();
             let known: HashMap<MessageId, Known> = run.tools.store.messages.known(run.tenant, &ids).await?;
-            let deletable =
-                |id: &MessageId| known.get(id).is_some_and(|row| self.is_ours_to_delete(run, row.run, row.stored_at));
+            let deletable = |id: &MessageId| known.get(id).is_some_and(|row| run.may_delete(&self.ledger, row));
             let doomed: Vec<u32> =
                 batch.iter().zip(&ids).filter(|(_, id)| deletable(id)).map(|(uid, _)| *uid).collect();
             if doomed.is_empty() {

@@ -231,9 +231,8 @@ fn texts(call: &Call, source: &[u8]) -> Result<Value, Problem> {
 fn headers(source: &[u8]) -> Value {
     let mut headers = Map::new();
     for (name, value) in parse::headers(source) {
-        match headers.entry(name.to_ascii_lowercase()).or_insert_with(|| json!([])) {
-            Value::Array(values) => values.push(value.into()),
-            _ => {}
+        if let Value::Array(values) = headers.entry(name.to_ascii_lowercase()).or_insert_with(|| json!([])) {
+            values.push(value.into());
         }
     }
     Value::Object(headers)
