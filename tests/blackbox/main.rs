@@ -27,8 +27,10 @@ mod imap;
 mod import;
 mod in_doubt;
 mod isolation;
+mod jetquery_storage;
 mod large;
 mod lockout;
+mod misbehaving;
 mod oauth;
 mod outbox;
 mod pii;
@@ -48,6 +50,7 @@ mod suppressions;
 mod templates;
 mod troubles;
 mod verdicts;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -48,6 +48,7 @@ fn everything() -> Vec<(&'static str, usize, Kind)> {
         ("writes", 20, Kind::POP3_WITHOUT_UIDL),
         ("pullers", 2_000, Kind::IMAP_DELETE),
         ("pullers", 2_000, dovecot(Kind::POP3_DELETE)),
+        ("epochs", 2_000, Kind::IMAP_KEEP),
         ("epochs", 2_000, dovecot(Kind::IMAP_KEEP)),
         ("drops", 500, Kind::IMAP_DELETE),
         ("drops", 500, Kind::POP3_DELETE),

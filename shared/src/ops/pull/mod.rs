@@ -14,6 +14,7 @@
 //! unparsed and marked `quarantined`.
 
 mod contents;
+mod fetch;
 mod folder;
 pub(in crate::ops) mod folders;
 mod follow;
@@ -23,6 +24,7 @@ mod maildrop;
 mod quiet;
 mod renumbered;
 mod spool;
+mod sweep;
 mod work;
 
 pub use keep::FILE_BYTES;
