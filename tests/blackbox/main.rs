@@ -19,6 +19,7 @@ mod delivery;
 mod diagnose;
 mod door_email_service;
 mod door_emailengine;
+mod door_emailengine_messages;
 mod door_jetquery;
 mod door_superoffice;
 mod fanout;

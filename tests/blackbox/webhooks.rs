@@ -325,65 +325,72 @@ fn outcomes_and_credentials_are_told_to_whoever_asked_for_them() {
         assert_eq!(of_kind(&told, "message.unknown")[0]["data"]["message"]["subject"], "lost");
         let body = taken(&some, 1).await.pop().unwrap().json();
         assert_eq!((&body["type"], &body["data"]["account"]), (&json!("message.sent"), &json!("other")));
-
-        // What others do with stored mail, and a folder that is numbered anew: known again, it is not received again.
-        deliver(&peer, [corpus::plain(1), corpus::plain(2)]);
-        pull_all(&client, &mail).await;
-        let uids: Vec<u32> = peer.sandbox.messages(&peer.user).iter().map(|message| message.uid).collect();
-        peer.sandbox.set_flags(&peer.user, Folder::Inbox, uids[0], &["\\Seen"]).unwrap();
-        peer.sandbox.remove(&peer.user, Folder::Inbox, &uids[1..]).unwrap();
-        let updated = until("it is followed", async || {
-            let _ = client.post_empty(format!("{mail}/pull")).await;
-            let told = all.taken();
-            let deleted = of_kind(&told, "message.deleted").pop();
-            of_kind(&told, "message.updated").pop().filter(|_| deleted.is_some())
-        })
-        .await;
-        assert_eq!(updated["data"]["changes"]["flags"], json!({"added": ["\\Seen"], "removed": []}));
-        peer.sandbox.renumber(&peer.user, Folder::Inbox).unwrap();
-        let reset = until("the folder is numbered anew", async || {
-            let _ = client.post_empty(format!("{mail}/pull")).await;
-            of_kind(&all.taken(), "folder.reset").pop()
-        })
-        .await;
-        assert_eq!(reset["data"]["folder"]["name"], "INBOX");
-        assert_ne!(reset["data"]["folder"]["uidValidity"], reset["data"]["folder"]["previousUidValidity"]);
-
-        // Refused five times in a row: the credentials count as wrong.
-        let mut wrong = settings.clone();
-        wrong["receive"]["auth"]["password"] = json!("CANARY-wrong");
-        let _ = client.put(mail.clone(), &wrong).await.value(200);
-        let failed = until("they count as wrong", async || {
-            let _ = client.post_empty(format!("{mail}/pull")).await;
-            of_kind(&all.taken(), "account.authFailed").pop()
-        })
-        .await;
-        assert_eq!(failed["data"]["status"]["errorCode"], "INVALID_CREDENTIALS");
-        assert_eq!(failed["data"]["account"], "mail");
-        let _ = client.put(mail.clone(), &settings).await.value(200);
-        until("they do no more", async || of_kind(&all.taken(), "account.recovered").pop()).await;
+        stored_mail_changes(&client, &peer, &mail, &all).await;
+        credentials_fail_and_recover(&client, &mail, &settings, &all).await;
         assert_eq!(some.told().len(), 1);
-        let kinds: BTreeSet<_> = on_bus(&service, &tenant)
-            .await
-            .iter()
-            .map(|event| event["detail-type"].as_str().unwrap().to_owned())
-            .collect();
-        for kind in [
-            "message.received",
-            "message.updated",
-            "message.deleted",
-            "message.sent",
-            "message.failed",
-            "message.delayed",
-            "message.unknown",
-            "account.authFailed",
-            "account.recovered",
-            "folder.reset",
-        ] {
-            assert!(kinds.contains(kind), "{kind}: {kinds:?}");
-        }
+        bus_carries_them_all(&service, &tenant).await;
         let received: BTreeSet<_> =
             all.taken().iter().filter(|told| told.kind() == "message.received").map(|told| told.id.clone()).collect();
         assert_eq!(received.len(), 2);
     });
+}
+
+/// What others do with stored mail, and a folder that is numbered anew: known again, it is not received again.
+async fn stored_mail_changes(client: &Client, peer: &Peer, mail: &str, all: &Receiver) {
+    deliver(peer, [corpus::plain(1), corpus::plain(2)]);
+    pull_all(client, mail).await;
+    let uids: Vec<u32> = peer.sandbox.messages(&peer.user).iter().map(|message| message.uid).collect();
+    peer.sandbox.set_flags(&peer.user, Folder::Inbox, uids[0], &["\\Seen"]).unwrap();
+    peer.sandbox.remove(&peer.user, Folder::Inbox, &uids[1..]).unwrap();
+    let updated = until("it is followed", async || {
+        let _ = client.post_empty(format!("{mail}/pull")).await;
+        let told = all.taken();
+        let deleted = of_kind(&told, "message.deleted").pop();
+        of_kind(&told, "message.updated").pop().filter(|_| deleted.is_some())
+    })
+    .await;
+    assert_eq!(updated["data"]["changes"]["flags"], json!({"added": ["\\Seen"], "removed": []}));
+    peer.sandbox.renumber(&peer.user, Folder::Inbox).unwrap();
+    let reset = until("the folder is numbered anew", async || {
+        let _ = client.post_empty(format!("{mail}/pull")).await;
+        of_kind(&all.taken(), "folder.reset").pop()
+    })
+    .await;
+    assert_eq!(reset["data"]["folder"]["name"], "INBOX");
+    assert_ne!(reset["data"]["folder"]["uidValidity"], reset["data"]["folder"]["previousUidValidity"]);
+}
+
+/// Refused five times in a row, the credentials count as wrong.
+async fn credentials_fail_and_recover(client: &Client, mail: &str, settings: &Value, all: &Receiver) {
+    let mut wrong = settings.clone();
+    wrong["receive"]["auth"]["password"] = json!("CANARY-wrong");
+    let _ = client.put(mail, &wrong).await.value(200);
+    let failed = until("they count as wrong", async || {
+        let _ = client.post_empty(format!("{mail}/pull")).await;
+        of_kind(&all.taken(), "account.authFailed").pop()
+    })
+    .await;
+    assert_eq!(failed["data"]["status"]["errorCode"], "INVALID_CREDENTIALS");
+    assert_eq!(failed["data"]["account"], "mail");
+    let _ = client.put(mail, settings).await.value(200);
+    until("they do no more", async || of_kind(&all.taken(), "account.recovered").pop()).await;
+}
+
+async fn bus_carries_them_all(service: &Service, tenant: &str) {
+    let kinds: BTreeSet<_> =
+        on_bus(service, tenant).await.iter().map(|event| event["detail-type"].as_str().unwrap().to_owned()).collect();
+    for kind in [
+        "message.received",
+        "message.updated",
+        "message.deleted",
+        "message.sent",
+        "message.failed",
+        "message.delayed",
+        "message.unknown",
+        "account.authFailed",
+        "account.recovered",
+        "folder.reset",
+    ] {
+        assert!(kinds.contains(kind), "{kind}: {kinds:?}");
+    }
 }

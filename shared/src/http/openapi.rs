@@ -137,6 +137,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TokenCreated>(&mut found);
     add::<TokenView>(&mut found);
     webhooks(&mut found);
+    stored_mail(&mut found);
     add::<Probe>(&mut found);
     add::<DiagnoseInput>(&mut found);
     add::<Diagnosis>(&mut found);
@@ -151,19 +152,6 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<DryRun>(&mut found);
     add::<OutboxItem>(&mut found);
     add::<BatchAnswer<'_>>(&mut found);
-    add::<Pulled>(&mut found);
-    add::<PulledNow>(&mut found);
-    add::<Pushed>(&mut found);
-    add::<Synced>(&mut found);
-    add::<SyncedAll>(&mut found);
-    add::<QueuedPulls>(&mut found);
-    add::<Message>(&mut found);
-    add::<MessageDetail>(&mut found);
-    add::<MessageChange>(&mut found);
-    add::<Removed>(&mut found);
-    add::<MailFolder>(&mut found);
-    add::<FileInput>(&mut found);
-    add::<FileTicket>(&mut found);
     add::<TemplateInput>(&mut found);
     add::<Template>(&mut found);
     add::<RenderInput>(&mut found);
@@ -210,6 +198,23 @@ fn schemas() -> BTreeMap<String, Value> {
         schemas.insert(page.to_owned(), schema);
     }
     schemas
+}
+
+/// The shapes of stored mail and files, and of what moves mail.
+fn stored_mail(found: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<Pulled>(found);
+    add::<PulledNow>(found);
+    add::<Pushed>(found);
+    add::<Synced>(found);
+    add::<SyncedAll>(found);
+    add::<QueuedPulls>(found);
+    add::<Message>(found);
+    add::<MessageDetail>(found);
+    add::<MessageChange>(found);
+    add::<Removed>(found);
+    add::<MailFolder>(found);
+    add::<FileInput>(found);
+    add::<FileTicket>(found);
 }
 
 /// The shapes of webhooks.
