@@ -1,9 +1,14 @@
 //! `messages`: list and read stored mail.
 
+mod extract;
+mod fields;
 mod files;
 mod filter;
 mod handler;
+mod html;
 mod links;
+mod list;
+mod waiting;
 
 use shared::http::{mount, open, routes, serve};
 use shared::ops::Tools;
@@ -18,11 +23,19 @@ async fn main() -> Result<(), lambda_http::Error> {
         vec![
             mount(&routes::MESSAGES_LIST, {
                 let tools = tools.clone();
-                move |call| handler::list(tools.clone(), call)
+                move |call| list::list(tools.clone(), call)
+            }),
+            mount(&routes::THREAD_GET, {
+                let tools = tools.clone();
+                move |call| list::thread(tools.clone(), call)
             }),
             mount(&routes::MESSAGE_GET, {
                 let tools = tools.clone();
                 move |call| handler::get(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_HTML, {
+                let tools = tools.clone();
+                move |call| html::page(tools.clone(), call)
             }),
             mount(&routes::MESSAGE_SOURCE, {
                 let tools = tools.clone();
@@ -31,6 +44,10 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::MESSAGE_ATTACHMENT, {
                 let tools = tools.clone();
                 move |call| handler::attachment(tools.clone(), call)
+            }),
+            mount(&routes::AWAIT, {
+                let tools = tools.clone();
+                move |call| waiting::wait(tools.clone(), call)
             }),
             open(&routes::LINK, {
                 let tools = tools.clone();

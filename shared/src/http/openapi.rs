@@ -26,6 +26,8 @@ use crate::model::views::{
     TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
 };
 
+use crate::model::waiting::{AwaitInput, Awaited};
+
 /// The document, OpenAPI 3.1.
 pub fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
@@ -152,6 +154,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
+    add::<AwaitInput>(&mut found);
+    add::<Awaited>(&mut found);
     add::<FileInput>(&mut found);
     add::<FileTicket>(&mut found);
     add::<TemplateInput>(&mut found);

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod address;
 pub mod autoconfig;
+pub mod calendar;
 pub mod content;
 pub mod diagnosis;
 pub mod files;
@@ -24,6 +25,7 @@ pub mod suppression;
 pub mod template;
 pub mod time;
 pub mod views;
+pub mod waiting;
 
 pub use self::time::Timestamp;
 pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Server};

@@ -146,6 +146,12 @@ impl Messages {
         Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next_cursor })
     }
 
+    /// A cursor of [`Messages::list`] behind this message: for a page that ends before all that was read for it.
+    pub fn cursor_behind(&self, tenant: &Tenant, message: &Message) -> String {
+        let place = format!("{}#{}", message.received_at, message.id);
+        cursor::seal(&keys::mailbox(tenant, &message.account), &place)
+    }
+
     /// Adds a flag to a pulled message; nothing happens where it has it, or is gone.
     pub async fn add_flag(&self, tenant: &Tenant, row: &Incoming, flag: &str) -> Result<(), StoreError> {
         let mut flags = row.message.flags.clone();

@@ -3,22 +3,28 @@
 //! [`parse`] never fails and its result is bounded, whatever a stranger sends: a message that nobody can read still
 //! is a row with defects. Everything is a pure function of the bytes; attachments are decoded one at a time.
 
+mod calendar;
 mod decode;
+mod embedded;
 mod filename;
 mod header;
 mod layout;
+mod subject;
 #[cfg(test)]
 mod tests;
 
 use crate::model::Address as Mailbox;
 use crate::model::send::Disposition;
+pub use calendar::{Appointments, appointments};
 use decode::{Charset, to_utf8};
+pub use embedded::pictures;
 pub use filename::is_safe;
 use header::{PartHeader, part_header};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+pub use subject::base_subject;
 use time::OffsetDateTime;
 
 /// Parts that are looked at; the tree of an honest message has a few dozen.
@@ -114,6 +120,12 @@ impl Defect {
 }
 
 impl Parsed {
+    /// Whether From names different authors (RFC 5322 §3.6.2), in one field or in several.
+    pub fn has_many_authors(&self) -> bool {
+        let first = self.from.first().map(|author| &author.address);
+        self.from.iter().any(|author| Some(&author.address) != first)
+    }
+
     fn defect(&mut self, code: &str, detail: impl Into<String>) {
         if self.defects.len() < MAX_DEFECTS && !self.defects.iter().any(|d| d.code == code && code != "duplicate_field")
         {
@@ -222,17 +234,22 @@ fn preview(raw: &[u8], layout: &Layout) -> String {
 
 /// The text of a message with LF line ends, made from the HTML where there is no text; at most 1 MB.
 pub fn text(raw: &[u8]) -> Option<String> {
+    text_by(raw, html_to_text)
+}
+
+/// The same, where this function makes text of HTML.
+pub fn text_by(raw: &[u8], from_html: fn(&str) -> String) -> Option<String> {
     guard(|| {
         let layout = layout(raw);
-        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part)).collect();
+        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part, from_html)).collect();
         let text = texts.join("\n");
         (!text.trim().is_empty()).then(|| cut(&text, MAX_TEXT).to_owned())
     })?
 }
 
-fn plain(raw: &[u8], part: &Part) -> String {
+fn plain(raw: &[u8], part: &Part, from_html: fn(&str) -> String) -> String {
     let text = part_text(raw, part, usize::MAX);
-    let text = if part.kind == Kind::Html { html_to_text(&text) } else { text };
+    let text = if part.kind == Kind::Html { from_html(&text) } else { text };
     let text = text.replace("\r\n", "\n");
     text.trim_end_matches('\n').to_owned()
 }

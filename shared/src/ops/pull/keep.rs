@@ -5,6 +5,7 @@ use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
+use super::threads;
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
@@ -156,6 +157,7 @@ async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arriva
         Content::Unread(_) => message.state = "quarantined".to_owned(),
         Content::Withheld => {}
     }
+    threads::join(store, tenant, &mut message).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
@@ -170,6 +172,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         folder: Some(arrival.folder.clone()),
         subject: None,
         from: None,
+        many_from: false,
         to: Vec::new(),
         cc: Vec::new(),
         reply_to: Vec::new(),
@@ -195,6 +198,7 @@ fn describe(message: &mut Message, parsed: Parsed) {
     if let Some(first) = first {
         message.thread_id = thread_of(first);
     }
+    message.many_from = parsed.has_many_authors();
     message.subject = (!parsed.subject.is_empty()).then_some(parsed.subject);
     message.from = parsed.from.into_iter().next();
     message.to = parsed.to;

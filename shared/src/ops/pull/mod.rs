@@ -16,6 +16,7 @@
 mod folder;
 mod keep;
 mod maildrop;
+mod threads;
 
 pub use keep::FILE_BYTES;
 
