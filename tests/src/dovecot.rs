@@ -152,6 +152,28 @@ impl Dovecot {
         }
     }
 
+    /// Gives a mailbox's INBOX another UIDVALIDITY (RFC 3501 §2.3.1.1).
+    pub fn change_epoch(&self, user: &str, uid_validity: u32) {
+        let (program, arguments) = as_root("doveadm");
+        let mut command = Command::new(program);
+        command.args(arguments).arg("-c").arg(self.folder.join("dovecot.conf"));
+        command.args(["mailbox", "update", "-u", user, "--uid-validity", &uid_validity.to_string(), "INBOX"]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "doveadm: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs a command of doveadm on a user's messages: `move Archive`, and which (doveadm-search-query(7)).
+    pub fn doveadm(&self, user: &str, command: &[&str], query: &[String]) {
+        let (program, arguments) = as_root("doveadm");
+        let mut doveadm = Command::new(program);
+        doveadm.args(arguments).arg("-c").arg(self.folder.join("dovecot.conf"));
+        // `flags add` are two words before the user, `move` is one.
+        let words = if command[0] == "flags" { 2 } else { 1 };
+        doveadm.args(&command[..words]).args(["-u", user]).args(&command[words..]).args(query);
+        let output = doveadm.output().unwrap();
+        assert!(output.status.success(), "doveadm: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// What a folder holds now (`""` is INBOX): the names of its files, which end with their flags, and its messages.
     #[must_use]
     pub fn folder(&self, user: &str, folder: &str) -> Vec<(String, Vec<u8>)> {

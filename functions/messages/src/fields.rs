@@ -7,7 +7,7 @@ use shared::http::call::wrong_parameter;
 use shared::model::Problem;
 
 /// Fields of a message in a list.
-pub(crate) const LISTED: [&str; 24] = [
+pub(crate) const LISTED: [&str; 27] = [
     "id",
     "account",
     "direction",
@@ -31,7 +31,10 @@ pub(crate) const LISTED: [&str; 24] = [
     "sha256",
     "state",
     "correlation",
+    "deletedAt",
     "delivery",
+    "autoReply",
+    "report",
 ];
 
 /// Fields that its source adds.

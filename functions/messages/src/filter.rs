@@ -3,9 +3,11 @@
 use shared::http::Call;
 use shared::http::call::wrong_parameter;
 use shared::model::{Address, Direction, Message, Problem};
+use shared::ops::search::Query;
 
 /// All parameters that a list takes.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
+    "q",
     "limit",
     "cursor",
     "folder",
@@ -41,6 +43,8 @@ pub(crate) struct Filter {
     correlation_source: Option<String>,
     correlation_id: Option<String>,
     thread: Option<String>,
+    /// What is searched for.
+    pub(crate) query: Option<Query>,
 }
 
 impl Filter {
@@ -75,6 +79,7 @@ impl Filter {
             correlation_source: text("correlationSource"),
             correlation_id: text("correlationId"),
             thread: text("thread"),
+            query: call.query.get("q").map(|text| Query::read(text)).transpose()?,
         })
     }
 
@@ -114,6 +119,7 @@ impl Filter {
             correlation_source,
             correlation_id,
             thread,
+            query: _, // what was searched for has been found
         } = self;
         let texts = [folder, from, to, subject, state, correlation_source, correlation_id, thread];
         texts.iter().all(|text| text.is_none()) && direction.is_none() && has_attachments.is_none() && flags.is_empty()

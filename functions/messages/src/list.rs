@@ -8,8 +8,9 @@
 use shared::http::{Call, Reply};
 use shared::model::views::Page;
 use shared::model::{AccountId, Code, Message, Problem};
-use shared::ops::{Tools, sign_in};
-use shared::store::Range;
+use shared::ops::search::Hits;
+use shared::ops::{Tools, search, sign_in};
+use shared::store::{self, Range, StoredMessage};
 
 use crate::fields::{Fields, LISTED};
 use crate::filter::Filter;
@@ -23,12 +24,17 @@ const STRIDE: u32 = 500;
 
 /// A page of messages, newest first.
 pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    let filter = Filter::read(&call)?;
+    let mut filter = Filter::read(&call)?;
     let fields = Fields::read(&call, &[&LISTED])?;
     let account = call.account()?;
     let limit = call.number("limit", 50, 1, 100)?;
     let range = Range { since: call.time("since")?, before: call.time("before")? };
-    let page = scan(&tools, &call, &account, range, limit, &filter).await?;
+    let hits = match filter.query.take() {
+        Some(query) => Some(search::find(&tools.store, call.tenant(), &account, query, range).await?),
+        None => None,
+    };
+    let rows = Rows { tools: &tools, call: &call, account: &account, range, hits };
+    let page = rows.scan(limit, &filter).await?;
     if page.items.is_empty() && page.next_cursor.is_none() {
         // Mail outlives its account; only where there is neither is the path wrong.
         sign_in::account(&tools, call.tenant(), &account).await?;
@@ -44,7 +50,8 @@ pub(crate) async fn thread(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let limit = call.number("limit", 50, 1, 100)?;
     let thread = call.path.get("thread").cloned().unwrap_or_default();
     let filter = Filter::of_thread(thread);
-    let mut page = scan(&tools, &call, &account, Range::default(), limit, &filter).await?;
+    let rows = Rows { tools: &tools, call: &call, account: &account, range: Range::default(), hits: None };
+    let mut page = rows.scan(limit, &filter).await?;
     if page.items.is_empty() && page.next_cursor.is_none() && !call.query.contains_key("cursor") {
         sign_in::account(&tools, call.tenant(), &account).await?;
         return Err(Problem::new(Code::NotFound, "there is no such conversation in this account"));
@@ -58,36 +65,49 @@ fn answer(fields: &Fields, page: Page<Message>) -> Result<Reply, Problem> {
     Reply::ok(&Page { items, next_cursor: page.next_cursor })
 }
 
-/// Up to `limit` messages that pass, newest first, and the cursor behind them.
-async fn scan(
-    tools: &Tools,
-    call: &Call,
-    account: &AccountId,
+/// Where messages are looked for: in a stretch of a mailbox, or among what a search has found.
+struct Rows<'r> {
+    tools: &'r Tools,
+    call: &'r Call,
+    account: &'r AccountId,
     range: Range,
-    limit: u32,
-    filter: &Filter,
-) -> Result<Page<Message>, Problem> {
-    let messages = &tools.store.messages;
-    let mut cursor = call.query.get("cursor").cloned();
-    let mut items: Vec<Message> = Vec::new();
-    let (mut scanned, mut stride) = (0, limit);
-    loop {
-        let room = limit - u32::try_from(items.len()).unwrap_or(limit);
-        let rows = if filter.passes_all() { room } else { stride.min(SCANNED - scanned) };
-        let page = messages.list(call.tenant(), account, range, rows, cursor.as_deref()).await?;
-        scanned += rows;
-        cursor = page.next_cursor;
-        for message in page.items.into_iter().map(summary).filter(|message| filter.passes(message)) {
-            if items.len() == limit as usize {
-                // One more than fits: the next page begins with it.
-                let cursor = items.last().map(|last| messages.cursor_behind(call.tenant(), last));
+    hits: Option<Hits>,
+}
+
+impl Rows<'_> {
+    /// Up to `limit` messages that pass, newest first, and the cursor behind them.
+    async fn scan(&self, limit: u32, filter: &Filter) -> Result<Page<Message>, Problem> {
+        let most = self.hits.as_ref().map_or(SCANNED, |hits| hits.most(SCANNED));
+        let mut cursor = self.call.query.get("cursor").cloned();
+        let mut items: Vec<Message> = Vec::new();
+        let (mut scanned, mut stride) = (0, limit);
+        loop {
+            let room = limit - u32::try_from(items.len()).unwrap_or(limit);
+            let rows = if filter.passes_all() { room } else { stride }.min(most - scanned);
+            let page = self.next(rows, cursor.as_deref()).await?;
+            scanned += rows;
+            cursor = page.next_cursor;
+            for message in page.items.into_iter().map(summary).filter(|message| filter.passes(message)) {
+                if items.len() == limit as usize {
+                    // One more than fits: the next page begins with it.
+                    let messages = &self.tools.store.messages;
+                    let cursor = items.last().map(|last| messages.cursor_behind(self.call.tenant(), last));
+                    return Ok(Page { items, next_cursor: cursor });
+                }
+                items.push(message);
+            }
+            if cursor.is_none() || items.len() == limit as usize || scanned >= most {
                 return Ok(Page { items, next_cursor: cursor });
             }
-            items.push(message);
+            stride = (stride * 2).clamp(50, STRIDE);
         }
-        if cursor.is_none() || items.len() == limit as usize || scanned >= SCANNED {
-            return Ok(Page { items, next_cursor: cursor });
+    }
+
+    async fn next(&self, rows: u32, cursor: Option<&str>) -> Result<store::Page<StoredMessage>, Problem> {
+        let (store, tenant) = (&self.tools.store, self.call.tenant());
+        match &self.hits {
+            Some(hits) => hits.page(store, tenant, self.account, rows, cursor).await,
+            None => Ok(store.messages.list(tenant, self.account, self.range, rows, cursor).await?),
         }
-        stride = (stride * 2).clamp(50, STRIDE);
     }
 }

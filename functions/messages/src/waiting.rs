@@ -43,7 +43,7 @@ const SOURCE_BYTES: u64 = 1 << 20;
 /// Waits.
 pub(crate) async fn wait(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
-    let input: AwaitInput = call.json_or_default()?;
+    let input: AwaitInput = call.json()?;
     let seconds = input.timeout_seconds.unwrap_or(MOST_SECONDS);
     if seconds > MOST_SECONDS {
         let words = format!("a number from 0 to {MOST_SECONDS}: call again to wait longer");

@@ -66,6 +66,8 @@ pub struct Stored {
     pub flags: BTreeSet<String>,
     /// When it arrived, or the date that APPEND gave.
     pub internal_date: OffsetDateTime,
+    /// The mod-sequence of its last change (RFC 7162 §3.1).
+    pub mod_seq: u64,
 }
 
 impl Stored {
@@ -77,10 +79,27 @@ impl Stored {
 }
 
 /// `folder.json`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     uid_validity: u32,
     uid_next: u32,
+    /// The mod-sequence of the folder's last change.
+    #[serde(default = "first")]
+    mod_seq: u64,
+    /// UIDs of removed messages, with the mod-sequence of their removal (RFC 7162 §3.2).
+    #[serde(default)]
+    removed: Vec<(u32, u64)>,
+}
+
+impl State {
+    fn fresh(uid_validity: u32) -> Self {
+        Self { uid_validity, uid_next: 1, mod_seq: first(), removed: Vec::new() }
+    }
+}
+
+/// RFC 7162 §3.1.2.1: a mod-sequence is never 0.
+fn first() -> u64 {
+    1
 }
 
 /// `<uid>.json`.
@@ -90,6 +109,8 @@ struct Meta {
     flags: BTreeSet<String>,
     #[serde(with = "time::serde::rfc3339")]
     internal_date: OffsetDateTime,
+    #[serde(default = "first")]
+    mod_seq: u64,
 }
 
 /// A folder's messages and counters.
@@ -106,7 +127,7 @@ impl Messages {
     /// Reads a folder, or begins one.
     pub(crate) fn open(dir: Option<PathBuf>) -> Result<Self, Error> {
         // A new folder must not look like an earlier one of the same name (RFC 3501 §2.3.1.1).
-        let fresh = State { uid_validity: seconds(OffsetDateTime::now_utc()), uid_next: 1 };
+        let fresh = State::fresh(seconds(OffsetDateTime::now_utc()));
         let mut folder = Self { state: fresh, by_uid: BTreeMap::new(), changes: 0, dir };
         let Some(dir) = folder.dir.clone() else {
             return Ok(folder);
@@ -132,6 +153,18 @@ impl Messages {
         self.state.uid_next
     }
 
+    pub(crate) fn mod_seq(&self) -> u64 {
+        self.state.mod_seq
+    }
+
+    /// UIDs that were removed after a mod-sequence, ascending.
+    pub(crate) fn removed_since(&self, mod_seq: u64) -> Vec<u32> {
+        let mut uids: Vec<u32> =
+            self.state.removed.iter().filter(|(_, at)| *at > mod_seq).map(|(uid, _)| *uid).collect();
+        uids.sort_unstable();
+        uids
+    }
+
     pub(crate) fn changes(&self) -> u64 {
         self.changes
     }
@@ -148,8 +181,9 @@ impl Messages {
     pub(crate) fn add(&mut self, bytes: Bytes, flags: BTreeSet<String>, date: OffsetDateTime) -> Result<u32, Error> {
         let uid = self.state.uid_next;
         self.state.uid_next += 1;
+        self.state.mod_seq += 1;
         let uidl = format!("{:08x}{uid:08x}", self.state.uid_validity);
-        let message = Stored { uid, uidl, bytes, flags, internal_date: date };
+        let message = Stored { uid, uidl, bytes, flags, internal_date: date, mod_seq: self.state.mod_seq };
         if let Some(dir) = &self.dir {
             disk::write_json(&dir.join("folder.json"), &self.state)?;
             disk::write(&dir.join(format!("{uid}.eml")), &message.bytes)?;
@@ -165,8 +199,13 @@ impl Messages {
         let Some(message) = self.by_uid.get_mut(&uid) else {
             return Ok(false);
         };
-        message.flags = flags;
+        if message.flags == flags {
+            return Ok(true);
+        }
+        self.state.mod_seq += 1;
+        (message.flags, message.mod_seq) = (flags, self.state.mod_seq);
         if let Some(dir) = &self.dir {
+            disk::write_json(&dir.join("folder.json"), &self.state)?;
             write_meta(dir, message)?;
         }
         Ok(true)
@@ -179,15 +218,40 @@ impl Messages {
                 disk::remove(&dir.join(format!("{uid}.json")))?;
                 disk::remove(&dir.join(format!("{uid}.eml")))?;
             }
-            self.by_uid.remove(uid);
+            if self.by_uid.remove(uid).is_some() {
+                self.state.mod_seq += 1;
+                self.state.removed.push((*uid, self.state.mod_seq));
+            }
             self.changes += 1;
         }
-        Ok(())
+        match &self.dir {
+            Some(dir) => disk::write_json(&dir.join("folder.json"), &self.state),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives every message a new UID, in their order and from 1 on, under another UIDVALIDITY: as after a restored
+    /// backup. Returns the new one.
+    pub(crate) fn renumber(&mut self) -> Result<u32, Error> {
+        let old = std::mem::take(&mut self.by_uid);
+        if let Some(dir) = &self.dir {
+            for uid in old.keys() {
+                disk::remove(&dir.join(format!("{uid}.json")))?;
+                disk::remove(&dir.join(format!("{uid}.eml")))?;
+            }
+        }
+        self.state = State::fresh(self.state.uid_validity + 1);
+        self.changes += 1;
+        for message in old.into_values() {
+            self.add(message.bytes, message.flags, message.internal_date)?;
+        }
+        Ok(self.state.uid_validity)
     }
 }
 
 fn write_meta(dir: &Path, message: &Stored) -> Result<(), Error> {
-    let meta = Meta { uidl: message.uidl.clone(), flags: message.flags.clone(), internal_date: message.internal_date };
+    let (uidl, flags, internal_date) = (message.uidl.clone(), message.flags.clone(), message.internal_date);
+    let meta = Meta { uidl, flags, internal_date, mod_seq: message.mod_seq };
     disk::write_json(&dir.join(format!("{}.json", message.uid)), &meta)
 }
 
@@ -197,8 +261,8 @@ fn read_message(dir: &Path, uid: u32) -> Result<Option<Stored>, Error> {
     let (Some(meta), Some(bytes)) = (meta, bytes) else {
         return Ok(None);
     };
-    let Meta { uidl, flags, internal_date } = meta;
-    Ok(Some(Stored { uid, uidl, bytes: bytes.into(), flags, internal_date }))
+    let Meta { uidl, flags, internal_date, mod_seq } = meta;
+    Ok(Some(Stored { uid, uidl, bytes: bytes.into(), flags, internal_date, mod_seq }))
 }
 
 /// The seconds of a time as a UIDVALIDITY, which ends in 2106.

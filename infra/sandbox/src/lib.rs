@@ -26,8 +26,7 @@
 //! # Absences
 //!
 //! Nothing is relayed. No trace headers are added (against RFC 5321 §4.4), so that what was sent and
-//! what is stored compare byte for byte. The mailboxes themselves do not lie yet: a changed
-//! UIDVALIDITY, missing or repeated UIDLs and wrong sizes have their place in `store`.
+//! what is stored compare byte for byte. A changed UIDVALIDITY is [`Sandbox::renumber`].
 
 mod auth;
 mod dialogue;
@@ -228,6 +227,59 @@ impl Sandbox {
         self.core.store.messages(address, folder)
     }
 
+    /// Puts a message with these flags into a folder, byte for byte, and returns its UID.
+    ///
+    /// # Errors
+    /// No such mailbox, or the message cannot be written.
+    pub fn append(
+        &self,
+        address: &str,
+        folder: Folder,
+        message: impl Into<Bytes>,
+        flags: &[&str],
+    ) -> Result<u32, Error> {
+        let now = time::OffsetDateTime::now_utc();
+        self.core.store.append(&address.to_lowercase(), folder, message.into(), named(flags), now)
+    }
+
+    /// Sets a message's flags, as another client would.
+    ///
+    /// # Errors
+    /// The change cannot be written.
+    pub fn set_flags(&self, address: &str, folder: Folder, uid: u32, flags: &[&str]) -> Result<(), Error> {
+        self.core.store.set_flags(&address.to_lowercase(), folder, uid, named(flags)).map(drop)
+    }
+
+    /// Removes messages for good, as another client would.
+    ///
+    /// # Errors
+    /// The change cannot be written.
+    pub fn remove(&self, address: &str, folder: Folder, uids: &[u32]) -> Result<(), Error> {
+        self.core.store.remove(&address.to_lowercase(), folder, uids)
+    }
+
+    /// Moves a message to another folder, as another client would; returns its UID there.
+    ///
+    /// # Errors
+    /// No such mailbox or message, or the change cannot be written.
+    pub fn move_to(&self, address: &str, folder: Folder, uid: u32, to: Folder) -> Result<u32, Error> {
+        let address = address.to_lowercase();
+        let store = &self.core.store;
+        let message = store.message(&address, folder, uid).ok_or_else(|| Error::NoMailbox(address.clone()))?;
+        let moved = store.append(&address, to, message.bytes, message.flags, message.internal_date)?;
+        store.remove(&address, folder, &[uid])?;
+        Ok(moved)
+    }
+
+    /// Changes a folder's UIDVALIDITY (RFC 3501 §2.3.1.1) and numbers its messages from 1 on, in their order: what a
+    /// server does whose indexes were lost. Returns the new UIDVALIDITY.
+    ///
+    /// # Errors
+    /// No such mailbox, or the change cannot be written.
+    pub fn renumber(&self, address: &str, folder: Folder) -> Result<u32, Error> {
+        self.core.store.renumber(&address.to_lowercase(), folder)
+    }
+
     /// Every message that SMTP accepted (also for other domains, which is kept nowhere else), in order.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
@@ -264,6 +316,10 @@ impl Sandbox {
         self.tasks.close();
         self.tasks.wait().await;
     }
+}
+
+fn named(flags: &[&str]) -> std::collections::BTreeSet<String> {
+    flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
 impl Drop for Sandbox {

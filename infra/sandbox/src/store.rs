@@ -104,6 +104,7 @@ pub(crate) struct Store {
 pub(crate) struct View {
     pub(crate) uid_validity: u32,
     pub(crate) uid_next: u32,
+    pub(crate) mod_seq: u64,
     /// Differs when messages have come or gone.
     pub(crate) changes: u64,
     pub(crate) messages: Vec<Stored>,
@@ -252,6 +253,7 @@ impl Store {
         folder_of(&mut state, address, folder).map(|messages| View {
             uid_validity: messages.uid_validity(),
             uid_next: messages.uid_next(),
+            mod_seq: messages.mod_seq(),
             changes: messages.changes(),
             messages: messages.all().cloned().collect(),
         })
@@ -260,6 +262,18 @@ impl Store {
     /// A folder's `View::changes` alone, which costs nothing.
     pub(crate) fn changes(&self, address: &str, folder: Folder) -> Option<u64> {
         Some(folder_of(&mut lock(&self.state), address, folder)?.changes())
+    }
+
+    /// UIDs that were removed after a mod-sequence, ascending.
+    pub(crate) fn removed_since(&self, address: &str, folder: Folder, mod_seq: u64) -> Vec<u32> {
+        let mut state = lock(&self.state);
+        folder_of(&mut state, address, folder).map(|messages| messages.removed_since(mod_seq)).unwrap_or_default()
+    }
+
+    /// Renumbers a folder; returns its new UIDVALIDITY.
+    pub(crate) fn renumber(&self, address: &str, folder: Folder) -> Result<u32, Error> {
+        let mut state = lock(&self.state);
+        folder_of(&mut state, address, folder).ok_or_else(|| Error::NoMailbox(address.to_owned()))?.renumber()
     }
 
     /// One message; `None` when it was removed meanwhile.

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     AccountId, Address, MessageId, Timestamp,
+    report::{AutoReply, Report},
     send::{Correlation, Disposition, Recipient},
 };
 
@@ -56,7 +57,7 @@ pub struct Message {
     pub account: AccountId,
     /// Which way it went.
     pub direction: Direction,
-    /// The folder it was pulled from; none for outgoing mail.
+    /// The folder it is in at its server; none for outgoing mail.
     pub folder: Option<String>,
     /// Subject, at most 998 characters.
     pub subject: Option<String>,
@@ -77,7 +78,7 @@ pub struct Message {
     pub received_at: Timestamp,
     /// Size of the source in bytes.
     pub size: u64,
-    /// IMAP flags when it was pulled.
+    /// IMAP flags, as the last pull found them.
     pub flags: Vec<String>,
     /// Message-ID with its angle brackets.
     pub message_id: Option<String>,
@@ -97,7 +98,17 @@ pub struct Message {
     pub state: String,
     /// The caller's object, for outgoing mail.
     pub correlation: Option<Correlation>,
+    /// Since when it is no longer at its server, where somebody else than its account's settings deleted it. Lists leave
+    /// it out; by its id it can still be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
     /// Each recipient's delivery, for outgoing mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Vec<Recipient>>,
+    /// A program wrote it: no program may answer it, or the two answer each other for ever (RFC 3834 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_reply: Option<AutoReply>,
+    /// What it reports about a message that was sent; none for ordinary mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }

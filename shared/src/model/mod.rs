@@ -19,11 +19,13 @@ pub mod poll;
 pub mod principal;
 pub mod probe;
 pub mod problem;
+pub mod report;
 pub mod risk;
 pub mod send;
 pub mod suppression;
 pub mod template;
 pub mod time;
+pub mod uids;
 pub mod views;
 pub mod waiting;
 

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::content::{Dsn, Invite, ListUnsubscribe, Reference};
 use super::follow_up::{self, Mark, Resolution};
+use super::report::Bounce;
 use super::template::TemplateId;
 use super::{AccountId, Address, MessageId, Phase, SentCopy, Timestamp, address::recipients};
 
@@ -344,13 +345,16 @@ pub struct Recipient {
     pub phase: Option<Phase>,
     /// How often it was tried.
     pub attempts: u32,
+    /// What came back after the server had taken it: a bounce or a complaint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounce: Option<Bounce>,
 }
 
 impl Recipient {
     /// A recipient of a new message.
     pub fn new(address: &str) -> Self {
         let address = address.to_owned();
-        Self { address, state: RecipientState::Queued, smtp: None, error: None, phase: None, attempts: 0 }
+        Self { address, state: RecipientState::Queued, smtp: None, error: None, phase: None, attempts: 0, bounce: None }
     }
 }
 

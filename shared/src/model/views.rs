@@ -198,8 +198,12 @@ pub struct PulledFolder {
     pub new: u32,
     /// Messages that the server lists.
     pub total: u32,
-    /// The server renumbered the folder (IMAP UIDVALIDITY changed): it was read afresh.
+    /// The server renumbered the folder (IMAP UIDVALIDITY changed): it was read afresh, and what is stored was found
+    /// again in it by its content.
     pub reset: bool,
+    /// Why it could not be pulled, in the server's words; the other folders were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// The result of a pull.

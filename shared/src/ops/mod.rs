@@ -7,7 +7,9 @@
 //! - [`diagnose`]: why does it not, and how is it mended?
 //! - [`test_email`]: does an account deliver?
 //! - [`follow_up`]: what is done at the mailbox once a message has left: [`resolve`], [`sent_copy`], [`mark`].
+//! - [`bounces`]: what came back about a message after it had left?
 //! - [`suppressions`]: who is not sent to any more?
+//! - [`search`]: which messages have these words?
 //! - [`risks`]: what will stop working soon?
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
@@ -22,6 +24,7 @@
 //! - [`limits`]: how often a tenant may call.
 
 pub mod autoconfig;
+pub mod bounces;
 pub mod diagnose;
 pub mod email_config;
 pub mod files;
@@ -38,6 +41,7 @@ pub mod pull;
 pub mod resolve;
 pub mod risks;
 pub mod schedule;
+pub mod search;
 pub mod send;
 pub mod sent_copy;
 pub mod sign_in;

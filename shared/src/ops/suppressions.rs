@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::mail::compose::addr_spec;
 use crate::model::send::{Recipient, RecipientState, SendRequest};
 use crate::model::suppression::{Suppression, SuppressionInput, SuppressionReason};
-use crate::model::{Code, FieldError, Problem, Tenant, Timestamp};
+use crate::model::{Code, FieldError, MessageId, Problem, Tenant, Timestamp};
 use crate::store::{Store, StoreError};
 
 /// How the `error` of a suppressed recipient begins; its reason follows.
@@ -45,6 +45,25 @@ pub async fn add(
     let suppression = Suppression { address, reason, message, note, created_at: now };
     let is_new = store.suppressions.put(tenant, &suppression).await?;
     Ok((suppression, is_new))
+}
+
+/// Suppresses an address because of what came back about a message. One that is suppressed already stays so for the
+/// reason that is known.
+pub(in crate::ops) async fn feed(
+    store: &Store,
+    tenant: &Tenant,
+    address: &str,
+    reason: SuppressionReason,
+    message: &MessageId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // What was on the wire is an address.
+    let Ok(address) = normalised(address) else { return Ok(()) };
+    if store.suppressions.get(tenant, &address).await?.is_none() {
+        let message = Some(message.clone());
+        store.suppressions.put(tenant, &Suppression { address, reason, message, note: None, created_at: now }).await?;
+    }
+    Ok(())
 }
 
 /// Where a suppressed address is read and taken off the list. Local parts may hold what means something in a path.

@@ -48,6 +48,7 @@ pub(super) fn bounded(mut message: Message) -> Message {
         }
         message.flags.truncate(most);
         message.attachments.truncate(most);
+        message.report.iter_mut().for_each(|report| report.recipients.truncate(most));
         let size = serde_json::to_vec(&message).map_or(0, |json| json.len());
         if size <= ITEM_BYTES || most == 0 {
             return message;

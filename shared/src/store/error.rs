@@ -83,6 +83,12 @@ impl StoreError {
         }
     }
 
+    /// Our own disk, on which large messages wait for their way to S3.
+    pub(crate) fn disk(operation: &'static str, error: std::io::Error) -> Self {
+        let code = format!("the disk says {:?}", error.kind());
+        Self::Unavailable { operation, code, status: 0, request: String::new(), source: Some(error.into()) }
+    }
+
     /// A request that the SDK refuses to build.
     pub(super) fn invalid(operation: &'static str, _: aws_smithy_types::error::operation::BuildError) -> Self {
         Self::Refused { operation, code: "no request".into(), status: 0, request: String::new() }

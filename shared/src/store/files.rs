@@ -7,6 +7,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::{get_object::builders::GetObjectFluentBuilder, put_object::builders::PutObjectFluentBuilder},
     presigning::PresigningConfig,
+    primitives::ByteStream,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -264,30 +265,62 @@ impl Files {
         self.presign(keys::file_object(tenant, sha256), download, valid).await
     }
 
-    /// A PUT whose content S3 compares with its SHA-256, so that no flipped bit is ever stored.
-    fn put(&self, key: String, bytes: Bytes, sha256: &[u8]) -> PutObjectFluentBuilder {
-        self.client
-            .put_object()
-            .bucket(&*self.bucket)
-            .key(key)
-            .checksum_sha256(STANDARD.encode(sha256))
-            .body(bytes.into())
+    /// Stores an object of this room's own.
+    pub(super) async fn put_object(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let sha256 = digest(&SHA256, &bytes);
+        self.put(key.to_owned(), bytes, sha256.as_ref()).send().await.map_err(aws("PutObject"))?;
+        Ok(())
     }
 
-    fn get(&self, key: String) -> GetObjectFluentBuilder {
+    /// Part of such an object.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where it is not there.
+    pub(super) async fn get_part(&self, key: &str, part: std::ops::Range<usize>) -> Result<Bytes, StoreError> {
+        let Some(last) = part.end.checked_sub(1) else {
+            return Ok(Bytes::new());
+        };
+        self.read(self.get(key.to_owned()).range(format!("bytes={}-{last}", part.start)), "an object of ours").await
+    }
+
+    /// Deletes such an object, if it is there.
+    pub(super) async fn delete_object(&self, key: &str) -> Result<(), StoreError> {
+        let request = self.client.delete_object().bucket(&*self.bucket).key(key);
+        request.send().await.map_err(aws("DeleteObject"))?;
+        Ok(())
+    }
+
+    fn put(&self, key: String, bytes: Bytes, sha256: &[u8]) -> PutObjectFluentBuilder {
+        self.put_checked(key, STANDARD.encode(sha256), bytes.into())
+    }
+
+    /// A PUT whose content S3 compares with its SHA-256, so that no flipped bit is ever stored.
+    pub(super) fn put_checked(&self, key: String, sha256: String, body: ByteStream) -> PutObjectFluentBuilder {
+        self.client.put_object().bucket(&*self.bucket).key(key).checksum_sha256(sha256).body(body)
+    }
+
+    pub(super) fn get(&self, key: String) -> GetObjectFluentBuilder {
         self.client.get_object().bucket(&*self.bucket).key(key)
     }
 
     async fn read(&self, request: GetObjectFluentBuilder, what: &'static str) -> Result<Bytes, StoreError> {
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => {
-                return Err(StoreError::Missing { what });
-            }
-            Err(error) => return Err(aws("GetObject")(error)),
-        };
-        let body = answer.body.collect().await.map_err(|error| StoreError::interrupted("GetObject", error))?;
+        let body = self.answer(request, what).await?;
+        let body = body.collect().await.map_err(|error| StoreError::interrupted("GetObject", error))?;
         Ok(body.into_bytes())
+    }
+
+    pub(super) async fn answer(
+        &self,
+        request: GetObjectFluentBuilder,
+        what: &'static str,
+    ) -> Result<ByteStream, StoreError> {
+        match request.send().await {
+            Ok(answer) => Ok(answer.body),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => {
+                Err(StoreError::Missing { what })
+            }
+            Err(error) => Err(aws("GetObject")(error)),
+        }
     }
 
     async fn presign(&self, key: String, download: &Download, valid: Duration) -> Result<String, StoreError> {
@@ -332,7 +365,7 @@ fn disposition(filename: &str) -> String {
 }
 
 /// A type that cannot end the header: `type/subtype` without parameters (RFC 9110 §8.3.1), else plain bytes.
-fn media_type(given: &str) -> String {
+pub(super) fn media_type(given: &str) -> String {
     let bare = given.split(';').next().unwrap_or_default().trim();
     let token =
         |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));

@@ -17,15 +17,20 @@
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
+//! | UIDs that were in one folder | `T#<tenant>#A#<account>` | `U#<source>` | |
 //! | earlier version of an account | `T#<tenant>#A#<account>` | `H#<time>#<version>` | |
 //! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
 //! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
 //! | tokens of one OAuth grant | `T#<tenant>#A#<account>` | `TOKEN#<grant>` | |
 //! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
+//! | where a message stands that was renumbered or moved at its server | `T#<tenant>#M#<id of its new key>` | `M` | |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
 //! | where a file that is no object yet can be found | `T#<tenant>#F#<sha256>` | `F` | |
+//! | words of messages that came lately | `T#<tenant>#W#<account>` | `E#<time>#<random>` | |
+//! | which segments the index of words has | `T#<tenant>#W#<account>` | `M` | |
+//! | the message under a Message-ID of the caller's | `T#<tenant>#I#<hash>` | `I` | |
 //! | a mailbox that is polled | `POLL#<shard>` | `<tenant>#<account>` | |
 //!
 //! Only `POLL#` and `DUE#` keys do not begin with a tenant; they lead to ids and times, never to content.
@@ -34,6 +39,7 @@
 //! |---|---|
 //! | source of a message, as received or sent | `t/<tenant>/raw/<message id>` |
 //! | attachment, by its content | `t/<tenant>/files/<sha256>` |
+//! | segment of a mailbox's index of words | `t/<tenant>/words/<hash of the account>/<random>` |
 //! | body of an outgoing message over 8 KB | `t/<tenant>/body/<message id>-<fingerprint head>` |
 //!
 //! Secrets: `halfpenny/<tenant>/<shard>`.
@@ -299,6 +305,10 @@ pub(super) fn ledger(tenant: &Tenant, account: &AccountId, source: &SourceId) ->
     key(mailbox(tenant, account), format!("L#{}", source.as_str()))
 }
 
+pub(super) fn uids(tenant: &Tenant, account: &AccountId, source: &SourceId) -> Key {
+    key(mailbox(tenant, account), format!("U#{}", source.as_str()))
+}
+
 pub(super) fn lease(tenant: &Tenant, account: &AccountId) -> Key {
     key(mailbox(tenant, account), "LEASE")
 }
@@ -338,7 +348,12 @@ pub(super) fn by_time(
     at: Timestamp,
     id: &MessageId,
 ) -> [(String, AttributeValue); 2] {
-    [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(format!("{at}#{id}")))]
+    [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(in_time_line(at, id)))]
+}
+
+/// The same without the mailbox.
+pub(super) fn in_time_line(at: Timestamp, id: &MessageId) -> String {
+    format!("{at}#{id}")
 }
 
 /// Account and time of an item that has them as index keys only.
@@ -359,6 +374,12 @@ pub(super) fn recipients(tenant: &Tenant, id: &MessageId, attempt: &str) -> Key 
 /// A file by its content.
 pub(super) fn file_place(tenant: &Tenant, sha256: &str) -> Key {
     key(format!("T#{tenant}#F#{sha256}"), "F")
+}
+
+/// The message that left under a Message-ID.
+pub(super) fn message_id(tenant: &Tenant, message_id: &str) -> Key {
+    let hash = MessageId::derived(&["message-id", message_id]);
+    key(format!("T#{tenant}#I#{hash}"), "I")
 }
 
 /// Tenant and id of a message's primary key, as the due index gives it.
@@ -386,6 +407,27 @@ pub(super) fn in_outbox(account: &AccountId, at: Timestamp, id: &MessageId) -> S
 
 pub(super) fn due_shard(shard: u8) -> String {
     format!("DUE#{shard}")
+}
+
+/// The index of words of a mailbox. It lives as long as the messages, not as the account.
+pub(super) fn search(tenant: &Tenant, account: &AccountId) -> String {
+    format!("T#{tenant}#W#{account}")
+}
+
+/// How the sort keys of the index's tail begin.
+pub(super) const SEARCH_TAIL: &str = "E#";
+
+pub(super) fn search_tail(tenant: &Tenant, account: &AccountId, at: Timestamp, random: &str) -> Key {
+    key(search(tenant, account), format!("{SEARCH_TAIL}{at}#{random}"))
+}
+
+pub(super) fn search_manifest(tenant: &Tenant, account: &AccountId) -> Key {
+    key(search(tenant, account), "M")
+}
+
+/// An account's name may be `..`, which no path should hold.
+pub(super) fn search_object(tenant: &Tenant, account: &AccountId, name: &str) -> String {
+    format!("t/{tenant}/words/{}/{name}", MessageId::derived(&["words", account.as_str()]))
 }
 
 pub(super) fn polls(shard: u8) -> String {

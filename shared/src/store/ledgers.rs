@@ -1,13 +1,15 @@
 //! Ledgers: what has been pulled from one folder.
 
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
     StoreError,
     keys::{self, Key, SourceId},
     random,
-    table::{Query, Table, Write, item, number, row, text, text_of},
+    table::{Query, Table, Write, item, number, primary, row, text, text_of},
 };
+use crate::model::uids::UidSet;
 use crate::model::{AccountId, Tenant, Timestamp};
 
 /// How far pulling one source has come. Written only when there is news.
@@ -16,6 +18,9 @@ use crate::model::{AccountId, Tenant, Timestamp};
 pub struct Ledger {
     /// Which folder of which server and user.
     pub source: SourceId,
+    /// The folder's name, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub folder: String,
     /// How often it was written: 0 is a ledger that is not stored yet. Set by [`Ledgers::save`].
     pub version: u64,
     /// Number of the last completed run.
@@ -25,6 +30,9 @@ pub struct Ledger {
     /// The window that is being worked on; one that is found here was not finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+    /// The folder's UIDs changed their meaning, and what is stored is being found again in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// When mail came last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_arrival: Option<Timestamp>,
@@ -55,6 +63,12 @@ pub enum Position {
         last: u32,
         /// `last` at the end of the previous completed run: may be deleted up to here.
         safe: u32,
+        /// UNSEEN at the last completed run: where there is no CONDSTORE, another one means changed flags.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unseen: Option<u32>,
+        /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1) up to which changes of stored messages were followed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        modseq: Option<u64>,
     },
     /// POP3.
     Pop3 {
@@ -67,6 +81,17 @@ pub enum Position {
         /// SHA-256 of these lines, hex.
         prefix_hash: String,
     },
+}
+
+/// A change of UIDVALIDITY (RFC 3501 §2.3.1.1) on its way: noted when it is seen, gone with the run that has gone through
+/// the whole folder again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Epoch {
+    /// UIDVALIDITY before.
+    pub from: u32,
+    /// When the change was seen.
+    pub since: Timestamp,
 }
 
 /// A stretch of a mailbox: UIDs of IMAP, places in POP3's list.
@@ -86,10 +111,12 @@ impl Ledger {
     pub fn new(source: SourceId) -> Self {
         Self {
             source,
+            folder: String::new(),
             version: 0,
             run: 0,
             position: Position::New,
             window: None,
+            epoch: None,
             last_arrival: None,
             swept_run: 0,
             swept_at: None,
@@ -134,6 +161,32 @@ impl Ledgers {
             Write::Refused(_) => return Err(StoreError::Conflict { what: "the ledger" }),
         }
         *ledger = next;
+        Ok(())
+    }
+
+    /// The UIDs that were in a folder after the last completed run; none where that was not noted.
+    pub async fn uids(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        source: &SourceId,
+    ) -> Result<Option<UidSet>, StoreError> {
+        let item = self.table.get(&keys::uids(tenant, account, source)).await?;
+        let bytes = item.and_then(|item| item.get("uids")?.as_b().ok().cloned());
+        Ok(bytes.and_then(|bytes| UidSet::from_bytes(bytes.as_ref())))
+    }
+
+    /// Notes the UIDs that are in a folder. It is no ledger: lost or old, it only costs a look at what is not changed.
+    pub async fn note_uids(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        source: &SourceId,
+        uids: &UidSet,
+    ) -> Result<(), StoreError> {
+        let mut item = primary(&keys::uids(tenant, account, source));
+        item.insert("uids".to_owned(), AttributeValue::B(Blob::new(uids.to_bytes())));
+        self.table.put(item, None, Vec::new()).await?;
         Ok(())
     }
 

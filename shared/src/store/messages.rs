@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::{
-    StoreError, compact,
+    Place, StoreError, compact,
     cursor::{self, Page},
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
+    places::is_alias,
     table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of, value},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
@@ -66,7 +67,7 @@ pub struct Range {
 /// Messages, by tenant and id.
 #[derive(Clone, Debug)]
 pub struct Messages {
-    table: Table,
+    pub(super) table: Table,
 }
 
 impl Messages {
@@ -113,7 +114,8 @@ impl Messages {
 
     /// One message.
     pub async fn get(&self, tenant: &Tenant, id: &MessageId) -> Result<Option<StoredMessage>, StoreError> {
-        let Some(item) = self.table.get(&keys::message(tenant, id)).await? else {
+        let item = self.table.get(&keys::message(tenant, id)).await?;
+        let Some(item) = item.filter(|item| !is_alias(item)) else {
             return Ok(None);
         };
         let mut message = stored(item)?;
@@ -121,7 +123,8 @@ impl Messages {
         Ok(Some(message))
     }
 
-    /// A mailbox's messages, newest first. Strongly consistent rows behind an eventually consistent index.
+    /// A mailbox's messages, newest first, without those that are gone at their server. Strongly consistent rows behind
+    /// an eventually consistent index.
     ///
     /// # Errors
     /// [`StoreError::Cursor`] for a cursor of another list, or an altered one.
@@ -134,6 +137,36 @@ impl Messages {
         cursor: Option<&str>,
     ) -> Result<Page<StoredMessage>, StoreError> {
         let (ids, next_cursor) = self.time_line(tenant, account, range, limit, cursor).await?;
+        Ok(Page { items: self.rows(tenant, &ids).await?, next_cursor })
+    }
+
+    /// A page of these places of a mailbox's time line, which are sorted newest first. A cursor of [`Messages::list`]
+    /// goes on here, and the other way round.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn page(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        places: &[Place],
+        limit: u32,
+        cursor: Option<&str>,
+    ) -> Result<Page<StoredMessage>, StoreError> {
+        let list = keys::mailbox(tenant, account);
+        let after = cursor.map(|cursor| cursor::open(&list, cursor)).transpose()?;
+        let sort_key = |place: &Place| keys::in_time_line(place.at, &place.id);
+        let seen = places.partition_point(|place| after.as_ref().is_some_and(|after| sort_key(place) >= *after));
+        let left = &places[seen..];
+        let shown = &left[..left.len().min(limit as usize)];
+        let last = shown.last().filter(|_| shown.len() < left.len());
+        let ids: Vec<MessageId> = shown.iter().map(|place| place.id.clone()).collect();
+        let next_cursor = last.map(|place| cursor::seal(&list, &sort_key(place)));
+        Ok(Page { items: self.rows(tenant, &ids).await?, next_cursor })
+    }
+
+    /// The messages of these ids, in this order. One that was deleted a moment ago may still stand in an index.
+    async fn rows(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
         let items = self.table.batch_get(&keys, None).await?;
         let mut found = HashMap::new();
@@ -142,13 +175,12 @@ impl Messages {
             found.insert(message.id().clone(), message);
         }
         outgoing::complete(&self.table, tenant, found.values_mut().filter_map(StoredMessage::outgoing)).await?;
-        // A message that was deleted a moment ago may still stand in the index.
-        Ok(Page { items: ids.iter().filter_map(|id| found.remove(id)).collect(), next_cursor })
+        Ok(ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect())
     }
 
     /// A cursor of [`Messages::list`] behind this message: for a page that ends before all that was read for it.
     pub fn cursor_behind(&self, tenant: &Tenant, message: &Message) -> String {
-        let place = format!("{}#{}", message.received_at, message.id);
+        let place = keys::in_time_line(message.received_at, &message.id);
         cursor::seal(&keys::mailbox(tenant, &message.account), &place)
     }
 
@@ -179,7 +211,7 @@ impl Messages {
     }
 
     /// Ids of one page, newest first, and the cursor behind them.
-    async fn time_line(
+    pub(super) async fn time_line(
         &self,
         tenant: &Tenant,
         account: &AccountId,
@@ -237,6 +269,11 @@ impl StoredMessage {
         }
     }
 
+    /// Whether it was deleted at its server.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Incoming(row) if row.message.deleted_at.is_some())
+    }
+
     fn outgoing(&mut self) -> Option<&mut OutgoingRow> {
         match self {
             Self::Incoming(_) => None,
@@ -268,7 +305,7 @@ fn incoming_item(tenant: &Tenant, row: &Incoming) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-fn stored(item: Item) -> Result<StoredMessage, StoreError> {
+pub(super) fn stored(item: Item) -> Result<StoredMessage, StoreError> {
     if item.contains_key("fence") {
         return Ok(StoredMessage::Outgoing(row(item)?));
     }

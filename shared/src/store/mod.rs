@@ -5,6 +5,7 @@
 //! success by the random name of its attempt. Every time is an argument.
 
 mod accounts;
+mod bounces;
 mod clients;
 mod compact;
 mod counters;
@@ -24,13 +25,16 @@ mod messages;
 mod outbox;
 mod outgoing;
 mod pii;
+mod places;
 mod polls;
 mod preferences;
 mod queues;
 mod random;
 mod seal;
+mod search;
 mod secrets;
 mod status;
+mod streams;
 mod suppressions;
 mod table;
 mod templates;
@@ -41,6 +45,7 @@ mod waiting;
 mod tests;
 
 pub use accounts::{AccountRow, Accounts, Expect};
+pub use bounces::{Bounced, NOTED_BOUNCES};
 pub use counters::Counters;
 pub use cursor::Page;
 pub use drafts::{Drafted, Drafts};
@@ -51,17 +56,20 @@ pub use guesses::Guesses;
 pub use history::{History, VERSIONS};
 pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
-pub use ledgers::{Ledger, Ledgers, Position, Window};
+pub use ledgers::{Epoch, Ledger, Ledgers, Position, Window};
 pub use links::{Link, Links};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
 pub use outgoing::{After, BodyPlace, Commit, INLINE_RECIPIENTS, NewOutgoing, Outcome, OutgoingRow};
 pub use pii::{Pii, Resolver};
+pub use places::{NewPlace, Placed, Standing};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{DeliverJob, PullJob, Queues};
+pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};
+pub use streams::{Pieces, Streamed};
 pub use suppressions::Suppressions;
 pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
@@ -102,6 +110,8 @@ pub struct Store {
     pub suppressions: Suppressions,
     /// Sources, attachments and large bodies.
     pub files: Files,
+    /// Which words stand in which messages.
+    pub search: Search,
     /// Refused sign-ins with given passwords.
     pub guesses: Guesses,
     /// Passwords and their like.
@@ -140,6 +150,7 @@ impl Store {
             guesses: Guesses::new(table.clone()),
             suppressions: Suppressions::new(table.clone()),
             outbox: Outbox::new(table.clone(), files.clone()),
+            search: Search::new(table.clone(), files.clone()),
             files,
             links: Links::new(table.clone()),
             pii: Pii::new(table.clone(), secrets.clone()),

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError, Turn, keys,
+    StoreError, Turn,
+    bounces::Bounced,
+    keys,
     table::{Table, item, row, text_of},
 };
 use crate::model::follow_up::{Copy, Mark, Resolution};
@@ -163,6 +165,12 @@ pub struct OutgoingRow {
     /// What was done and is to be done at the mailbox.
     #[serde(default, skip_serializing_if = "is_default")]
     pub after: After,
+    /// What came back about recipients after it had left, at most [`super::NOTED_BOUNCES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounces: Vec<Bounced>,
+    /// How often `bounces` was replaced.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bounced: u32,
 }
 
 /// What follows on a message at the account's own mailbox.
@@ -234,6 +242,8 @@ impl OutgoingRow {
             sent_at: None,
             follow_up: None,
             after: After { mark: new.mark, ..After::default() },
+            bounces: Vec::new(),
+            bounced: 0,
         }
     }
 
@@ -297,11 +307,19 @@ impl OutgoingRow {
                 .turn
                 .or(self.due)
                 .filter(|_| matches!(self.state, SendState::Queued | SendState::Deferred)),
-            recipients: self.recipients.clone(),
+            recipients: self.delivery(),
             copy: self.after.copy.clone(),
             mark: self.after.mark.clone(),
             resolution: self.after.resolution.clone(),
         }
+    }
+
+    /// Each recipient, with what came back about it.
+    fn delivery(&self) -> Vec<Recipient> {
+        let bounce =
+            |address: &str| self.bounces.iter().find(|one| one.address == address).map(|one| one.bounce.clone());
+        let with_bounce = |one: &Recipient| Recipient { bounce: bounce(&one.address), ..one.clone() };
+        self.recipients.iter().map(with_bounce).collect()
     }
 
     /// As lists of messages show it. What only the body knows (Cc, preview, attachments) is left empty: reading one
@@ -331,7 +349,10 @@ impl OutgoingRow {
             sha256: None,
             state: state_name(self.state).to_owned(),
             correlation: self.correlation.clone(),
-            delivery: Some(self.recipients.clone()),
+            deleted_at: None,
+            delivery: Some(self.delivery()),
+            auto_reply: None,
+            report: None,
         }
     }
 }

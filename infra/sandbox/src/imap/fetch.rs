@@ -21,6 +21,7 @@ enum Item {
     Flags,
     InternalDate,
     Size,
+    ModSeq,
     Bytes { name: String, part: Part, partial: Option<(usize, usize)> },
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Items {
 
 impl Items {
     /// `None` if something is asked for that the sandbox does not have: ENVELOPE, BODYSTRUCTURE, MIME parts.
-    pub(super) fn new(names: MacroOrMessageDataItemNames<'_>, uid: bool) -> Option<Self> {
+    pub(super) fn new(names: MacroOrMessageDataItemNames<'_>, uid: bool, changed: bool) -> Option<Self> {
         let names = match names {
             MacroOrMessageDataItemNames::MessageDataItemNames(names) => names,
             MacroOrMessageDataItemNames::Macro(Macro::Fast) => {
@@ -56,6 +57,10 @@ impl Items {
         let mut items: Vec<Item> = implied.then_some(Item::Uid).into_iter().collect();
         for name in names {
             items.push(item(name)?);
+        }
+        if changed && !items.iter().any(|item| matches!(item, Item::ModSeq)) {
+            // RFC 7162 §3.1.4.1
+            items.push(Item::ModSeq);
         }
         Some(Self { items, mark_seen })
     }
@@ -77,6 +82,7 @@ impl Items {
                 Item::Uid => text.push_str(&format!("UID {}", message.uid)),
                 Item::Flags => text.push_str(&flags(message)),
                 Item::InternalDate => text.push_str(&internal_date(message.internal_date)),
+                Item::ModSeq => text.push_str(&format!("MODSEQ ({})", message.mod_seq)),
                 Item::Size => text.push_str(&format!("RFC822.SIZE {}", message.bytes.len())),
                 Item::Bytes { name, part, partial } => {
                     let bytes = slice(part.of(&message.bytes), *partial);
@@ -110,6 +116,7 @@ fn item(name: MessageDataItemName<'_>) -> Option<Item> {
         MessageDataItemName::Flags => Item::Flags,
         MessageDataItemName::InternalDate => Item::InternalDate,
         MessageDataItemName::Rfc822Size => Item::Size,
+        MessageDataItemName::ModSeq => Item::ModSeq,
         MessageDataItemName::Rfc822 => whole("RFC822", Part::Whole),
         MessageDataItemName::Rfc822Header => whole("RFC822.HEADER", Part::Header),
         MessageDataItemName::Rfc822Text => whole("RFC822.TEXT", Part::Text),

@@ -51,7 +51,8 @@ impl Session<'_> {
             .untagged(format!("{} EXISTS", uids.len()))
             .untagged("0 RECENT")
             .untagged(format!("OK [UIDVALIDITY {}] UIDs valid", state.uid_validity))
-            .untagged(format!("OK [UIDNEXT {}] Next UID", state.uid_next));
+            .untagged(format!("OK [UIDNEXT {}] Next UID", state.uid_next))
+            .untagged(format!("OK [HIGHESTMODSEQ {}] Highest", state.mod_seq));
         if let Some(index) = unseen {
             outcome = outcome.untagged(format!("OK [UNSEEN {}] First unseen", index + 1));
         }
@@ -108,6 +109,7 @@ impl Session<'_> {
                     format!("UNSEEN {}", count(&|one| !one.flags.contains("\\Seen")))
                 }
                 StatusDataItemName::Deleted => format!("DELETED {}", count(&Stored::is_deleted)),
+                StatusDataItemName::HighestModSeq => format!("HIGHESTMODSEQ {}", state.mod_seq),
                 StatusDataItemName::DeletedStorage => return Outcome::new("BAD Unknown item"),
             });
         }

@@ -1,6 +1,7 @@
 //! Commands about the messages of the selected folder.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use imap_codec::imap_types::fetch::MacroOrMessageDataItemNames;
 use imap_codec::imap_types::flag::{Flag, StoreResponse, StoreType};
@@ -12,7 +13,7 @@ use super::fetch::Items;
 use super::folders::{named, no_such_folder};
 use super::search::Candidate;
 use super::session::Outcome;
-use super::view::{Named, View};
+use super::view::{Named, View, contains};
 use crate::server::Core;
 use crate::store::Stored;
 use crate::{Error, store::Folder};
@@ -35,18 +36,30 @@ impl Selected<'_> {
         self.core.store.message(self.address, self.view.folder, uid)
     }
 
-    /// RFC 3501 §6.4.5 and §6.4.8
+    /// RFC 3501 §6.4.5 and §6.4.8; `since` and `vanished` RFC 7162 §3.1.4.1 and §3.2.6
     pub(super) fn fetch(
         &mut self,
         set: &SequenceSet,
         names: MacroOrMessageDataItemNames<'_>,
         uid: bool,
+        since: Option<u64>,
+        vanished: bool,
     ) -> Result<Outcome, Error> {
-        let Some(items) = Items::new(names, uid) else {
+        let Some(items) = Items::new(names, uid, since.is_some()) else {
             return Ok(Outcome::new("NO [CANNOT] Whole messages, headers and texts only"));
         };
         let mut outcome = Outcome::new("OK Done");
+        if let Some(since) = since.filter(|_| vanished && uid) {
+            let mut gone = self.core.store.removed_since(self.address, self.view.folder, since);
+            gone.retain(|uid| contains(set, *uid, NonZeroU32::MAX));
+            if !gone.is_empty() {
+                outcome = outcome.untagged(format!("VANISHED (EARLIER) {}", uid_set(&gone)));
+            }
+        }
         for (named, mut message) in self.messages(set, uid) {
+            if since.is_some_and(|since| message.mod_seq <= since) {
+                continue;
+            }
             let marks = items.mark_seen() && !self.view.read_only && !message.flags.contains("\\Seen");
             if marks {
                 message.flags.insert("\\Seen".to_owned());
@@ -159,7 +172,7 @@ fn read_only() -> Outcome {
 }
 
 /// UIDs as a set, runs as ranges.
-fn uid_set(uids: &[u32]) -> String {
+pub(super) fn uid_set(uids: &[u32]) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for uid in uids {
         match runs.last_mut() {

@@ -1,4 +1,5 @@
-//! IMAP4rev1 (RFC 3501) with STARTTLS, SASL-IR, LITERAL+, UIDPLUS, MOVE, UNSELECT and SPECIAL-USE.
+//! IMAP4rev1 (RFC 3501) with STARTTLS, SASL-IR, LITERAL+, UIDPLUS, MOVE, UNSELECT, SPECIAL-USE,
+//! CONDSTORE and QRESYNC (RFC 7162; neither UNCHANGEDSINCE nor SELECT's QRESYNC).
 //!
 //! imap-codec parses the commands; answers are raw bytes, so that rules can malform them.
 //! Left out: IDLE, ENVELOPE and BODYSTRUCTURE, making and renaming folders.
@@ -54,6 +55,8 @@ pub(crate) struct Imap {
     /// The tag of an AUTHENTICATE whose response comes next, and what that answers.
     in_sasl: Option<(String, Sasl)>,
     selected: Option<View>,
+    /// The client has enabled QRESYNC.
+    qresync: bool,
 }
 
 impl Dialogue for Imap {
@@ -144,12 +147,15 @@ fn name(command: &[u8]) -> (String, String) {
 impl Imap {
     pub(crate) fn new(core: Arc<Core>, origin: Origin) -> Self {
         let tls = origin.service.implicit_tls();
-        Self { core, origin, tls, login: None, in_sasl: None, selected: None }
+        Self { core, origin, tls, login: None, in_sasl: None, selected: None, qresync: false }
     }
 
     fn capabilities(&self) -> String {
-        let mut words: Vec<String> =
-            ["IMAP4rev1", "SASL-IR", "LITERAL+", "UIDPLUS", "MOVE", "UNSELECT", "SPECIAL-USE"].map(Into::into).to_vec();
+        let always = ["IMAP4rev1", "SASL-IR", "LITERAL+", "UIDPLUS", "MOVE", "UNSELECT", "SPECIAL-USE"];
+        let mut words: Vec<String> = always.map(Into::into).to_vec();
+        if self.login.is_some() {
+            words.extend(["ENABLE", "CONDSTORE", "QRESYNC"].map(Into::into));
+        }
         if self.login.is_none() {
             if !self.tls {
                 words.push("STARTTLS".to_owned());
@@ -271,7 +277,8 @@ impl Imap {
                 | CommandBody::Store { uid: false, .. }
                 | CommandBody::Search { uid: false, .. }
         );
-        let mut session = Session { core: &self.core, address, selected: &mut self.selected };
+        let mut session =
+            Session { core: &self.core, address, selected: &mut self.selected, qresync: &mut self.qresync };
         let mut outcome = session.run(body);
         if !numbered {
             outcome.parts.extend(session.news());

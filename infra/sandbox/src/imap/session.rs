@@ -1,7 +1,7 @@
 //! The authenticated and selected states: which command goes where.
 
 use bytes::Bytes;
-use imap_codec::imap_types::command::CommandBody;
+use imap_codec::imap_types::command::{CommandBody, FetchModifier};
 
 use super::messages::Selected;
 use super::view::View;
@@ -13,6 +13,7 @@ pub(super) struct Session<'a> {
     pub(super) core: &'a Core,
     pub(super) address: &'a str,
     pub(super) selected: &'a mut Option<View>,
+    pub(super) qresync: &'a mut bool,
 }
 
 /// The result of a command: untagged responses and the text of the tagged one, `OK …` or `NO …`.
@@ -48,8 +49,14 @@ impl Session<'_> {
     pub(super) fn run(&mut self, body: CommandBody<'_>) -> Outcome {
         match body {
             CommandBody::Noop | CommandBody::Check => Outcome::new("OK Done"),
-            CommandBody::Select { mailbox } => self.select(&mailbox, false),
-            CommandBody::Examine { mailbox } => self.select(&mailbox, true),
+            CommandBody::Select { mailbox, .. } => self.select(&mailbox, false),
+            CommandBody::Examine { mailbox, .. } => self.select(&mailbox, true),
+            CommandBody::Enable { capabilities } => {
+                // RFC 5161 §3.1; RFC 7162 §3.2.3: QRESYNC enables CONDSTORE as well.
+                let asked = capabilities.as_ref().iter().any(|name| name.to_string().eq_ignore_ascii_case("QRESYNC"));
+                *self.qresync |= asked;
+                Outcome::new("OK Done").untagged(if asked { "ENABLED QRESYNC" } else { "ENABLED" })
+            }
             CommandBody::List { reference, mailbox_wildcard } => self.list("LIST", &reference, &mailbox_wildcard),
             CommandBody::Lsub { reference, mailbox_wildcard } => self.list("LSUB", &reference, &mailbox_wildcard),
             CommandBody::Status { mailbox, item_names } => self.status(&mailbox, &item_names),
@@ -70,11 +77,19 @@ impl Session<'_> {
         };
         let mut folder = Selected { core: self.core, address: self.address, view };
         let done = match body {
-            CommandBody::Fetch { sequence_set, macro_or_item_names, uid } => {
-                folder.fetch(&sequence_set, macro_or_item_names, uid)
+            CommandBody::Fetch { sequence_set, macro_or_item_names, uid, modifiers } => {
+                let vanished = modifiers.contains(&FetchModifier::Vanished);
+                if vanished && !*self.qresync {
+                    return Outcome::new("BAD VANISHED without QRESYNC");
+                }
+                let since = modifiers.iter().find_map(|modifier| match modifier {
+                    FetchModifier::ChangedSince(since) => Some(since.get()),
+                    FetchModifier::Vanished => None,
+                });
+                folder.fetch(&sequence_set, macro_or_item_names, uid, since, vanished)
             }
             CommandBody::Search { criteria, uid, .. } => Ok(folder.search(criteria.as_ref(), uid)),
-            CommandBody::Store { sequence_set, kind, response, flags, uid } => {
+            CommandBody::Store { sequence_set, kind, response, flags, uid, .. } => {
                 folder.store(&sequence_set, kind, response, &flags, uid)
             }
             CommandBody::Copy { sequence_set, mailbox, uid } => folder.copy(&sequence_set, &mailbox, uid),
@@ -100,7 +115,7 @@ impl Session<'_> {
 
     pub(super) fn news(&mut self) -> Vec<Vec<Bytes>> {
         match self.selected {
-            Some(view) => view.news(self.core, self.address),
+            Some(view) => view.news(self.core, self.address, *self.qresync),
             None => Vec::new(),
         }
     }

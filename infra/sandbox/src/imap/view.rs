@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use bytes::Bytes;
 use imap_codec::imap_types::sequence::{SeqOrUid, Sequence, SequenceSet};
 
+use super::messages::uid_set;
 use crate::server::Core;
 use crate::store::Folder;
 
@@ -41,7 +42,7 @@ impl View {
     }
 
     /// Brings the view up to date and reports what is gone and what is new (RFC 3501 §7.4.1 and §7.3.1).
-    pub(super) fn news(&mut self, core: &Core, address: &str) -> Vec<Vec<Bytes>> {
+    pub(super) fn news(&mut self, core: &Core, address: &str, qresync: bool) -> Vec<Vec<Bytes>> {
         if core.store.changes(address, self.folder) == Some(self.changes) {
             return Vec::new();
         }
@@ -50,16 +51,21 @@ impl View {
         };
         let current: Vec<u32> = state.messages.iter().map(|message| message.uid).collect();
         let mut parts = Vec::new();
-        let mut number = 1;
+        let (mut number, mut gone) = (1, Vec::new());
         self.uids.retain(|uid| {
             let stays = current.binary_search(uid).is_ok();
             if stays {
                 number += 1;
             } else {
+                gone.push(*uid);
                 parts.push(vec![Bytes::from(format!("* {number} EXPUNGE\r\n"))]);
             }
             stays
         });
+        if qresync && !gone.is_empty() {
+            // RFC 7162 §3.2.10
+            parts = vec![vec![Bytes::from(format!("* VANISHED {}\r\n", uid_set(&gone)))]];
+        }
         if current.len() > self.uids.len() {
             parts.push(vec![Bytes::from(format!("* {} EXISTS\r\n", current.len()))]);
         }

@@ -62,6 +62,12 @@ pub const MESSAGES_LIST: Route = Route {
         query("subject", "Subject contains this."),
         query("since", "Received at or after (RFC 3339)."),
         query("before", "Received before (RFC 3339)."),
+        query(
+            "q",
+            "Words that must all stand in the message (subject, people, text, names of files): whole words in any letter \
+             case, with or without accents. \"Words in quotation marks\" must follow one another; from:, to: and subject: \
+             name a field. At most 16 words. Finds pulled mail; a page may be shorter than its limit and have a cursor.",
+        ),
         query("hasAttachments", "true or false."),
         query("unseen", "true: without the flag \\Seen; false: with it."),
         query("flagged", "true or false: with or without the flag \\Flagged."),

@@ -23,11 +23,13 @@ pub(super) struct Allowed {
     pub(super) line_bytes: usize,
     /// Bytes of the literal of `BODY[]`.
     pub(super) body_bytes: u64,
+    /// A longer one of up to this many bytes is read and dropped.
+    pub(super) dropped_bytes: u64,
 }
 
 impl<'a> Command<'a> {
     pub(super) fn new(words: impl Into<String>) -> Self {
-        let allowed = Allowed { lines: UNTAGGED_LINES, line_bytes: LINE_BYTES, body_bytes: 0 };
+        let allowed = Allowed { lines: UNTAGGED_LINES, line_bytes: LINE_BYTES, body_bytes: 0, dropped_bytes: 0 };
         Self { literals: Vec::new(), text: words.into(), allowed }
     }
 

@@ -24,6 +24,8 @@ pub struct Fetched {
     pub size: Option<u64>,
     /// Its bytes.
     pub body: Vec<u8>,
+    /// It has more bytes than were asked for, this many: the body is empty, and [`Client::fetch_large`] is for it.
+    pub dropped: Option<u64>,
 }
 
 /// Why a large message did not come.
@@ -57,8 +59,8 @@ enum State {
 }
 
 impl<S: Stream> Client<S> {
-    /// Fetches whole messages of the open folder without setting `\Seen` (RFC 3501 §6.4.5, BODY.PEEK). One of over
-    /// `max_bytes` is an error that ends the session: large ones are for [`Client::fetch_large`].
+    /// Fetches whole messages of the open folder without setting `\Seen` (RFC 3501 §6.4.5, BODY.PEEK). Of one that has
+    /// over `max_bytes`, whatever the server said before, only the size comes; what no message can have ends the session.
     pub fn fetch<'a>(&'a mut self, uids: &[u32], max_bytes: u64) -> Fetch<'a, S> {
         self.session.wire.phase = Phase::List;
         let (wanted, sets) = (uids.iter().copied().collect(), set::render(uids).into());
@@ -164,6 +166,7 @@ impl<S: Stream> Fetch<'_, S> {
         let command = Command::new(format!("UID FETCH {set} (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])"))
             .allowing(|allowed| {
                 allowed.body_bytes = max_bytes;
+                allowed.dropped_bytes = u32::MAX.into();
                 allowed.lines += self.wanted.len();
             });
         self.client.session.start(command).await?;
@@ -182,19 +185,22 @@ impl<S: Stream> Fetch<'_, S> {
                 return Ok(None);
             }
             Answer::Done(outcome) => return Err(session.refused(ProbeCode::ProtocolError, &outcome.status())),
-            Answer::Untagged(untagged) => message(untagged).map_err(|text| session.unexpected(&text))?,
+            Answer::Untagged(untagged) => {
+                let dropped = untagged.dropped;
+                message(untagged).map_err(|text| session.unexpected(&text))?.map(|message| (message, dropped))
+            }
         };
         self.state = State::Running;
-        Ok(fetched.and_then(|(items, _, body)| self.wanted_message(items, body)))
+        Ok(fetched.and_then(|((items, _, body), dropped)| self.wanted_message(items, body, dropped)))
     }
 
     /// A message that was asked for and has not come yet.
-    fn wanted_message(&mut self, items: Items, body: Vec<u8>) -> Option<Fetched> {
+    fn wanted_message(&mut self, items: Items, body: Vec<u8>, dropped: Option<u64>) -> Option<Fetched> {
         // RFC 2180 §4.1: a message that another client has expunged may come empty.
-        let vanished = body.is_empty() && items.size.is_some_and(|size| size > 0);
+        let vanished = body.is_empty() && dropped.is_none() && items.size.is_some_and(|size| size > 0);
         let uid = items.uid.filter(|uid| !vanished && self.wanted.remove(uid))?;
         let Items { size, flags, internal_date, .. } = items;
-        Some(Fetched { uid, flags: flags.unwrap_or_default(), internal_date, size, body })
+        Some(Fetched { uid, flags: flags.unwrap_or_default(), internal_date, size, body, dropped })
     }
 }
 
@@ -202,7 +208,7 @@ impl<S: Stream> Fetch<'_, S> {
 /// else, such as flags that somebody changed. An error is a message that cannot be read, and its line.
 #[expect(clippy::type_complexity, reason = "used twice, right here")]
 fn message(untagged: Untagged) -> Result<Option<(Items, Option<u32>, Vec<u8>)>, Vec<u8>> {
-    let Untagged { text, body: literal } = untagged;
+    let Untagged { text, body: literal, .. } = untagged;
     let Some(mut items) = response::items(&text) else {
         // What we did not ask for may be beyond us. What announces a message may not.
         return if literal.is_some() { Err(text) } else { Ok(None) };

@@ -94,7 +94,9 @@ impl<S: Stream> Client<S> {
                 unseen: find(|item| if let StatusAttribute::Unseen(n) = item { Some(*n) } else { None }),
                 highest_mod_seq: items
                     .iter()
-                    .find_map(|item| if let StatusAttribute::HighestModSeq(n) = item { Some(*n) } else { None }),
+                    .find_map(|item| if let StatusAttribute::HighestModSeq(n) = item { Some(*n) } else { None })
+                    // RFC 7162 §3.1.2.2: 0 is a folder that keeps none.
+                    .filter(|highest| *highest > 0),
             })
         };
         status().ok_or_else(|| self.session.broken("STATUS without all that was asked for"))

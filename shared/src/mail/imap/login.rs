@@ -32,7 +32,7 @@ pub async fn login<S: Stream>(mut wire: Wire<S>, greeting: &[u8], credential: &C
     }
     know_capabilities(&mut session).await?;
     session.wire.phase = Phase::Select;
-    Ok(Client { session, uid_next: None })
+    Ok(Client { session, uid_next: None, qresync: false })
 }
 
 /// RFC 3501 §7.1: OK, PREAUTH or BYE. True when there is nothing to sign in to; whether PREAUTH is acceptable,

@@ -1,11 +1,12 @@
 //! IMAP (RFC 3501, RFC 9051) with UIDPLUS (RFC 4315), MOVE (RFC 6851), SASL-IR (RFC 4959), SPECIAL-USE (RFC 6154),
-//! LITERAL+ (RFC 7888) and the response codes of RFC 5530.
+//! CONDSTORE and QRESYNC (RFC 7162), LITERAL+ (RFC 7888) and the response codes of RFC 5530.
 //!
 //! [`login`] signs in over a connection that is already secured. One command is under way at a time. Its answer is
 //! limited in lines and bytes and is over only with its own tag; messages of a [`Fetch`] are handed out as they
 //! complete, and only the tagged OK says that they are all. A plain EXPUNGE does not exist here.
 
 mod change;
+mod changes;
 mod command;
 mod fetch;
 mod folders;
@@ -19,6 +20,8 @@ mod set;
 mod tests;
 mod utf7;
 
+pub use change::{Marking, Moved, is_flag};
+pub use changes::Changes;
 pub use fetch::{Fetch, Fetched, Missing};
 pub use folders::{Folder, Selected, SpecialUse, Status};
 pub use listing::Listed;
@@ -35,6 +38,8 @@ pub struct Client<S> {
     session: Session<S>,
     /// UIDNEXT of the open folder, as it was when it was opened.
     uid_next: Option<u32>,
+    /// QRESYNC is enabled: the server tells which messages are gone.
+    qresync: bool,
 }
 
 /// What a server can do (RFC 3501 §7.2.1).

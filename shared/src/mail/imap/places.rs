@@ -77,6 +77,107 @@ const SENT: &[&str] = &[
 /// Names of the folder with all messages: Gmail's, which says `\All` beside it wherever it is asked to.
 const ALL: &[&str] = &["all mail", "alle nachrichten", "tous les messages"];
 
+/// Names of the folder with spam, the likeliest first.
+const JUNK: &[&str] = &[
+    "junk",
+    "spam",
+    "junk e-mail",
+    "junk email",
+    "junk mail",
+    "bulk mail",
+    "junk-e-mail",
+    "unerwünscht",
+    "werbung",
+    "spamverdacht",
+    "courrier indésirable",
+    "indésirables",
+    "pourriel",
+    "correo no deseado",
+    "correo basura",
+    "lixo eletrônico",
+    "lixo eletrónico",
+    "posta indesiderata",
+    "ongewenste e-mail",
+    "ongewenst",
+    "skräppost",
+    "søppelpost",
+    "uønsket e-mail",
+    "roskaposti",
+    "wiadomości-śmieci",
+    "nevyžádaná pošta",
+    "levélszemét",
+    "önemsiz e-posta",
+    "спам",
+    "迷惑メール",
+    "垃圾邮件",
+    "垃圾郵件",
+    "정크 메일",
+];
+
+/// Names of the folder with deleted messages, the likeliest first.
+const TRASH: &[&str] = &[
+    "trash",
+    "deleted items",
+    "deleted messages",
+    "deleted",
+    "bin",
+    "papierkorb",
+    "gelöschte elemente",
+    "gelöschte objekte",
+    "gelöscht",
+    "corbeille",
+    "éléments supprimés",
+    "papelera",
+    "elementos eliminados",
+    "lixeira",
+    "itens excluídos",
+    "itens eliminados",
+    "cestino",
+    "posta eliminata",
+    "elementi eliminati",
+    "prullenbak",
+    "verwijderde items",
+    "papperskorgen",
+    "borttagna objekt",
+    "papirkurv",
+    "slettet post",
+    "slettede elementer",
+    "roskakori",
+    "poistetut",
+    "kosz",
+    "elementy usunięte",
+    "koš",
+    "odstraněná pošta",
+    "lomtár",
+    "törölt elemek",
+    "çöp kutusu",
+    "silinmiş öğeler",
+    "корзина",
+    "удаленные",
+    "ゴミ箱",
+    "削除済みアイテム",
+    "已删除邮件",
+    "刪除的郵件",
+    "휴지통",
+];
+
+/// Names of the folder with drafts, the likeliest first.
+const DRAFTS: &[&str] = &[
+    "drafts",
+    "draft",
+    "entwürfe",
+    "brouillons",
+    "borradores",
+    "rascunhos",
+    "bozze",
+    "concepten",
+    "utkast",
+    "kladder",
+];
+
+/// Names of the archive, the likeliest first.
+const ARCHIVE: &[&str] = &["archive", "archives", "archiv", "archivo", "arquivo", "archivio", "archief", "arkiv"];
+
 /// Levels under which folders hang that are no level of their own to anybody: INBOX, as the server's personal
 /// namespace (RFC 2342 §5), and Gmail's.
 const ROOTS: [&str; 3] = ["inbox", "[gmail]", "[google mail]"];
@@ -89,6 +190,93 @@ pub fn sent(folders: &[Folder]) -> Option<&Folder> {
 /// The folder with all messages.
 pub fn all(folders: &[Folder]) -> Option<&Folder> {
     find(folders, SpecialUse::All, ALL)
+}
+
+/// The folder for this use; none where the server has none.
+pub fn special(folders: &[Folder], wanted: SpecialUse) -> Option<&Folder> {
+    let names = match wanted {
+        SpecialUse::All => ALL,
+        SpecialUse::Archive => ARCHIVE,
+        SpecialUse::Drafts => DRAFTS,
+        SpecialUse::Flagged => &[],
+        SpecialUse::Junk => JUNK,
+        SpecialUse::Sent => SENT,
+        SpecialUse::Trash => TRASH,
+    };
+    find(folders, wanted, names)
+}
+
+/// What the settings of an account mean at its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// This folder.
+    Folder(String),
+    /// Nothing: the server has no folder for this.
+    Missing(String),
+}
+
+/// All folders, in settings.
+pub const EVERY: &str = "*";
+
+/// Whether settings are names of folders only, so that LIST need not be asked.
+pub fn are_names(wanted: &[String]) -> bool {
+    wanted.iter().all(|wanted| wanted != EVERY && !wanted.starts_with('\\'))
+}
+
+/// The folders that settings mean, each once, in their order: names, special uses such as `\Junk` (RFC 6154 §2), or `*`
+/// for all. All are those that hold messages of their own: what shows messages of other folders, such as Gmail's All
+/// Mail, would bring each of them twice.
+pub fn chosen(wanted: &[String], listed: &[Folder]) -> Vec<Choice> {
+    let mut chosen = Vec::new();
+    for wanted in wanted {
+        let found: Vec<String> = match SpecialUse::named(wanted) {
+            _ if wanted == EVERY => listed
+                .iter()
+                .filter(|folder| is_usable(folder) && !is_view(folder))
+                .map(|folder| folder.name.clone())
+                .collect(),
+            Some(usage) => special(listed, usage).map(|folder| folder.name.clone()).into_iter().collect(),
+            None => vec![wanted.clone()],
+        };
+        if found.is_empty() {
+            chosen.push(Choice::Missing(wanted.clone()));
+        }
+        for name in found {
+            let choice = Choice::Folder(name);
+            if !chosen.contains(&choice) {
+                chosen.push(choice);
+            }
+        }
+    }
+    chosen
+}
+
+/// Whether a folder only shows messages of others (RFC 6154 §2, RFC 8457 §4).
+fn is_view(folder: &Folder) -> bool {
+    matches!(folder.special_use, Some(SpecialUse::All | SpecialUse::Flagged))
+        || folder.attributes.iter().any(|attribute| attribute.eq_ignore_ascii_case(r"\Important"))
+}
+
+impl SpecialUse {
+    /// The attribute's name (RFC 6154 §2), as settings give it: `\Junk`.
+    pub fn attribute(self) -> &'static str {
+        match self {
+            Self::All => r"\All",
+            Self::Archive => r"\Archive",
+            Self::Drafts => r"\Drafts",
+            Self::Flagged => r"\Flagged",
+            Self::Junk => r"\Junk",
+            Self::Sent => r"\Sent",
+            Self::Trash => r"\Trash",
+        }
+    }
+
+    /// The use of this name, in any letter case.
+    pub fn named(attribute: &str) -> Option<Self> {
+        [Self::All, Self::Archive, Self::Drafts, Self::Flagged, Self::Junk, Self::Sent, Self::Trash]
+            .into_iter()
+            .find(|usage| usage.attribute().eq_ignore_ascii_case(attribute))
+    }
 }
 
 fn find<'a>(folders: &'a [Folder], wanted: SpecialUse, names: &[&str]) -> Option<&'a Folder> {
@@ -174,9 +362,31 @@ mod tests {
     }
 
     #[test]
+    fn settings_mean_names_uses_or_all_that_hold_messages() {
+        let listed = [
+            folder("INBOX", None, &[]),
+            folder("Spam", None, &[]),
+            folder("Everything", Some(SpecialUse::All), &[]),
+            folder("Top", None, &[r"\Noselect"]),
+            folder("Wichtig", None, &[r"\Important"]),
+            folder("Weg", Some(SpecialUse::Trash), &[]),
+        ];
+        let means = |wanted: &[&str]| {
+            let wanted: Vec<_> = wanted.iter().map(|wanted| (*wanted).to_owned()).collect();
+            let named = are_names(&wanted);
+            (chosen(&wanted, if named { &[] } else { &listed }), named)
+        };
+        let folders = |names: &[&str]| names.iter().map(|name| Choice::Folder((*name).to_owned())).collect::<Vec<_>>();
+        assert_eq!(means(&["INBOX", "Nowhere", "INBOX"]), (folders(&["INBOX", "Nowhere"]), true));
+        assert_eq!(means(&["*", "Spam"]), (folders(&["INBOX", "Spam", "Weg"]), false));
+        assert_eq!(means(&[r"\junk", r"\Trash"]).0, folders(&["Spam", "Weg"]));
+        assert_eq!(means(&[r"\Drafts"]).0, [Choice::Missing(r"\Drafts".to_owned())]);
+    }
+
+    #[test]
     fn every_name_is_in_lower_case_and_stands_once() {
-        let mut names: Vec<_> = SENT.iter().chain(ALL).collect();
-        assert!(names.iter().all(|name| name.to_lowercase() == **name));
+        let mut names: Vec<_> = [SENT, ALL, JUNK, TRASH, DRAFTS, ARCHIVE].concat();
+        assert!(names.iter().all(|name| name.to_lowercase() == *name));
         let count = names.len();
         names.sort_unstable();
         names.dedup();

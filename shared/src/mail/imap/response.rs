@@ -140,7 +140,11 @@ pub(super) fn items(text: &[u8]) -> Option<Items> {
         match attribute {
             AttributeValue::Uid(uid) => items.uid = Some(uid),
             AttributeValue::Rfc822Size(size) => items.size = Some(size.into()),
-            AttributeValue::Flags(flags) => items.flags = Some(flags.into_iter().map(String::from).collect()),
+            // RFC 3501 §2.3.2: \Recent is the session's and no message's.
+            AttributeValue::Flags(flags) => {
+                let flags = flags.into_iter().map(String::from);
+                items.flags = Some(flags.filter(|flag| !flag.eq_ignore_ascii_case(r"\Recent")).collect());
+            }
             AttributeValue::InternalDate(date) => items.internal_date = Some(date.into_owned()),
             AttributeValue::BodySection { section: None, index, data } => {
                 items.body = Some(Body { origin: index, quoted: data.map(|data| unquoted(&data)) });

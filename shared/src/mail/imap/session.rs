@@ -46,6 +46,8 @@ pub(super) struct Untagged {
     pub(super) text: Vec<u8>,
     /// The literal of `BODY[]`, complete.
     pub(super) body: Option<Vec<u8>>,
+    /// It was longer than allowed: its length. The body is empty then.
+    pub(super) dropped: Option<u64>,
 }
 
 impl Untagged {
@@ -189,7 +191,7 @@ impl<S: Stream> Session<S> {
         // RFC 3501 §7.1: status text runs to the end of its line, whatever it looks like.
         if let Some(status) = StatusLine::parse(&line[2..]) {
             self.notice(&status);
-            return Ok(Answer::Untagged(Untagged { text: line.to_vec(), body: None }));
+            return Ok(Answer::Untagged(Untagged { text: line.to_vec(), body: None, dropped: None }));
         }
         let untagged = self.with_literals(line, limits).await?;
         if let (word, names) = response::word(&untagged.text[2..])
@@ -222,11 +224,16 @@ impl<S: Stream> Session<S> {
 
     /// Reads the literals that a data response announces at the end of its lines (RFC 3501 §4.3).
     async fn with_literals(&mut self, mut line: Bytes, limits: Allowed) -> Result<Untagged, Error> {
-        let (mut text, mut body) = (line.to_vec(), None);
+        let (mut text, mut body, mut dropped) = (line.to_vec(), None, None);
         while let Some((at, length)) = response::literal(&line) {
             let begin = text.len() - line.len() + at;
             if response::announces_body(&text[..begin]) && body.is_none() {
-                body = Some(self.literal(length, limits.body_bytes).await?);
+                if (limits.body_bytes + 1..=limits.dropped_bytes).contains(&length) {
+                    self.wire.exactly(length, |_| {}).await?;
+                    (body, dropped) = (Some(Vec::new()), Some(length));
+                } else {
+                    body = Some(self.literal(length, limits.body_bytes).await?);
+                }
                 text.truncate(begin);
                 text.extend_from_slice(b"{0}\r\n");
             } else {
@@ -240,7 +247,7 @@ impl<S: Stream> Session<S> {
                 return Err(self.broken("a response that does not end"));
             }
         }
-        Ok(Untagged { text, body })
+        Ok(Untagged { text, body, dropped })
     }
 
     /// Reads a literal. Memory grows with what arrives, never with what was announced.

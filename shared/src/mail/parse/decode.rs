@@ -80,20 +80,90 @@ fn without_line_ends(body: &[u8]) -> Vec<u8> {
 /// encoded pieces.
 fn base64_lenient(body: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(body.len() / 4 * 3);
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    for &byte in body {
+    let mut group = Group::default();
+    body.iter().for_each(|byte| group.take(*byte, &mut result));
+    result
+}
+
+/// Four characters of base64 on their way to three bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Group {
+    bits: u32,
+    count: u32,
+}
+
+impl Group {
+    fn take(&mut self, byte: u8, result: &mut Vec<u8>) {
         if byte == b'=' {
-            (bits, count) = (0, 0);
+            *self = Self::default();
         } else if let Some(six) = sextet(byte) {
-            bits = (bits << 6) | u32::from(six);
-            count += 6;
-            if count >= 8 {
-                count -= 8;
-                result.push(((bits >> count) & 0xff) as u8);
+            self.bits = (self.bits << 6) | u32::from(six);
+            self.count += 6;
+            if self.count >= 8 {
+                self.count -= 8;
+                result.push(((self.bits >> self.count) & 0xff) as u8);
             }
         }
     }
-    result
+}
+
+/// A line of quoted-printable that is longer is decoded in pieces (RFC 2045 §6.7: 76 characters).
+const LONGEST_LINE: usize = 64 << 10;
+
+/// Decodes a body that comes in pieces. Memory: a few pieces.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    encoding: Encoding,
+    group: Group,
+    /// The beginning of a line whose end has not come.
+    line: Vec<u8>,
+}
+
+impl Decoder {
+    pub(super) fn new(encoding: Encoding) -> Self {
+        Self { encoding, group: Group::default(), line: Vec::new() }
+    }
+
+    /// Adds what a piece decodes to.
+    pub(super) fn feed(&mut self, piece: &[u8], result: &mut Vec<u8>) {
+        match self.encoding {
+            Encoding::Identity => result.extend_from_slice(piece),
+            Encoding::Base64 => self.base64(piece, result),
+            Encoding::QuotedPrintable => {
+                self.line.extend_from_slice(piece);
+                let end = memchr::memrchr(b'\n', &self.line).map_or(0, |at| at + 1);
+                let end = if self.line.len() - end > LONGEST_LINE { self.line.len() } else { end };
+                let rest = self.line.split_off(end);
+                result.append(&mut quoted_printable(&self.line));
+                self.line = rest;
+            }
+        }
+    }
+
+    /// Adds what is left behind the last piece.
+    pub(super) fn finish(&mut self, result: &mut Vec<u8>) {
+        result.append(&mut quoted_printable(&std::mem::take(&mut self.line)));
+    }
+
+    /// The quick way from one whole group to another, the lenient one for the rest and where it does not go.
+    fn base64(&mut self, piece: &[u8], result: &mut Vec<u8>) {
+        let mut stripped = &without_line_ends(piece)[..];
+        while self.group.count > 0
+            && let Some((first, rest)) = stripped.split_first()
+        {
+            self.group.take(*first, result);
+            stripped = rest;
+        }
+        let (whole, rest) = stripped.split_at(stripped.len() / 4 * 4);
+        let rest = match base64_simd::STANDARD.decode_to_vec(whole) {
+            Ok(mut decoded) => {
+                result.append(&mut decoded);
+                rest
+            }
+            Err(_) => stripped,
+        };
+        rest.iter().for_each(|byte| self.group.take(*byte, result));
+    }
 }
 
 /// Length of what [`base64`] gives.

@@ -49,12 +49,15 @@ pub(super) struct Layout {
     /// Everything else, in order.
     pub(super) files: Vec<Part>,
     pub(super) defects: Vec<Defect>,
+    /// There is more than was looked at.
+    pub(super) truncated: bool,
 }
 
 /// Finds the parts. Never fails: what cannot be understood is one text.
 pub(super) fn layout(raw: &[u8]) -> Layout {
     if u32::try_from(raw.len()).is_err() || has_too_many_boundaries(raw) {
-        return single(raw, "too_many_parts", "the message is read as one text");
+        let one = single(raw, "too_many_parts", "the message is read as one text");
+        return Layout { truncated: true, ..one };
     }
     match guard(|| STRUCTURE.parse(raw).map(|message| from_message(raw, message))) {
         Some(Some(layout)) => layout,
@@ -81,7 +84,8 @@ fn single(raw: &[u8], code: &'static str, detail: &str) -> Layout {
     Layout { header: 0..end, text: vec![body], defects: vec![Defect::new(code, detail)], ..Layout::default() }
 }
 
-fn header_end(raw: &[u8]) -> usize {
+/// Where the body begins (RFC 5322 §2.1).
+pub(super) fn header_end(raw: &[u8]) -> usize {
     let crlf = memchr::memmem::find(raw, b"\r\n\r\n").map(|at| at + 4);
     let lf = memchr::memmem::find(raw, b"\n\n").map(|at| at + 2);
     [crlf, lf].into_iter().flatten().min().unwrap_or(raw.len())
@@ -96,10 +100,12 @@ fn from_message(raw: &[u8], message: Message<'_>) -> Layout {
     if message.parts.len() > MAX_PARTS {
         let detail = format!("{} parts, the first {MAX_PARTS} are read", message.parts.len());
         layout.defects.push(Defect::new("too_many_parts", detail));
+        layout.truncated = true;
     }
     if depths.iter().any(|&depth| depth > MAX_DEPTH) {
         let detail = format!("parts more than {MAX_DEPTH} levels deep are left out");
         layout.defects.push(Defect::new("too_deep", detail));
+        layout.truncated = true;
     }
     let leaf = |&id: &u32| {
         let within = (id as usize) < MAX_PARTS && depths.get(id as usize).is_some_and(|&d| d <= MAX_DEPTH);

@@ -8,7 +8,9 @@ mod decode;
 mod embedded;
 mod filename;
 mod header;
+mod large;
 mod layout;
+mod report;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,10 @@ use decode::{Charset, to_utf8};
 pub use embedded::pictures;
 pub use filename::is_safe;
 use header::{PartHeader, part_header};
+pub use large::{Large, LargeFile, large};
 use layout::{Kind, Layout, Part, layout};
 use mail_parser::decoders::html::{html_to_text, text_to_html};
+pub use report::{Automatic, automatic};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use subject::base_subject;
@@ -44,6 +48,9 @@ const FILE_BUDGET: usize = 10 * 1024;
 const FILE_COST: usize = 80;
 /// Defects in a row.
 const MAX_DEFECTS: usize = 20;
+
+/// The defect of a message of which not all parts were looked at: its source has more than its row.
+pub const PARTS_TRUNCATED: &str = "partsTruncated";
 
 /// One file of a message. Field names are those of the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +160,9 @@ fn read(raw: &[u8]) -> Parsed {
     for defect in &layout.defects {
         parsed.defect(&defect.code, defect.detail.clone());
     }
+    if layout.truncated {
+        parsed.defect(PARTS_TRUNCATED, "not all parts of the message were looked at");
+    }
     header::fill(slice(raw, &layout.header), &mut parsed);
     parsed.preview = preview(raw, &layout);
     parsed.has_text = !parsed.preview.is_empty();
@@ -234,21 +244,30 @@ fn preview(raw: &[u8], layout: &Layout) -> String {
 
 /// The text of a message with LF line ends, made from the HTML where there is no text; at most 1 MB.
 pub fn text(raw: &[u8]) -> Option<String> {
-    text_by(raw, html_to_text)
+    text_of(raw, usize::MAX, html_to_text)
 }
 
 /// The same, where this function makes text of HTML.
 pub fn text_by(raw: &[u8], from_html: fn(&str) -> String) -> Option<String> {
+    text_of(raw, usize::MAX, from_html)
+}
+
+/// The same of the first bytes of each part, as they are encoded.
+pub fn text_head(raw: &[u8], bytes: usize) -> Option<String> {
+    text_of(raw, bytes, html_to_text)
+}
+
+fn text_of(raw: &[u8], bytes: usize, from_html: fn(&str) -> String) -> Option<String> {
     guard(|| {
         let layout = layout(raw);
-        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part, from_html)).collect();
+        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part, bytes, from_html)).collect();
         let text = texts.join("\n");
         (!text.trim().is_empty()).then(|| cut(&text, MAX_TEXT).to_owned())
     })?
 }
 
-fn plain(raw: &[u8], part: &Part, from_html: fn(&str) -> String) -> String {
-    let text = part_text(raw, part, usize::MAX);
+fn plain(raw: &[u8], part: &Part, bytes: usize, from_html: fn(&str) -> String) -> String {
+    let text = part_text(raw, part, bytes);
     let text = if part.kind == Kind::Html { from_html(&text) } else { text };
     let text = text.replace("\r\n", "\n");
     text.trim_end_matches('\n').to_owned()

@@ -3,13 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use super::keep::{Arrival, Content, Keeper, internal_date};
+use super::lost::{self, Intake};
+use super::spool::{Landing, Source};
 use super::{PullError, Run, SignInError, TRIES, WINDOW};
-use crate::mail::imap::{Client, Fetched, Listed, Missing, Status};
+use crate::mail::imap::{Client, Fetched, Listed, Missing, Selected, Status};
 use crate::mail::limits::FETCH_PART_BYTES;
 use crate::mail::{self, BoxedStream};
-use crate::model::MessageId;
+use crate::model::uids::UidSet;
+use crate::model::{MessageId, Timestamp};
 use crate::store::keys::incoming_id;
-use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
+use crate::store::{Epoch, Known, Ledger, MessageKey, Position, SourceId, Standing, Window};
 
 /// Headers of a message that is too large to be stored lie within its first bytes.
 const HEAD_BYTES: u64 = 64 << 10;
@@ -18,110 +21,195 @@ const HEAD_BYTES: u64 = 64 << 10;
 const DELETE_BATCH: usize = 500;
 
 /// The folder as this run knows it.
-struct Folder<'a> {
-    name: &'a str,
-    source: SourceId,
-    ledger: Ledger,
-    uidvalidity: u32,
+pub(super) struct Folder {
+    name: String,
+    /// Its place among the folders of the run.
+    pub(super) number: usize,
+    pub(super) source: SourceId,
+    pub(super) ledger: Ledger,
+    pub(super) uidvalidity: u32,
+    pub(super) status: Status,
+    /// What counted as followed before this run: UNSEEN and HIGHESTMODSEQ.
+    followed: (Option<u32>, Option<u64>),
     /// Highest UID that this run has gone through.
     last: u32,
+    /// Where the ledger stood: it never goes back within an epoch.
+    floor: u32,
+    /// Up to here an earlier completed run has stored everything.
+    safe: u32,
     /// What the server lists and does not give, in order: behind the first of it nothing counts as stored.
     withheld: Vec<u32>,
     /// What an interrupted run had under way.
     suspect: Option<Window>,
+    /// How many messages were deleted at the server, where it was time to.
+    swept: Option<u32>,
+    /// The UIDs that are there below `last`, where they are noted because the server does not tell which are gone.
+    pub(super) uids: Option<UidSet>,
+    /// The UIDs that this run has gone through, where they are noted.
+    come: Option<Vec<u32>>,
+    /// Stored messages of a renumbered folder that an interrupted run has found again, by their new UIDs.
+    pub(super) found: HashMap<u32, Standing>,
 }
 
-/// Pulls one folder.
-pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>, name: &str) -> Result<(), PullError> {
+/// Asks how a folder stands, opens it where there is news, and looks at what has become of stored messages. None: there
+/// is no news.
+pub(super) async fn look(
+    run: &mut Run<'_>,
+    client: &mut Client<BoxedStream>,
+    name: &str,
+) -> Result<Option<Folder>, PullError> {
     let source = SourceId::of(run.receive, name);
     let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
     let status = client.status(name).await?;
     run.enter(name, status.messages);
     if is_quiet(run, &ledger, &status) {
-        return Ok(());
+        return Ok(None);
     }
     run.hold().await?;
-    let sweep = run.sweep_is_due(&ledger);
-    // EXAMINE leaves \Recent alone; only who deletes needs SELECT (RFC 3501 §6.3.2).
-    let selected = if sweep { client.select(name).await? } else { client.examine(name).await? };
-    let (last, safe, reset) = begin(&ledger, selected.uid_validity);
-    if let Some(folder) = run.folders.last_mut() {
-        folder.reset = reset;
-    }
-    let suspect = ledger.window;
-    let mut folder =
-        Folder { name, source, ledger, uidvalidity: selected.uid_validity, last, withheld: Vec::new(), suspect };
-    let swept = match sweep {
-        true => Some(folder.sweep_or_go_on(run, client, safe).await?),
-        false => None,
+    client.enable_qresync().await?;
+    let selected = open(run, client, &ledger, name).await?;
+    let (last, safe, renumbered) = begin(&ledger, selected.uid_validity);
+    let mut folder = Folder {
+        name: name.to_owned(),
+        number: run.at,
+        source,
+        uidvalidity: selected.uid_validity,
+        status,
+        followed: followed(&ledger, selected.uid_validity),
+        // RFC 3501 §2.3.1.1 forbids UIDNEXT to go back. Where it does, nobody knows what stands below the cursor: what
+        // is known there is known, and all else is taken.
+        last: if selected.uid_next.is_some_and(|next| next <= last) { 0 } else { last },
+        floor: last,
+        safe,
+        withheld: Vec::new(),
+        suspect: ledger.window,
+        swept: None,
+        uids: None,
+        come: (run.receive.keep_on_server && !client.tells_vanished()).then(Vec::new),
+        found: HashMap::new(),
+        ledger: Ledger { folder: name.to_owned(), ..ledger },
     };
-    folder.walk(run, client, safe).await?;
-    folder.give_up_on_withheld(run).await?;
-    // Also what an interrupted run had stored counts: its rows carry the number of this run.
-    let advanced = folder.stored() > safe;
-    folder.complete(run, &status, swept, advanced).await
+    if let Some(from) = renumbered {
+        tracing::warn!(folder = name, from, to = selected.uid_validity, "the server has renumbered the folder");
+        run.folders[run.at].reset = true;
+        folder.ledger.epoch = Some(Epoch { from, since: run.now });
+    }
+    match folder.ledger.epoch {
+        Some(_) => folder.remember(run).await?,
+        None => folder.follow(run, client).await?,
+    }
+    Ok(Some(folder))
+}
+
+/// EXAMINE leaves `\Recent` alone; only who deletes needs SELECT (RFC 3501 §6.3.2).
+async fn open(
+    run: &Run<'_>,
+    client: &mut Client<BoxedStream>,
+    ledger: &Ledger,
+    name: &str,
+) -> Result<Selected, mail::Error> {
+    if run.sweep_is_due(ledger) { client.select(name).await } else { client.examine(name).await }
 }
 
 /// Nothing has happened since the ledger was written, and nothing is to be deleted (RFC 3501 §2.3.1.1: no message can
-/// arrive without moving UIDNEXT).
+/// arrive without moving UIDNEXT). Flags are told by HIGHESTMODSEQ (RFC 7162 §3.1.2.1), elsewhere by UNSEEN.
 fn is_quiet(run: &Run<'_>, ledger: &Ledger, status: &Status) -> bool {
-    let Position::Imap { uidvalidity, uidnext, messages, .. } = ledger.position else {
+    let Position::Imap { uidvalidity, uidnext, messages, unseen, modseq, .. } = ledger.position else {
         return false;
     };
     let same = (uidvalidity, uidnext, messages) == (status.uid_validity, status.uid_next, status.messages);
-    same && ledger.window.is_none() && !(status.messages > 0 && run.sweep_is_due(ledger))
+    let same_flags =
+        modseq == status.highest_mod_seq && (modseq.is_some() || unseen.is_none() || unseen == status.unseen);
+    same && same_flags && ledger.window.is_none() && !(status.messages > 0 && run.sweep_is_due(ledger))
 }
 
-/// Where to begin: last and safe of the ledger, or the start of a new epoch (RFC 3501 §2.3.1.1).
-fn begin(ledger: &Ledger, epoch: u32) -> (u32, u32, bool) {
+/// Where to begin: last and safe of the ledger, or the start of a new epoch, and then the one before (RFC 3501
+/// §2.3.1.1).
+fn begin(ledger: &Ledger, epoch: u32) -> (u32, u32, Option<u32>) {
     match ledger.position {
-        Position::Imap { uidvalidity, last, safe, .. } if uidvalidity == epoch => (last, safe, false),
-        Position::New => (0, 0, false),
-        _ => (0, 0, true),
+        Position::Imap { uidvalidity, last, safe, .. } if uidvalidity == epoch => (last, safe, None),
+        Position::Imap { uidvalidity, .. } => (0, 0, Some(uidvalidity)),
+        Position::New | Position::Pop3 { .. } => (0, 0, None),
     }
 }
 
-impl Folder<'_> {
+fn followed(ledger: &Ledger, epoch: u32) -> (Option<u32>, Option<u64>) {
+    match ledger.position {
+        Position::Imap { uidvalidity, unseen, modseq, .. } if uidvalidity == epoch => (unseen, modseq),
+        _ => (None, None),
+    }
+}
+
+impl Folder {
     fn key(&self, uid: u32) -> MessageKey {
         MessageKey::Imap { uidvalidity: self.uidvalidity, uid }
     }
 
-    fn id(&self, run: &Run<'_>, uid: u32) -> MessageId {
+    pub(super) fn id(&self, run: &Run<'_>, uid: u32) -> MessageId {
         incoming_id(run.tenant, &run.row.account.account, &self.source, &self.key(uid))
     }
 
+    /// Whether this account may delete a message at the server by now: an earlier completed run has stored it, and it is
+    /// old enough.
+    pub(super) fn is_ours_to_delete(&self, run: &Run<'_>, stored_by: u64, stored_at: Timestamp) -> bool {
+        stored_by <= self.ledger.run && run.may_delete(stored_at)
+    }
+
+    /// Opens the folder again after another one. False: it was renumbered meanwhile.
+    pub(super) async fn reopen(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<bool, PullError> {
+        run.at = self.number;
+        Ok(open(run, client, &self.ledger, &self.name).await?.uid_validity == self.uidvalidity)
+    }
+
+    /// Deletes what is to be deleted, and stores what is new.
+    pub(super) async fn take_all(
+        &mut self,
+        run: &mut Run<'_>,
+        client: &mut Client<BoxedStream>,
+    ) -> Result<(), PullError> {
+        if run.sweep_is_due(&self.ledger) {
+            self.swept = Some(self.sweep_or_go_on(run, client).await?);
+        }
+        self.walk(run, client).await?;
+        self.give_up_on_withheld(run).await?;
+        if let Some(swept) = self.swept.filter(|swept| *swept > 0) {
+            // What we have changed ourselves is no news to the next run.
+            let now = client.status(&self.name).await?;
+            let left = self.status.messages.saturating_sub(swept);
+            if (now.uid_validity, now.uid_next, now.messages) == (self.uidvalidity, self.status.uid_next, left) {
+                (self.status.unseen, self.status.highest_mod_seq) = (now.unseen, now.highest_mod_seq);
+            }
+        }
+        Ok(())
+    }
+
     /// Goes through what lies behind `last`, window by window, and notes how far it came even when it fails.
-    async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, safe: u32) -> Result<(), PullError> {
+    async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<(), PullError> {
         // Behind the highest UID there can be there is nothing, though `n:*` always names the last message.
         while self.last < u32::MAX && !run.out_of_time() {
-            match self.step(run, client, safe).await {
+            match self.step(run, client).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    self.leave(run, safe).await?;
+                    self.leave(run).await?;
                     return Err(error);
                 }
             }
         }
         if run.more {
-            self.leave(run, safe).await?;
+            self.leave(run).await?;
         }
         Ok(())
     }
 
     /// One window; false where nothing is left.
-    async fn step(
-        &mut self,
-        run: &mut Run<'_>,
-        client: &mut Client<BoxedStream>,
-        safe: u32,
-    ) -> Result<bool, PullError> {
+    async fn step(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<bool, PullError> {
         let listed = client.listing(self.last + 1, self.width()).await?;
         let Some((first, last)) = listed.first().zip(listed.last()) else {
             return Ok(false);
         };
         let tries = self.note(first.uid, last.uid);
-        self.position(safe);
+        self.position();
         run.save(&mut self.ledger).await?;
         run.hold().await?;
         self.window(run, client, &listed, tries >= TRIES).await?;
@@ -130,7 +218,7 @@ impl Folder<'_> {
 
     /// Highest UID up to which everything is stored.
     fn stored(&self) -> u32 {
-        self.withheld.first().map_or(self.last, |uid| uid - 1)
+        self.withheld.first().map_or(self.last, |uid| uid - 1).max(self.floor)
     }
 
     /// The first message that the server does not give, and in how many runs it did not: it is asked for again.
@@ -156,17 +244,18 @@ impl Folder<'_> {
     }
 
     /// An interrupted run that could still speak: the window is closed, so that it counts against no message.
-    async fn leave(&mut self, run: &Run<'_>, safe: u32) -> Result<(), PullError> {
+    pub(super) async fn leave(&mut self, run: &Run<'_>) -> Result<(), PullError> {
         self.ledger.window = self.hole();
-        self.position(safe);
+        self.position();
         run.save(&mut self.ledger).await
     }
 
     /// The ledger's position while the run goes on: the counters are not those of a completed run, so that no later
     /// look takes the folder for quiet.
-    fn position(&mut self, safe: u32) {
-        self.ledger.position =
-            Position::Imap { uidvalidity: self.uidvalidity, uidnext: 0, messages: 0, last: self.stored(), safe };
+    fn position(&mut self) {
+        let (unseen, modseq) = self.followed;
+        let (uidvalidity, last, safe) = (self.uidvalidity, self.stored(), self.safe);
+        self.ledger.position = Position::Imap { uidvalidity, uidnext: 0, messages: 0, last, safe, unseen, modseq };
     }
 
     async fn window(
@@ -177,17 +266,26 @@ impl Folder<'_> {
         unread: bool,
     ) -> Result<(), PullError> {
         let ids: Vec<_> = listed.iter().map(|message| self.id(run, message.uid)).collect();
-        let known = run.tools.store.messages.known(run.tenant, &ids).await?;
+        let mut known = run.tools.store.messages.known(run.tenant, &ids).await?;
+        self.lead(run, listed, &ids, &mut known).await?;
         let wanted: Vec<_> =
             listed.iter().zip(&ids).filter(|(_, id)| !known.contains_key(*id)).map(|(message, _)| message).collect();
-        let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
-        let fetched = run.holding(self.fetch(run, client, &wanted, unread, &mut keeper)).await;
+        let mut lost = std::mem::take(&mut run.lost);
+        let keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
+        let mut intake = Intake::new(keeper, &mut lost);
+        let fetched = run.holding(self.fetch(run, client, &wanted, unread, &mut intake)).await;
+        let Intake { keeper, found, .. } = intake;
         let (kept, failure) = keeper.finish().await;
+        let mut came: HashSet<u32> = kept.iter().map(|kept| kept.place).collect();
+        came.extend(found.iter().map(|(uid, _)| *uid));
+        let placed = lost::place(run, found.into_iter().map(|(_, found)| found).collect()).await;
+        run.lost = lost;
         run.note(&kept);
-        let stored = |uid: u32, id: &MessageId| known.contains_key(id) || kept.iter().any(|kept| kept.place == uid);
+        run.changed |= placed?;
+        let stored = |uid: u32, id: &MessageId| known.contains_key(id) || came.contains(&uid);
         let complete = fetched.is_ok() && failure.is_none();
         let mut withheld = Vec::new();
-        for message in wanted.iter().filter(|message| complete && !kept.iter().any(|kept| kept.place == message.uid)) {
+        for message in wanted.iter().filter(|message| complete && !came.contains(&message.uid)) {
             // A listed message that did not come has been expunged meanwhile (RFC 3501 §7.4.1), unless it is listed still.
             let there = client.listing(message.uid, 1).await?;
             withheld.extend(there.first().map(|listed| listed.uid).filter(|uid| *uid == message.uid));
@@ -199,6 +297,7 @@ impl Folder<'_> {
                 break;
             }
             self.last = message.uid;
+            self.come.iter_mut().for_each(|come| come.push(message.uid));
             run.advanced = true;
         }
         fetched?;
@@ -213,10 +312,10 @@ impl Folder<'_> {
         client: &mut Client<BoxedStream>,
         wanted: &[&Listed],
         unread: bool,
-        keeper: &mut Keeper,
+        intake: &mut Intake<'_>,
     ) -> Result<(), mail::Error> {
         let mut came = HashSet::new();
-        let refused = match self.fetch_all(run, client, wanted, unread, keeper, &mut came).await {
+        let refused = match self.fetch_all(run, client, wanted, unread, intake, &mut came).await {
             Err(error) if is_final_no(&error) => error,
             other => return other,
         };
@@ -224,7 +323,7 @@ impl Folder<'_> {
             if came.contains(&message.uid) {
                 continue;
             }
-            match self.fetch_all(run, client, &[message], unread, keeper, &mut came).await {
+            match self.fetch_all(run, client, &[message], unread, intake, &mut came).await {
                 Err(error) if is_final_no(&error) => {
                     tracing::warn!(uid = message.uid, %error, "the server does not give a message that it lists");
                 }
@@ -241,7 +340,7 @@ impl Folder<'_> {
         client: &mut Client<BoxedStream>,
         wanted: &[&Listed],
         unread: bool,
-        keeper: &mut Keeper,
+        intake: &mut Intake<'_>,
         came: &mut HashSet<u32>,
     ) -> Result<(), mail::Error> {
         let most = run.receive.max_message_bytes;
@@ -250,20 +349,28 @@ impl Folder<'_> {
             .filter(|message| message.size <= most.min(FETCH_PART_BYTES))
             .map(|message| message.uid)
             .collect();
+        // Larger than the server said when it listed them.
+        let mut grown = Vec::new();
         if !whole.is_empty() {
-            let mut fetch = client.fetch(&whole, most);
+            let mut fetch = client.fetch(&whole, most.min(FETCH_PART_BYTES));
             while let Some(fetched) = fetch.next().await? {
                 let place = fetched.uid;
+                if let Some(size) = fetched.dropped {
+                    let Fetched { flags, internal_date, .. } = fetched;
+                    grown.push(Listed { uid: place, size, flags, internal_date });
+                    continue;
+                }
                 came.insert(place);
-                keeper.keep(place, self.arrival(run, fetched, unread)).await;
+                intake.take(place, self.arrival(run, fetched, unread)).await;
             }
         }
-        for message in wanted.iter().filter(|message| message.size > most.min(FETCH_PART_BYTES)) {
+        let large_ones = wanted.iter().copied().filter(|message| message.size > most.min(FETCH_PART_BYTES));
+        for message in large_ones.chain(&grown) {
             let content = large(client, message, most, unread).await?;
             if let Some(content) = content {
                 let arrival = Arrival { content, ..self.outline(run, message) };
                 came.insert(message.uid);
-                keeper.keep(message.uid, arrival).await;
+                intake.take(message.uid, arrival).await;
             }
         }
         Ok(())
@@ -293,18 +400,14 @@ impl Folder<'_> {
             flags: fetched.flags,
             internal_date: fetched.internal_date,
         };
-        let body = fetched.body.into();
-        Arrival {
-            content: if unread { Content::Unread(body) } else { Content::Whole(body) },
-            ..self.outline(run, &listed)
-        }
+        Arrival { content: Content::of(Ok(Source::Memory(fetched.body.into())), unread), ..self.outline(run, &listed) }
     }
 
     fn outline(&self, run: &Run<'_>, message: &Listed) -> Arrival {
         Arrival {
             id: self.id(run, message.uid),
             key: self.key(message.uid).to_string(),
-            folder: self.name.to_owned(),
+            folder: self.name.clone(),
             flags: message.flags.clone(),
             received_at: message.internal_date.as_deref().and_then(internal_date),
             size: message.size,
@@ -315,13 +418,8 @@ impl Folder<'_> {
 
     /// A server that will not have its mail deleted (a folder for reading only, a right that is missing) still gives
     /// it: new mail comes before tidiness.
-    async fn sweep_or_go_on(
-        &self,
-        run: &mut Run<'_>,
-        client: &mut Client<BoxedStream>,
-        safe: u32,
-    ) -> Result<u32, PullError> {
-        match self.sweep(run, client, safe).await {
+    async fn sweep_or_go_on(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<u32, PullError> {
+        match self.sweep(run, client).await {
             Err(PullError::SignIn(SignInError::Mail(error))) if is_final_no(&error) => {
                 tracing::warn!(%error, "the server does not delete; tried again behind the next arrival");
                 Ok(0)
@@ -332,15 +430,14 @@ impl Folder<'_> {
 
     /// Deletes at the server what an earlier completed run stored, and only where its row is really there.
     /// Returns how many are gone.
-    async fn sweep(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>, safe: u32) -> Result<u32, PullError> {
+    async fn sweep(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<u32, PullError> {
         let mut gone = 0;
-        let uids: Vec<u32> = client.search_uids(1).await?.into_iter().filter(|uid| *uid <= safe).collect();
+        let uids: Vec<u32> = client.search_uids(1).await?.into_iter().filter(|uid| *uid <= self.safe).collect();
         for batch in uids.chunks(DELETE_BATCH) {
             let ids: Vec<_> = batch.iter().map(|uid| self.id(run, *uid)).collect();
             let known: HashMap<MessageId, Known> = run.tools.store.messages.known(run.tenant, &ids).await?;
-            let deletable = |id: &MessageId| {
-                known.get(id).is_some_and(|row| row.run <= self.ledger.run && run.may_delete(row.stored_at))
-            };
+            let deletable =
+                |id: &MessageId| known.get(id).is_some_and(|row| self.is_ours_to_delete(run, row.run, row.stored_at));
             let doomed: Vec<u32> =
                 batch.iter().zip(&ids).filter(|(_, id)| deletable(id)).map(|(uid, _)| *uid).collect();
             if doomed.is_empty() {
@@ -361,38 +458,46 @@ impl Folder<'_> {
     }
 
     /// Everything that was listed is stored: the run counts, and the next one may delete what it stored.
-    async fn complete(
-        &mut self,
-        run: &mut Run<'_>,
-        status: &Status,
-        swept: Option<u32>,
-        advanced: bool,
-    ) -> Result<(), PullError> {
-        if run.more {
-            return Ok(());
-        }
-        if swept.is_some() {
+    pub(super) async fn complete(&mut self, run: &mut Run<'_>) -> Result<(), PullError> {
+        if self.swept.is_some() {
             self.ledger.swept_run = self.ledger.run;
             self.ledger.swept_at = Some(run.now);
         }
-        if advanced {
+        // Also what an interrupted run had stored counts: its rows carry the number of this run.
+        if self.stored() > self.safe {
             self.ledger.run += 1;
             self.ledger.last_arrival = Some(run.now);
         }
+        self.note_uids(run).await?;
+        self.ledger.epoch = None;
         self.ledger.window = self.hole();
         self.ledger.position = Position::Imap {
             uidvalidity: self.uidvalidity,
-            uidnext: status.uid_next,
-            messages: status.messages.saturating_sub(swept.unwrap_or(0)),
+            uidnext: self.status.uid_next,
+            messages: self.status.messages.saturating_sub(self.swept.unwrap_or(0)),
             last: self.stored(),
             safe: self.stored(),
+            unseen: self.status.unseen,
+            modseq: self.status.highest_mod_seq,
         };
         run.save(&mut self.ledger).await
+    }
+
+    /// Notes which UIDs are there, where the server will not tell which of them are gone.
+    async fn note_uids(&mut self, run: &Run<'_>) -> Result<(), PullError> {
+        let Some(come) = self.come.take() else { return Ok(()) };
+        let uids = match self.uids.take() {
+            Some(there) => there.iter().chain(come).collect(),
+            None if come.is_empty() => return Ok(()),
+            None => UidSet::from_iter(come),
+        };
+        run.tools.store.ledgers.note_uids(run.tenant, &run.row.account.account, &self.source, &uids).await?;
+        Ok(())
     }
 }
 
 /// The server said no to this very command and can go on: asking again in a moment changes nothing.
-fn is_final_no(error: &mail::Error) -> bool {
+pub(super) fn is_final_no(error: &mail::Error) -> bool {
     error.refusal.as_ref().is_some_and(|refusal| !refusal.is_transient())
 }
 
@@ -403,21 +508,18 @@ async fn large(
     most: u64,
     unread: bool,
 ) -> Result<Option<Content>, mail::Error> {
-    let mut bytes = Vec::new();
     if message.size > most {
+        let mut bytes = Vec::new();
         client.fetch_part(message.uid, 0, HEAD_BYTES, |piece| bytes.extend_from_slice(piece)).await?;
         return Ok(Some(Content::TooLarge(bytes)));
     }
-    // Grown by doubling it would take twice the message, beside what parsing it takes.
-    bytes.reserve_exact(usize::try_from(message.size).unwrap_or_default());
-    let whole = client.fetch_large(message.uid, message.size, most, |piece| bytes.extend_from_slice(piece)).await?;
+    let mut landing = Landing::default();
+    let whole = client.fetch_large(message.uid, message.size, most, |piece| landing.take(piece)).await?;
     Ok(match whole {
-        Ok(_) if unread => Some(Content::Unread(bytes.into())),
-        Ok(_) => Some(Content::Whole(bytes.into())),
+        Ok(_) => Some(Content::of(landing.finish(), unread)),
         // Larger than announced: left out, the cursor would pass it and it would be lost.
         Err(Missing::TooLarge) => {
-            bytes.truncate(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX));
-            Some(Content::TooLarge(bytes))
+            Some(Content::TooLarge(landing.head(usize::try_from(HEAD_BYTES).unwrap_or_default())))
         }
         Err(Missing::Vanished) => None,
     })

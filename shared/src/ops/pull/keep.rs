@@ -1,14 +1,20 @@
-//! Storing what was fetched: source, files, row, in this order, several messages at a time.
+//! Storing what was fetched: source, files, words, row, in this order, several messages at a time.
+
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
+use super::contents::{self, Contents};
+use super::spool::{MEMORY_BYTES, Source};
 use super::threads;
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
-use crate::model::{AccountId, Attachment, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::ops::bounces;
+use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -20,16 +26,24 @@ const BYTES_IN_FLIGHT: usize = 16 << 20;
 /// Smaller attachments are read from the source: a PUT costs more than the bytes.
 pub const FILE_BYTES: u64 = 4096;
 
+/// Of a message on disk, words are found in its first bytes: texts come before files.
+const HEAD_BYTES: usize = 1 << 20;
+
+/// The state of a message that is there and could not be read.
+const QUARANTINED: &str = "quarantined";
+
 /// What arrived of a message.
 pub(super) enum Content {
     /// All of it.
-    Whole(Bytes),
+    Whole(Source),
     /// All of it, but whoever parsed it died: it is kept unread.
-    Unread(Bytes),
+    Unread(Source),
     /// Only its beginning: it is larger than the account allows, and stays on the server.
     TooLarge(Vec<u8>),
     /// Nothing: the server lists it and does not give it.
     Withheld,
+    /// All of it, but our own disk would not take it.
+    Failed(io::Error),
 }
 
 /// A message as it came from the server.
@@ -60,6 +74,7 @@ pub(super) struct Keeper {
     store: Store,
     tenant: Tenant,
     account: AccountId,
+    indexer: Arc<Indexer>,
     tasks: JoinSet<(usize, Result<Kept, StoreError>)>,
     bytes: usize,
     kept: Vec<Kept>,
@@ -72,6 +87,7 @@ impl Keeper {
             store: store.clone(),
             tenant: tenant.clone(),
             account: account.clone(),
+            indexer: Arc::new(Indexer::new(store, tenant, account)),
             tasks: JoinSet::new(),
             bytes: 0,
             kept: Vec::new(),
@@ -87,8 +103,9 @@ impl Keeper {
         }
         self.bytes += size;
         let (store, tenant, account) = (self.store.clone(), self.tenant.clone(), self.account.clone());
+        let indexer = Arc::clone(&self.indexer);
         self.tasks.spawn(async move {
-            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival).await);
+            let (id, stored) = (arrival.id.clone(), put(&store, &tenant, account, arrival, &indexer).await);
             (size, stored.map(|inserted| Kept { place, id, new: inserted == Inserted::New }))
         });
     }
@@ -125,43 +142,92 @@ impl Keeper {
 }
 
 impl Content {
+    /// What has landed; unread, where whoever parsed it died.
+    pub(super) fn of(landed: io::Result<Source>, unread: bool) -> Self {
+        match landed {
+            Ok(source) if unread => Self::Unread(source),
+            Ok(source) => Self::Whole(source),
+            Err(error) => Self::Failed(error),
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
-            Self::Whole(bytes) | Self::Unread(bytes) => bytes.len(),
+            // Of one on disk this much is in memory while it is read.
+            Self::Whole(Source::Disk(_)) | Self::Unread(Source::Disk(_)) => BYTES_IN_FLIGHT - MEMORY_BYTES,
+            Self::Whole(Source::Memory(bytes)) | Self::Unread(Source::Memory(bytes)) => bytes.len(),
             Self::TooLarge(head) => head.len(),
-            Self::Withheld => 0,
+            Self::Withheld | Self::Failed(_) => 0,
+        }
+    }
+
+    /// What may be parsed, or the beginning of it.
+    fn readable(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(Source::Memory(bytes)) => Some(bytes.clone()),
+            Self::Whole(Source::Disk(spool)) => Some(spool.head(HEAD_BYTES).into()),
+            Self::TooLarge(head) => Some(head.clone().into()),
+            Self::Unread(_) | Self::Withheld | Self::Failed(_) => None,
         }
     }
 }
 
-async fn put(store: &Store, tenant: &Tenant, account: AccountId, arrival: Arrival) -> Result<Inserted, StoreError> {
+async fn put(
+    store: &Store,
+    tenant: &Tenant,
+    account: AccountId,
+    arrival: Arrival,
+    indexer: &Indexer,
+) -> Result<Inserted, StoreError> {
     let now = Timestamp::now();
     let mut message = outline(&arrival, account, now);
+    if let Content::Failed(error) = arrival.content {
+        return Err(StoreError::disk("keeping a large message", error));
+    }
     match &arrival.content {
-        Content::Whole(raw) | Content::Unread(raw) => {
-            let sha256 = sha256(raw);
-            store.files.put_raw(tenant, &arrival.id, raw.clone(), &sha256).await?;
-            message.sha256 = Some(hex::encode(sha256));
-            message.size = raw.len() as u64;
+        Content::Whole(source) | Content::Unread(source) => {
+            put_source(store, tenant, &arrival.id, source).await?;
+            message.sha256 = Some(hex::encode(source.sha256()));
+            message.size = source.len();
         }
         Content::TooLarge(_) => message.state = "tooLarge".to_owned(),
-        Content::Withheld => message.state = "quarantined".to_owned(),
+        Content::Withheld | Content::Failed(_) => message.state = QUARANTINED.to_owned(),
     }
     match &arrival.content {
-        Content::Whole(raw) => {
-            describe(&mut message, parse::parse(raw));
-            message.attachments = put_files(store, tenant, &message.id, raw).await?;
-            message.has_attachments = !message.attachments.is_empty();
-        }
+        Content::Whole(source) => fill(&mut message, contents::of(store, tenant, &arrival.id, source).await?),
         Content::TooLarge(head) => describe(&mut message, parse::parse(head)),
-        Content::Unread(_) => message.state = "quarantined".to_owned(),
-        Content::Withheld => {}
+        Content::Unread(_) => message.state = QUARANTINED.to_owned(),
+        Content::Withheld | Content::Failed(_) => {}
     }
     threads::join(store, tenant, &mut message).await?;
+    let readable = arrival.content.readable().filter(|_| message.state != QUARANTINED);
+    if let (Content::Whole(_), Some(source)) = (&arrival.content, &readable) {
+        bounces::recognise(store, tenant, &mut message, source).await?;
+    }
+    indexer.index(&message, readable.as_deref()).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
     let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
     store.messages.insert_incoming(tenant, &Incoming { message, key: arrival.key, run, stored_at: now }).await
+}
+
+async fn put_source(store: &Store, tenant: &Tenant, id: &MessageId, source: &Source) -> Result<(), StoreError> {
+    match source {
+        Source::Memory(raw) => store.files.put_raw(tenant, id, raw.clone(), &source.sha256()).await,
+        Source::Disk(spool) => store.files.put_raw_streamed(tenant, id, &spool.streamed()).await,
+    }
+}
+
+/// Writes into a row what its message says; one that could not be read is kept with its source, for another try.
+pub(super) fn fill(message: &mut Message, contents: Option<Contents>) {
+    match contents {
+        Some(Contents { parsed, attachments }) => {
+            describe(message, parsed);
+            message.has_attachments = !attachments.is_empty();
+            message.attachments = attachments;
+        }
+        None => message.state = QUARANTINED.to_owned(),
+    }
 }
 
 fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
@@ -189,7 +255,10 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         sha256: None,
         state: "received".to_owned(),
         correlation: None,
+        deleted_at: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 
@@ -208,38 +277,6 @@ fn describe(message: &mut Message, parsed: Parsed) {
     message.message_id = parsed.message_id;
     message.in_reply_to = parsed.in_reply_to.into_iter().next();
     message.preview = parsed.preview;
-}
-
-/// Attachments by their content: a distinct one is stored once per tenant. Of a small one only the place is noted
-/// ([`crate::ops::files`]): that is an eighth of the price of an object.
-async fn put_files(store: &Store, tenant: &Tenant, id: &MessageId, raw: &Bytes) -> Result<Vec<Attachment>, StoreError> {
-    let mut attachments = Vec::new();
-    for (info, bytes) in parse::files(raw) {
-        let file_id = if info.size >= FILE_BYTES {
-            store.files.put_file(tenant, bytes.into(), &info.content_type).await?
-        } else {
-            let file_id = hex::encode(sha256(&bytes));
-            store.messages.note_file(tenant, &file_id, id, info.part).await?;
-            file_id
-        };
-        attachments.push(Attachment {
-            part: info.part,
-            filename: info.filename,
-            content_type: info.content_type,
-            size: info.size,
-            file_id,
-            disposition: info.disposition,
-            content_id: info.content_id,
-            safe: info.safe,
-        });
-    }
-    Ok(attachments)
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut sum = [0; 32];
-    sum.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    sum
 }
 
 /// IMAP INTERNALDATE (RFC 3501 §9, date-time): `17-Jul-1996 02:44:25 -0700`, the day padded by a blank.

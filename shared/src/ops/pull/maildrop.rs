@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ring::digest::{Context, SHA256, digest};
+use ring::digest::{Context, SHA256};
 
 use super::keep::{Arrival, Content, Keeper};
+use super::spool::{Landing, sha256};
 use super::{PullError, Run, TRIES, WINDOW};
 use crate::mail::pop3::{Client, Committed, Missing, Stat};
 use crate::mail::{BoxedStream, Deadline};
@@ -18,6 +19,9 @@ use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
 
 /// The only folder that POP3 has.
 const INBOX: &str = "INBOX";
+
+/// Headers of a message that is too large to be stored lie within its first bytes.
+const HEAD_BYTES: usize = 64 << 10;
 
 /// How long QUIT may take once the session's own time is up.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -211,14 +215,17 @@ impl Maildrop {
         keeper: &mut Keeper,
     ) -> Result<(), PullError> {
         let mut retrieval = client.retrieve(numbers, run.receive.max_message_bytes);
-        while let Some((number, message)) = retrieval.next().await? {
+        loop {
+            let mut landing = Landing::default();
+            let Some((number, message)) = retrieval.next_into(|piece| landing.take(piece)).await? else {
+                return Ok(());
+            };
             let Some(listed) = small.iter().find(|listed| listed.number == number) else {
                 continue;
             };
             let content = match message {
-                Ok(body) if unread => Content::Unread(body.into()),
-                Ok(body) => Content::Whole(body.into()),
-                Err(Missing::TooLarge) => Content::TooLarge(Vec::new()),
+                Ok(_) => Content::of(landing.finish(), unread),
+                Err(Missing::TooLarge) => Content::TooLarge(landing.head(HEAD_BYTES)),
                 // It stands in the list and cannot be had now: the next run asks again.
                 Err(Missing::Refused(refusal)) => {
                     tracing::warn!(number, reply = refusal.text, "the server refused a message");
@@ -229,18 +236,16 @@ impl Maildrop {
             let key = self.key(listed, &content);
             keeper.keep(number, self.arrival(run, listed, &key, content)).await;
         }
-        Ok(())
     }
 
     /// The key of a message that has come; counts the ordinal of its content where that decides.
     fn key(&mut self, listed: &Listed, content: &Content) -> MessageKey {
-        let bytes: &[u8] = match content {
-            Content::Whole(bytes) | Content::Unread(bytes) => bytes,
-            Content::TooLarge(head) => head,
-            Content::Withheld => &[],
-        };
         let Some(key) = listed.key() else {
-            let sha256 = hex::encode(digest(&SHA256, bytes));
+            let sha256 = hex::encode(match content {
+                Content::Whole(source) | Content::Unread(source) => source.sha256(),
+                Content::TooLarge(head) => sha256(head),
+                Content::Withheld | Content::Failed(_) => sha256(&[]),
+            });
             let counted = self.ordinals.entry(format!("{:?} {sha256}", listed.uidl)).or_default();
             *counted += 1;
             return listed.key_of(&sha256, *counted - 1);

@@ -13,9 +13,15 @@
 //! finds one goes through it one message at a time, and the message that was under way three times is stored
 //! unparsed and marked `quarantined`.
 
+mod contents;
 mod folder;
+pub(in crate::ops) mod folders;
+mod follow;
 mod keep;
+mod lost;
 mod maildrop;
+mod renumbered;
+mod spool;
 mod threads;
 
 pub use keep::FILE_BYTES;
@@ -24,7 +30,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::sign_in::{self, Receiver, SignInError};
-use super::{Tools, fortunes, fortunes::Fortune, risks};
+use super::{Tools, fortunes, fortunes::Fortune, risks, search};
 use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
@@ -94,6 +100,10 @@ struct Run<'a> {
     session: Deadline,
     lease: Option<Lease>,
     folders: Vec<PulledFolder>,
+    /// Which of them is under way.
+    at: usize,
+    /// Stored messages that are not where they were.
+    lost: lost::Lost,
     stored: Vec<MessageId>,
     /// There is more than this run had time for.
     more: bool,
@@ -101,6 +111,8 @@ struct Run<'a> {
     changed: bool,
     /// It came further than the run before, so that another one is worth its while.
     advanced: bool,
+    /// The index of words is due to be compacted.
+    compact: bool,
 }
 
 /// Pulls one account until `deadline`, for somebody who waits; what is left then is queued for a worker (`more`).
@@ -148,13 +160,17 @@ async fn pull_for(
         session: Deadline::after(deadline.left().saturating_sub(reserve)),
         lease: None,
         folders: Vec::new(),
+        at: 0,
+        lost: lost::Lost::default(),
         stored: Vec::new(),
         more: false,
         changed: false,
         advanced: false,
+        compact: false,
     };
     let result = run.all_folders(&before).await;
     let result = run.forgive_own_time(asker, result);
+    run.settle().await;
     run.release().await;
     run.record(&result, &before).await?;
     result?;
@@ -210,11 +226,7 @@ impl Run<'_> {
         match receiver {
             Receiver::Imap(mut client) => {
                 client.set_deadline(self.session);
-                for name in &self.receive.folders {
-                    if !self.more {
-                        folder::pull(self, &mut client, name).await?;
-                    }
-                }
+                folders::pull(self, &mut client).await?;
                 // The session has served its purpose: how LOGOUT fares changes nothing.
                 let _ = client.logout().await;
                 Ok(())
@@ -264,7 +276,8 @@ impl Run<'_> {
 
     /// Begins the account of a folder.
     fn enter(&mut self, name: &str, total: u32) {
-        self.folders.push(PulledFolder { folder: name.to_owned(), new: 0, total, reset: false });
+        self.at = self.folders.len();
+        self.folders.push(PulledFolder { folder: name.to_owned(), new: 0, total, reset: false, error: None });
     }
 
     /// Counts messages that are durable now.
@@ -272,15 +285,25 @@ impl Run<'_> {
         let before = self.stored.len();
         self.stored.extend(kept.iter().filter(|kept| kept.new).map(|kept| kept.id.clone()));
         let new = u32::try_from(self.stored.len() - before).unwrap_or(u32::MAX);
-        if let Some(folder) = self.folders.last_mut() {
+        if let Some(folder) = self.folders.get_mut(self.at) {
             folder.new += new;
         }
         self.changed |= new > 0;
         self.advanced |= new > 0;
+        self.compact |= kept.iter().any(|kept| kept.new && search::is_due(&kept.id));
+    }
+
+    /// Compacts the index of words where that is due and there is time: a mailbox that is pulled for the first time
+    /// fills it between two windows.
+    async fn settle(&mut self) {
+        if std::mem::take(&mut self.compact) {
+            search::compact(&self.tools.store, self.tenant, &self.row.account.account, self.session).await;
+        }
     }
 
     /// Takes the lease, once, when there is news.
     async fn hold(&mut self) -> Result<(), PullError> {
+        self.settle().await;
         let seconds = self.tools.settings.lease_seconds;
         match &mut self.lease {
             Some(lease) => self.tools.store.leases.renew(lease, Timestamp::now(), seconds).await?,

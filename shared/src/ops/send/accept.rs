@@ -269,6 +269,7 @@ pub(super) async fn prepare(
     let own_name = if request == *asked { None } else { Some(hash_of(&lean)?) };
     let name = own_name.as_deref().unwrap_or(fingerprint);
     let body = tools.store.outbox.put_body(tenant, id, name, &lean).await?;
+    tools.store.outbox.note_message_id(tenant, &message_id, id).await?;
     let mut recipients: Vec<_> =
         request.recipients().into_iter().map(|address| Recipient::new(&address.address)).collect();
     suppressed.strike(&mut recipients);

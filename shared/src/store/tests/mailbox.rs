@@ -18,7 +18,8 @@ async fn a_stale_puller_cannot_move_a_ledger_back() {
     assert_eq!((first.version, &first.position), (0, &Position::New));
     let mut stale = first.clone();
 
-    first.position = Position::Imap { uidvalidity: 7, uidnext: 12, messages: 11, last: 11, safe: 5 };
+    first.position =
+        Position::Imap { uidvalidity: 7, uidnext: 12, messages: 11, last: 11, safe: 5, unseen: Some(3), modseq: None };
     first.window = Some(Window { first: 6, last: 11, tries: 1 });
     first.last_arrival = Some(at(1));
     first.run = 1;

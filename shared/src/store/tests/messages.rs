@@ -42,7 +42,10 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
         sha256: Some("cd".repeat(32)),
         state: "received".into(),
         correlation: None,
+        deleted_at: None,
         delivery: None,
+        auto_reply: None,
+        report: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The store against a real DynamoDB engine in this process, over HTTP as in production.
 
+mod bounces;
 mod config;
 mod follow_ups;
 mod grants;
@@ -7,6 +8,7 @@ mod lost_answers;
 mod mailbox;
 mod messages;
 mod outbox;
+mod search;
 mod suppressions;
 
 use std::sync::{

@@ -8,14 +8,14 @@ async fn removal_names_its_uids_or_does_not_happen() {
         &[
             ("a2 UID STORE 3:5,9 +FLAGS.SILENT (\\Deleted)\r\n", "* 3 FETCH (UID 3 FLAGS (\\Deleted))\r\na2 OK\r\n"),
             ("a3 UID EXPUNGE 3:5,9\r\n", "* 3 EXPUNGE\r\n* 3 EXPUNGE\r\na3 OK\r\n"),
-            ("a4 UID MOVE 7 \"Pap&AOk-\"\r\n", "* OK [COPYUID 1 7 1]\r\n* 1 EXPUNGE\r\na4 OK\r\n"),
+            ("a4 UID MOVE 7 \"Pap&AOk-\"\r\n", "* OK [COPYUID 1 7 1] moved\r\n* 1 EXPUNGE\r\na4 OK\r\n"),
             ("a5 UID STORE 1 +FLAGS.SILENT (\\Deleted)\r\n", "a5 NO [READ-ONLY] no\r\n"),
         ],
     )
     .await;
     client.uid_store_deleted(&[9, 3, 4, 5]).await.unwrap();
     assert!(client.uid_expunge(&[3, 4, 5, 9]).await.unwrap());
-    assert!(client.uid_move(&[7], "Pap\u{e9}").await.unwrap());
+    assert_eq!(client.uid_move(7, "Pap\u{e9}").await.unwrap(), Moved::Done(Some((1, 1))));
     assert_eq!(
         client.uid_store_deleted(&[1]).await.unwrap_err().refusal.unwrap().enhanced.as_deref(),
         Some("READ-ONLY")
@@ -27,7 +27,7 @@ async fn removal_names_its_uids_or_does_not_happen() {
 
     let (mut client, peer) = opened("", &[]).await;
     assert!(!client.uid_expunge(&[1]).await.unwrap());
-    assert!(!client.uid_move(&[1], "x").await.unwrap());
+    assert_eq!(client.uid_move(1, "x").await.unwrap(), Moved::Unsupported);
     drop(client);
     peer.done().await;
 }
@@ -86,6 +86,45 @@ async fn flags_are_added_and_folders_are_made() {
     client.create("Gesendete \u{e4}").await.unwrap();
     let there = client.create("x").await.unwrap_err();
     assert_eq!(there.refusal.unwrap().enhanced.as_deref(), Some("ALREADYEXISTS"));
+    drop(client);
+    peer.done().await;
+}
+
+#[tokio::test]
+async fn without_move_a_copy_is_made_first() {
+    let (mut client, peer) = opened(
+        "UIDPLUS",
+        &[
+            ("a2 UID COPY 7 \"Archive\"\r\n", "a2 OK [COPYUID 38505 7 12] done\r\n"),
+            ("a3 UID STORE 7 +FLAGS.SILENT (\\Deleted)\r\n", "a3 OK\r\n"),
+            ("a4 UID EXPUNGE 7\r\n", "* 3 EXPUNGE\r\na4 OK\r\n"),
+            ("a5 UID COPY 8 \"Nowhere\"\r\n", "a5 NO [TRYCREATE] no\r\n"),
+        ],
+    )
+    .await;
+    assert_eq!(client.uid_move(7, "Archive").await.unwrap(), Moved::Done(Some((38505, 12))));
+    let refused = client.uid_move(8, "Nowhere").await.unwrap_err();
+    assert_eq!(refused.refusal.unwrap().enhanced.as_deref(), Some("TRYCREATE"), "and nothing was deleted");
+    drop(client);
+    peer.done().await;
+}
+
+#[tokio::test]
+async fn flags_are_added_taken_and_set() {
+    let flags = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>();
+    let (mut client, peer) = opened(
+        "",
+        &[
+            ("a2 UID STORE 7 +FLAGS.SILENT (\\Seen $Forwarded)\r\n", "a2 OK\r\n"),
+            ("a3 UID STORE 7 -FLAGS.SILENT (\\Flagged)\r\n", "a3 OK\r\n"),
+            ("a4 UID STORE 7 FLAGS.SILENT ()\r\n", "a4 OK\r\n"),
+        ],
+    )
+    .await;
+    client.uid_mark(7, Marking::Add, &flags(&["\\Seen", "$Forwarded"])).await.unwrap();
+    client.uid_mark(7, Marking::Remove, &flags(&["\\Flagged"])).await.unwrap();
+    client.uid_mark(7, Marking::Set, &[]).await.unwrap();
+    assert!(client.uid_mark(7, Marking::Add, &flags(&["a b"])).await.is_err());
     drop(client);
     peer.done().await;
 }

@@ -99,13 +99,24 @@ async fn a_connection_cut_at_any_byte_brings_no_half_message_and_no_end() {
 }
 
 #[tokio::test]
-async fn a_literal_is_refused_by_its_announcement() {
-    for (length, fits) in [("10", true), ("11", false), ("9999999999", false), ("99999999999999999999999999", false)] {
+async fn a_literal_that_no_message_can_be_is_refused_by_its_announcement() {
+    for (length, fits) in [("10", true), ("9999999999", false), ("99999999999999999999999999", false)] {
         let answer = format!("* 1 FETCH (UID 1 BODY[] {{{length}}}\r\n0123456789)\r\na2 OK\r\n");
         let (messages, error) = fetched(answer.as_bytes(), 10).await;
         assert_eq!((messages.len(), error.is_none()), (usize::from(fits), fits), "{length}");
         assert!(fits || error.unwrap().detail.starts_with("a literal of "));
     }
+}
+
+/// A server whose sizes lie must not end the session with every message behind that one.
+#[tokio::test]
+async fn of_a_message_that_is_larger_than_asked_for_only_the_size_comes() {
+    let answer =
+        b"* 1 FETCH (UID 1 RFC822.SIZE 3 BODY[] {11}\r\n0123456789a)\r\n* 2 FETCH (UID 2 BODY[] {1}\r\nx)\r\na2 OK\r\n";
+    let (messages, error) = fetched(answer, 10).await;
+    assert!(error.is_none());
+    let came: Vec<_> = messages.iter().map(|message| (message.uid, message.body.len(), message.dropped)).collect();
+    assert_eq!(came, [(1, 0, Some(11)), (2, 1, None)]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ const GREETING: &[u8] = b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready";
 const SIGN_IN: &str = "a1 AUTHENTICATE PLAIN AGJvYgBzZWNyZXQ=\r\n";
 
 /// A session of a server with these capabilities; the script's first command has the tag `a2`.
-async fn opened(capabilities: &str, turns: &[(&str, &str)]) -> (Client<DuplexStream>, Peer) {
+pub(super) async fn opened(capabilities: &str, turns: &[(&str, &str)]) -> (Client<DuplexStream>, Peer) {
     opened_bytes(capabilities, turns.iter().map(|(question, answer)| (*question, answer.as_bytes()))).await
 }
 
