@@ -9,12 +9,15 @@ use base64::Engine;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use crate::client::Client;
+
 /// Clients of one service's embedded AWS.
 #[derive(Debug, Clone)]
 pub struct Aws {
     dynamodb: aws_sdk_dynamodb::Client,
     s3: aws_sdk_s3::Client,
     secrets: aws_sdk_secretsmanager::Client,
+    services: String,
     table: String,
     bucket: String,
 }
@@ -38,13 +41,26 @@ impl Aws {
             dynamodb: aws_sdk_dynamodb::Client::new(&config("AWS_ENDPOINT_URL_DYNAMODB").await),
             s3: aws_sdk_s3::Client::from_conf(s3),
             secrets: aws_sdk_secretsmanager::Client::new(&services),
+            services: env["AWS_ENDPOINT_URL_S3"].clone(),
             table: env["HALFPENNY_TABLE"].clone(),
             bucket: env["HALFPENNY_BUCKET"].clone(),
         }
     }
 
+    /// Requests since its start by `service.Operation`, and what DynamoDB's cost in half units: `dynamodb.halfReadUnits`,
+    /// `dynamodb.halfWriteUnits`.
+    pub async fn counts(&self) -> BTreeMap<String, u64> {
+        let counts = Client::new(&self.services, None).get("/_counts").await.json();
+        counts.as_object().unwrap().iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
+    }
+
     /// Every item of the table, by key, as JSON.
     pub async fn items(&self) -> BTreeMap<String, Value> {
+        self.scan("").await
+    }
+
+    /// The items whose partition key begins so.
+    async fn scan(&self, prefix: &str) -> BTreeMap<String, Value> {
         let mut items = BTreeMap::new();
         let mut start = None;
         loop {
@@ -53,6 +69,8 @@ impl Aws {
                 .scan()
                 .table_name(&self.table)
                 .consistent_read(true)
+                .filter_expression("begins_with(pk, :prefix)")
+                .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()))
                 .set_exclusive_start_key(start)
                 .send()
                 .await
@@ -71,9 +89,28 @@ impl Aws {
 
     /// The items whose key begins so.
     pub async fn items_of(&self, prefix: &str) -> BTreeMap<String, Value> {
-        let mut items = self.items().await;
+        let mut items = self.scan(prefix.split(" / ").next().unwrap_or_default()).await;
         items.retain(|key, _| key.starts_with(prefix));
         items
+    }
+
+    /// Writes flat items of texts and numbers.
+    pub async fn write(&self, items: &[Value]) {
+        use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+        let attribute = |value: &Value| match value {
+            Value::String(text) => AttributeValue::S(text.clone()),
+            number => AttributeValue::N(number.to_string()),
+        };
+        for batch in items.chunks(25) {
+            let put = |item: &Value| {
+                let members = item.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value)));
+                let put = PutRequest::builder().set_item(Some(members.collect())).build().unwrap();
+                WriteRequest::builder().put_request(put).build()
+            };
+            let requests: Vec<_> = batch.iter().map(put).collect();
+            let written = self.dynamodb.batch_write_item().request_items(&self.table, requests).send().await.unwrap();
+            assert!(written.unprocessed_items().is_none_or(|left| left.is_empty()));
+        }
     }
 
     /// Deletes an item by its key as [`Aws::items`] names it.

@@ -2,7 +2,7 @@
 //!
 //! Messages are compared as multisets of SHA-256: two byte-identical messages are two messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -132,6 +132,40 @@ pub async fn end_state(
     EndState { truth: hashes(truth), remaining: hashes(remaining), rows, orphans: objects.into_keys().collect() }
 }
 
+/// Watches the cursors of an account's IMAP folders (I10): never beyond the first message that is not stored, never
+/// back within an epoch. It expects a mailbox whose UIDs begin at 1 and have no gap.
+#[derive(Debug, Clone, Default)]
+pub struct Cursors {
+    /// Highest cursor so far, by folder and UIDVALIDITY.
+    seen: BTreeMap<(String, u64), u64>,
+    /// How often one was wrong.
+    pub faults: usize,
+}
+
+impl Cursors {
+    /// Looks at ledgers, then at rows: rows only become more.
+    pub async fn look(&mut self, aws: &Aws, tenant: &str, account: &str) {
+        let ledgers = aws.items_of(&format!("T#{tenant}#A#{account} / L#")).await;
+        let rows = aws.items_of(&format!("T#{tenant}#M#")).await;
+        let stored: Vec<String> = rows.values().map(|row| text(row, "key")).collect();
+        for (folder, ledger) in ledgers {
+            let position = &ledger["position"];
+            if position["kind"] == "imap" {
+                let (epoch, last) = (position["uidvalidity"].as_u64().unwrap(), position["last"].as_u64().unwrap());
+                self.judge(folder, epoch, last, &stored);
+            }
+        }
+    }
+
+    fn judge(&mut self, folder: String, epoch: u64, last: u64, stored: &[String]) {
+        let start = format!("I#{epoch}#");
+        let uids: BTreeSet<u64> = stored.iter().filter_map(|key| key.strip_prefix(&start)?.parse().ok()).collect();
+        let seen = self.seen.entry((folder, epoch)).or_default();
+        self.faults += usize::from(last < *seen) + usize::from((1..=last).any(|uid| !uids.contains(&uid)));
+        *seen = last.max(*seen);
+    }
+}
+
 fn text(item: &Value, name: &str) -> String {
     item[name].as_str().unwrap_or_default().to_owned()
 }
@@ -200,6 +234,20 @@ mod tests {
         let mut truncated = EndState { remaining: Vec::new(), ..sound() };
         truncated.rows[0] = Row { id: "1".to_owned(), sha256: hash("half"), source: Some(hash("half")) };
         assert_eq!(truncated.verdict(), Verdict { lost: 1, duplicated: 1, ..Verdict::default() });
+    }
+
+    #[test]
+    fn a_cursor_behind_a_gap_or_moved_back_is_seen() {
+        let stored = ["I#7#1", "I#7#2", "I#7#4", "I#8#1"].map(str::to_owned);
+        let faults = |steps: &[(u64, u64)]| {
+            let mut cursors = Cursors::default();
+            steps.iter().for_each(|(epoch, last)| cursors.judge("INBOX".to_owned(), *epoch, *last, &stored));
+            cursors.faults
+        };
+        assert_eq!(faults(&[(7, 0), (7, 2), (7, 2), (8, 1)]), 0);
+        assert_eq!(faults(&[(7, 4)]), 1, "3 is missing");
+        assert_eq!(faults(&[(7, 2), (7, 1)]), 1, "back");
+        assert_eq!(faults(&[(8, 2)]), 1, "of another epoch");
     }
 
     #[test]

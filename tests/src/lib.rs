@@ -8,7 +8,11 @@
 //! | [`peer`] | the sandbox as a misbehaving mail server, and settings that point at it |
 //! | [`dovecot`], [`postfix`] | real servers as private instances on loopback |
 //! | [`corpus`] | messages: ordinary, odd, large, in eight charsets |
+//! | [`mailbox`] | a mailbox at a server and the account that pulls it |
 //! | [`faults`] | the fault run: kill -9 at random moments of a pull |
+//! | [`proofs`] | kill at every write, many pullers, other epochs, cut connections, broken storage, poison |
+//! | [`runtime`] | a function as a process of the test's own |
+//! | [`proxy`] | a faulty way to AWS |
 //! | [`checker`] | the invariants of a pull, judged from its end state by somebody who knows what was there |
 //! | [`sends`], [`send_checker`] | the same of sending: what was accepted, what the table says, what the server has |
 //! | [`canary`] | a secret and every form it could leak in |
@@ -17,8 +21,8 @@
 //! | [`guard`], [`dir`], [`random`] | child processes that end with the test, directories, numbers from a seed |
 //!
 //! Everything: `./tests/run`. Some of it: `cargo build --workspace --bins && cargo test --workspace --test blackbox NAME`.
-//! Too slow for every change: `target/debug/kills imap 10000 200` ([`faults`], also `pop3`, also against Dovecot, also
-//! `kills send 10000 200`: [`sends`]), and
+//! Too slow for every change: `target/debug/kills imap 10000 200` ([`faults`], also `pop3` and `pop3-no-uidl`, also
+//! against Dovecot, also `kills send 10000 200`: [`sends`]), `target/debug/proofs all` ([`proofs`]), and
 //! `tests/mutants.sh`, which proves that the fault run sees a wrong order of steps. `HALFPENNY_SEED` repeats a run; what
 //! the last run wrote and logged stays under the system's temporary directory, in `hp-*`.
 //!
@@ -43,10 +47,15 @@ pub mod dir;
 pub mod dovecot;
 pub mod faults;
 pub mod guard;
+pub mod mailbox;
 pub mod oauth;
 pub mod peer;
 pub mod postfix;
+pub mod proofs;
+pub mod proxy;
 pub mod random;
+pub mod receiver;
+pub mod runtime;
 pub mod send_checker;
 pub mod sends;
 pub mod service;

@@ -20,6 +20,7 @@ pub const TOKEN: &str = "hp_black-box.operator";
 const PARAMETERS: &[(&str, &str)] = &[
     ("LeaseSeconds", "2"),
     ("BackoffSeconds", "1,1,1"),
+    ("TroubleSeconds", "1"),
     ("TickSeconds", "1"),
     ("QueuedSeconds", "3"),
     ("TickRate", "rate(1 second)"),
@@ -29,6 +30,10 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("DotSeconds", "5"),
     ("ProbeSeconds", "8"),
     ("VisibilitySeconds", "5"),
+    ("WebhookCacheSeconds", "0"),
+    ("WebhookBackoffSeconds", "1"),
+    ("WebhookReplySeconds", "5"),
+    ("WebhookVisibilitySeconds", "8"),
 ];
 
 /// A running service.
@@ -112,6 +117,12 @@ impl Service {
     #[must_use]
     pub fn env(&self, name: &str) -> &str {
         &self.env[name]
+    }
+
+    /// All of its `env` file: what its functions have in their environment, and its own address and token.
+    #[must_use]
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.env
     }
 
     /// Process numbers of its functions, or of one of them.

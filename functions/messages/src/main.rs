@@ -1,5 +1,7 @@
 //! `messages`: list and read stored mail.
 
+mod changes;
+mod doors;
 mod extract;
 mod fields;
 mod files;
@@ -10,8 +12,10 @@ mod links;
 mod list;
 mod waiting;
 
-use shared::http::{mount, open, routes, serve};
+use shared::http::{doors as paths, mount, open, routes, serve};
 use shared::ops::Tools;
+
+use doors::jetquery;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -37,6 +41,18 @@ async fn main() -> Result<(), lambda_http::Error> {
                 let tools = tools.clone();
                 move |call| html::page(tools.clone(), call)
             }),
+            mount(&routes::MESSAGE_CHANGE, {
+                let tools = tools.clone();
+                move |call| changes::change(tools.clone(), call)
+            }),
+            mount(&routes::MESSAGE_DELETE, {
+                let tools = tools.clone();
+                move |call| changes::delete(tools.clone(), call)
+            }),
+            mount(&routes::FOLDERS_LIST, {
+                let tools = tools.clone();
+                move |call| changes::folders(tools.clone(), call)
+            }),
             mount(&routes::MESSAGE_SOURCE, {
                 let tools = tools.clone();
                 move |call| handler::source(tools.clone(), call)
@@ -56,6 +72,22 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::FILE_GET, {
                 let tools = tools.clone();
                 move |call| files::get(tools.clone(), call)
+            }),
+            mount(&paths::JET_LIST, {
+                let tools = tools.clone();
+                move |call| jetquery::list(tools.clone(), call)
+            }),
+            mount(&paths::JET_MAIL, {
+                let tools = tools.clone();
+                move |call| jetquery::get(tools.clone(), call)
+            }),
+            mount(&paths::JET_ATTACHMENTS, {
+                let tools = tools.clone();
+                move |call| jetquery::attachments(tools.clone(), call)
+            }),
+            mount(&paths::JET_FILE, {
+                let tools = tools.clone();
+                move |call| jetquery::file(tools.clone(), call)
             }),
         ],
     )

@@ -183,8 +183,8 @@ impl<'w> Watch<'w> {
 /// Whether asking again within seconds changes nothing, or harms.
 fn is_hopeless(error: &PullError) -> bool {
     match error {
-        PullError::NotReceiving | PullError::Store(_) => true,
-        PullError::Busy => false,
+        PullError::NotReceiving | PullError::Changed | PullError::Store(_) => true,
+        PullError::Busy | PullError::Crowded => false,
         PullError::SignIn(SignInError::Mail(error)) => {
             matches!(error.code, ProbeCode::AuthFailed | ProbeCode::AuthUnavailable | ProbeCode::HostNotAllowed)
         }

@@ -155,6 +155,32 @@ pub const JET_PUSH: Route = jet_query("POST", "/api/core/mail/push/{account}", "
 /// The same by GET.
 pub const JET_PUSH_GET: Route = Route { method: "GET", operation: "jetPushGet", ..JET_PUSH };
 
+/// Pull all mailboxes (A1.2/5).
+pub const JET_PULL_ALL: Route = jet_query("POST", "/api/core/mail/pull", "pull", "jetPullAll", Scope::Send);
+/// The same by GET.
+pub const JET_PULL_ALL_GET: Route = Route { method: "GET", operation: "jetPullAllGet", ..JET_PULL_ALL };
+/// The same of one account.
+pub const JET_PULL: Route = jet_query("POST", "/api/core/mail/pull/{account}", "pull", "jetPull", Scope::Send);
+/// The same by GET.
+pub const JET_PULL_GET: Route = Route { method: "GET", operation: "jetPullGet", ..JET_PULL };
+/// Push and pull all accounts (A1.2/7).
+pub const JET_SYNC_ALL: Route = jet_query("POST", "/api/core/mail/sync", "pull", "jetSyncAll", Scope::Send);
+/// The same by GET.
+pub const JET_SYNC_ALL_GET: Route = Route { method: "GET", operation: "jetSyncAllGet", ..JET_SYNC_ALL };
+/// The same of one account.
+pub const JET_SYNC: Route = jet_query("POST", "/api/core/mail/sync/{account}", "pull", "jetSync", Scope::Send);
+/// The same by GET.
+pub const JET_SYNC_GET: Route = Route { method: "GET", operation: "jetSyncGet", ..JET_SYNC };
+/// What is in storage (A1.4/21).
+pub const JET_LIST: Route = jet_query("GET", "/api/core/mail/mail", "messages", "jetList", Scope::Read);
+/// One mail of it.
+pub const JET_MAIL: Route = jet_query("GET", "/api/core/mail/mail/{id}", "messages", "jetMail", Scope::Read);
+/// Its attachments as rows (A1.4/29).
+pub const JET_ATTACHMENTS: Route =
+    jet_query("GET", "/api/core/mail/mail/{id}/attachments", "messages", "jetAttachments", Scope::Read);
+/// A file of the storage (A1.4/27).
+pub const JET_FILE: Route = jet_query("GET", "/api/core/mail/files/{uuid}", "messages", "jetFile", Scope::Read);
+
 /// Send a message (A3.4).
 pub const ENGINE_SUBMIT: Route =
     email_engine("POST", "/v1/account/{account}/submit", "send", "engineSubmit", Scope::Send);
@@ -222,6 +248,18 @@ pub const ALL: &[&Route] = &[
     &JET_PUSH_ALL_GET,
     &JET_PUSH,
     &JET_PUSH_GET,
+    &JET_PULL_ALL,
+    &JET_PULL_ALL_GET,
+    &JET_PULL,
+    &JET_PULL_GET,
+    &JET_SYNC_ALL,
+    &JET_SYNC_ALL_GET,
+    &JET_SYNC,
+    &JET_SYNC_GET,
+    &JET_LIST,
+    &JET_MAIL,
+    &JET_ATTACHMENTS,
+    &JET_FILE,
     &ENGINE_SUBMIT,
     &PREFIXED_SUBMIT,
     &PREFIXED_OUTBOX_LIST,

@@ -1,0 +1,129 @@
+//! Servers that break their own rules while a mailbox is pulled (rows 3b, 4b and 26 of the fault matrix): nothing is
+//! lost, nothing stored twice, the cursor stays where it may.
+
+use sandbox::{At, Fired, Protocol, Rule};
+use tests::checker::Cursors;
+use tests::corpus;
+use tests::mailbox::{Kind, Mailbox};
+
+use crate::{run, service};
+
+async fn filled(kind: Kind, count: usize) -> Mailbox {
+    let mut mailbox = Mailbox::open(service().await, kind, false).await;
+    mailbox.deliver(&(0..count).map(corpus::plain).collect::<Vec<_>>());
+    mailbox
+}
+
+async fn kept(mailbox: &Mailbox, what: &str) {
+    let end = mailbox.judge().await;
+    assert!(end.is_kept(mailbox), "{what}: {end:?}");
+    let mut cursors = Cursors::default();
+    mailbox.watch(&mut cursors).await;
+    assert_eq!(cursors.faults, 0, "{what}: I10");
+}
+
+/// A line of the server that begins so, as it sent it last.
+fn said(mailbox: &Mailbox, start: &str) -> String {
+    let lines = mailbox.sandbox().transcript();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut lines = lines.iter().rev().filter(|line| !line.from_client).map(|line| text(&line.bytes));
+    let answer = lines.find(|line| line.contains(start)).unwrap();
+    answer.lines().find(|line| line.contains(start)).unwrap().to_owned()
+}
+
+/// 3b: whether the deletions of a session took place is not known without +OK to QUIT (RFC 1939 §6).
+#[test]
+fn a_lost_answer_to_quit_is_asked_again() {
+    run(async {
+        let lost: [(&str, fn(Rule) -> Rule); 2] =
+            [("committed", Rule::swallow_then_drop), ("not committed", Rule::drop_connection)];
+        for (what, lose) in lost {
+            let mut mailbox = filled(Kind::POP3_DELETE, 5).await;
+            let _ = mailbox.pull().await.is(200);
+            mailbox.deliver(&[corpus::plain(5), corpus::plain(6)]);
+            let fired = mailbox.sandbox().script(lose(Rule::on(Protocol::Pop3).at(At::Command("QUIT")).times(1)));
+            let _ = mailbox.pull().await;
+            assert_eq!(fired.count(), 1, "{what}");
+            let left = mailbox.remaining().len();
+            assert_eq!(left, if what == "committed" { 2 } else { 7 }, "{what}");
+            kept(&mailbox, what).await;
+        }
+    });
+}
+
+/// 4b: a UIDNEXT below what was stored, in STATUS or SELECT, moves nothing back and hides nothing.
+#[test]
+fn a_uidnext_below_the_cursor_loses_nothing() {
+    run(async {
+        let mut mailbox = filled(Kind::IMAP_KEEP, 5).await;
+        let _ = mailbox.pull().await.is(200);
+        let status = said(&mailbox, "* STATUS");
+        let low = status.replace("UIDNEXT 6", "UIDNEXT 2").replace("MESSAGES 5", "MESSAGES 7");
+        assert_ne!(low, status);
+        mailbox.deliver(&[corpus::plain(5), corpus::plain(6)]);
+        let rule = Rule::on(Protocol::Imap).at(At::Command("STATUS")).times(2);
+        let fired = mailbox.sandbox().script(rule.reply(format!("{low}\r\n{{tag}} OK done\r\n")));
+        let _ = mailbox.pull().await.is(200);
+        let _ = mailbox.pull().await.is(200);
+        assert_eq!(fired.count(), 2);
+        kept(&mailbox, "UIDNEXT").await;
+    });
+}
+
+/// 4b: answers may come in any order (RFC 3501 §7), and other messages may go meanwhile.
+#[test]
+fn answers_in_any_order_and_expunges_between_them_lose_nothing() {
+    run(async {
+        let rules: [(&str, fn(Rule) -> Rule); 3] = [
+            ("reversed", Rule::reversed),
+            ("expunge before", |rule| rule.prepend("* 999 EXPUNGE\r\n")),
+            ("fetch of a stranger", |rule| rule.prepend("* 3 FETCH (UID 3 FLAGS (\\Seen))\r\n")),
+        ];
+        for (what, misbehave) in rules {
+            let mut mailbox = filled(Kind::IMAP_KEEP, 10).await;
+            let fired: Fired =
+                mailbox.sandbox().script(misbehave(Rule::on(Protocol::Imap).at(At::Command("UID FETCH"))));
+            let _ = mailbox.pull().await.is(200);
+            mailbox.deliver(&[corpus::plain(10), corpus::plain(11)]);
+            let _ = mailbox.pull().await.is(200);
+            assert!(fired.count() >= 2, "{what}");
+            mailbox.sandbox().clear_script();
+            kept(&mailbox, what).await;
+        }
+    });
+}
+
+/// 26: an endless line, literal or list ends with a cap or the deadline, and costs nothing that was stored.
+#[test]
+fn endless_answers_end_and_lose_nothing() {
+    run(async {
+        let rules: [(&str, Kind, Rule); 4] = [
+            (
+                "literal",
+                Kind::IMAP_KEEP,
+                at(Protocol::Imap, "UID FETCH").reply("* 1 FETCH (UID 1 BODY[] {99999999999}\r\n").endless("x"),
+            ),
+            ("line", Kind::IMAP_KEEP, at(Protocol::Imap, "UID FETCH").reply("* 1 FETCH (UID 1 FLAGS (").endless("x")),
+            ("untagged", Kind::IMAP_KEEP, at(Protocol::Imap, "UID FETCH").reply("").endless("* 1 RECENT\r\n")),
+            (
+                "message",
+                Kind::POP3_DELETE,
+                at(Protocol::Pop3, "RETR").reply("+OK\r\n").endless("all work and no play\r\n"),
+            ),
+        ];
+        for (what, kind, rule) in rules {
+            let mailbox = filled(kind, 3).await;
+            let fired = mailbox.sandbox().script(rule.times(1));
+            let started = std::time::Instant::now();
+            let answer = mailbox.pull().await;
+            assert_ne!(answer.status, 500, "{what}: {}", answer.text());
+            assert!(started.elapsed() < std::time::Duration::from_secs(35), "{what} took {:?}", started.elapsed());
+            assert_eq!(fired.count(), 1, "{what}");
+            kept(&mailbox, what).await;
+        }
+    });
+}
+
+fn at(protocol: Protocol, command: &'static str) -> Rule {
+    Rule::on(protocol).at(At::Command(command))
+}

@@ -1,0 +1,61 @@
+//! P4: UIDVALIDITY changes again and again (RFC 3501 §2.3.1.1): the same messages under other numbers. None may be stored
+//! again, also where two are alike to the byte, and each change is told.
+
+use crate::corpus;
+use crate::mailbox::{Judgement, Kind, Mailbox};
+use crate::random::Random;
+use crate::service::{Options, Service};
+
+/// Pairs of messages that are alike to the byte.
+const PAIRS: usize = 10;
+
+/// How much of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Which mailbox, over IMAP.
+    pub kind: Kind,
+    /// Messages.
+    pub messages: usize,
+    /// Changes of UIDVALIDITY.
+    pub changes: usize,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// The end state, judged.
+    pub end: Judgement,
+    /// Changes that a pull told of (`reset`).
+    pub told: usize,
+    /// Messages that a pull called new after a change.
+    pub new_again: usize,
+    /// All is as promised.
+    pub kept: bool,
+}
+
+/// Runs the plan on a service of its own.
+pub async fn run(plan: Plan, mut random: Random) -> Report {
+    let service = Service::start(Options::default()).await;
+    let mut mailbox = Mailbox::open(&service, plan.kind, false).await;
+    let mut messages: Vec<_> = (0..plan.messages - PAIRS).map(corpus::plain).collect();
+    for _ in 0..PAIRS {
+        let place = usize::try_from(random.below(messages.len() as u64)).unwrap();
+        messages.insert(place, messages[usize::try_from(random.below(messages.len() as u64)).unwrap()].clone());
+    }
+    mailbox.deliver(&messages);
+    mailbox.settle().await;
+    let (mut told, mut new_again) = (0, 0);
+    for change in 1..=plan.changes {
+        mailbox.change_epoch(4_711_000 + u32::try_from(change).unwrap());
+        loop {
+            let answer = mailbox.pull().await.value(200);
+            told += answer["folders"].as_array().unwrap().iter().filter(|folder| folder["reset"] == true).count();
+            new_again += usize::try_from(answer["new"].as_u64().unwrap()).unwrap();
+            if answer["more"] == false {
+                break;
+            }
+        }
+    }
+    let end = mailbox.judge().await;
+    Report { kept: end.is_kept(&mailbox) && told == plan.changes && new_again == 0, end, told, new_again }
+}
