@@ -22,6 +22,7 @@ mod details;
 mod diagnose;
 mod door_email_service;
 mod door_emailengine;
+mod door_emailengine_messages;
 mod door_jetquery;
 mod door_superoffice;
 mod fanout;

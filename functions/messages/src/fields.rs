@@ -7,7 +7,7 @@ use shared::http::call::wrong_parameter;
 use shared::model::Problem;
 
 /// Fields of a message in a list.
-pub(crate) const LISTED: [&str; 27] = [
+pub(crate) const LISTED: [&str; 28] = [
     "id",
     "account",
     "direction",
@@ -26,6 +26,7 @@ pub(crate) const LISTED: [&str; 27] = [
     "inReplyTo",
     "threadId",
     "preview",
+    "textSizes",
     "hasAttachments",
     "attachments",
     "sha256",

@@ -94,10 +94,15 @@ pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
 
 /// What a stranger sent, under the type that he gave it: no browser may run it or guess another one (RFC 9110 §8.3).
 pub(crate) fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
+    harmless_as(content_type, "attachment", body)
+}
+
+/// The same under a name (Content-Disposition).
+pub(crate) fn harmless_as(content_type: &str, disposition: &str, body: Vec<u8>) -> Reply {
     Reply::bytes(content_type, body)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
-        .header(CONTENT_DISPOSITION, "attachment")
+        .header(CONTENT_DISPOSITION, disposition)
 }
 
 /// An attachment, decoded.

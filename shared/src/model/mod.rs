@@ -38,7 +38,7 @@ pub use address::Address;
 pub use diagnosis::{Cause, Diagnosis, Examined, Fix, Stage, StageName};
 pub use event::{Event, EventType};
 pub use ids::{AccountId, MessageId, Tenant};
-pub use message::{Attachment, Direction, Message};
+pub use message::{Attachment, Direction, Message, TextSizes};
 pub use principal::Principal;
 pub use probe::{Phase, Probe, ProbeCode, Verdict};
 pub use problem::{Code, FieldError, Problem};

@@ -84,13 +84,20 @@ fn every_function_gets_the_whole_environment() {
 }
 
 /// All of them, by path.
-const DEPLOYED_ROUTES: [&str; 70] = [
+const DEPLOYED_ROUTES: [&str; 78] = [
     "ANY $default -> config",
     "ANY /api/core/mail/account/{account} -> config",
+    "ANY /api/core/mail/files/{uuid} -> messages",
+    "ANY /api/core/mail/mail -> messages",
+    "ANY /api/core/mail/mail/{proxy+} -> messages",
     "ANY /api/core/mail/mail_set -> send",
+    "ANY /api/core/mail/pull -> pull",
+    "ANY /api/core/mail/pull/{account} -> pull",
     "ANY /api/core/mail/push -> send",
     "ANY /api/core/mail/push/{account} -> send",
     "ANY /api/core/mail/send/{account} -> send",
+    "ANY /api/core/mail/sync -> pull",
+    "ANY /api/core/mail/sync/{account} -> pull",
     "ANY /api/v1/Agents/EMail/SendEMails -> send",
     "ANY /api/v1/transports/email-config -> config",
     "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
@@ -117,6 +124,7 @@ const DEPLOYED_ROUTES: [&str; 70] = [
     "ANY /v1/accounts -> config",
     "ANY /v1/accounts/{account} -> config",
     "ANY /v1/accounts/{account}/diagnose -> validate",
+    "ANY /v1/accounts/{account}/folders -> messages",
     "ANY /v1/accounts/{account}/history -> config",
     "ANY /v1/accounts/{account}/history/{proxy+} -> config",
     "ANY /v1/accounts/{account}/messages -> messages",

@@ -15,8 +15,8 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
-use crate::model::Address as Mailbox;
 use crate::model::send::Disposition;
+use crate::model::{Address as Mailbox, TextSizes};
 pub use calendar::{Appointments, appointments};
 use decode::{Charset, to_utf8};
 pub use embedded::pictures;
@@ -106,6 +106,8 @@ pub struct Parsed {
     pub references: Vec<String>,
     /// First 200 characters of the text, white space folded.
     pub preview: String,
+    /// Bytes of its texts as they are encoded.
+    pub text_sizes: TextSizes,
     /// Whether there is anything to read.
     pub has_text: bool,
     /// Files.
@@ -165,6 +167,7 @@ fn read(raw: &[u8]) -> Parsed {
     }
     header::fill(slice(raw, &layout.header), &mut parsed);
     parsed.preview = preview(raw, &layout);
+    parsed.text_sizes = sizes(&layout);
     parsed.has_text = !parsed.preview.is_empty();
     for part in layout.text.iter().chain(&layout.html) {
         check_body(raw, part, &mut parsed);
@@ -188,6 +191,14 @@ fn read(raw: &[u8]) -> Parsed {
 
 fn slice<'r>(raw: &'r [u8], range: &std::ops::Range<usize>) -> &'r [u8] {
     raw.get(range.clone()).unwrap_or_default()
+}
+
+/// Text without HTML, and HTML without text; in parts of a multipart/alternative there may be both.
+fn sizes(layout: &Layout) -> TextSizes {
+    let of = |parts: &[Part], html: bool| {
+        parts.iter().filter(|part| (part.kind == Kind::Html) == html).map(|part| part.body.len() as u64).sum()
+    };
+    TextSizes { plain: of(&layout.text, false), html: of(&layout.html, true) }
 }
 
 /// Notes what is wrong with a readable part.
