@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 75] = [
+pub(crate) const ROUTES: [(&str, &str); 78] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/accounts/{account}/messages/{id}"),
     ("delete", "/v1/outbox/{id}"),
@@ -27,7 +27,9 @@ pub(crate) const ROUTES: [(&str, &str); 75] = [
     ("get", "/v1/accounts/{account}/messages"),
     ("get", "/v1/accounts/{account}/messages/{id}"),
     ("get", "/v1/accounts/{account}/messages/{id}/attachments/{part}"),
+    ("get", "/v1/accounts/{account}/messages/{id}/html"),
     ("get", "/v1/accounts/{account}/messages/{id}/source"),
+    ("get", "/v1/accounts/{account}/threads/{thread}"),
     ("get", "/v1/autoconfig"),
     ("get", "/v1/files/{id}"),
     ("get", "/v1/outbox"),
@@ -51,6 +53,7 @@ pub(crate) const ROUTES: [(&str, &str); 75] = [
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
     ("post", "/v1/accounts/{account}/acknowledge"),
+    ("post", "/v1/accounts/{account}/await"),
     ("post", "/v1/accounts/{account}/diagnose"),
     ("post", "/v1/accounts/{account}/history/{version}/restore"),
     ("post", "/v1/accounts/{account}/messages"),

@@ -2,10 +2,15 @@
 
 mod changes;
 mod doors;
+mod extract;
+mod fields;
 mod files;
 mod filter;
 mod handler;
+mod html;
 mod links;
+mod list;
+mod waiting;
 
 use shared::http::{Mount, doors as paths, mount, open, routes, serve};
 use shared::ops::Tools;
@@ -25,11 +30,14 @@ async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
     let mut mounts = vec![
-        mount(&routes::MESSAGES_LIST, with!(tools, handler::list)),
+        mount(&routes::MESSAGES_LIST, with!(tools, list::list)),
+        mount(&routes::THREAD_GET, with!(tools, list::thread)),
         mount(&routes::MESSAGE_GET, with!(tools, handler::get)),
         mount(&routes::MESSAGE_CHANGE, with!(tools, changes::change)),
         mount(&routes::MESSAGE_DELETE, with!(tools, changes::delete)),
         mount(&routes::FOLDERS_LIST, with!(tools, changes::folders)),
+        mount(&routes::MESSAGE_HTML, with!(tools, html::page)),
+        mount(&routes::AWAIT, with!(tools, waiting::wait)),
         mount(&routes::MESSAGE_SOURCE, with!(tools, handler::source)),
         mount(&routes::MESSAGE_ATTACHMENT, with!(tools, handler::attachment)),
         open(&routes::LINK, with!(tools, links::follow)),

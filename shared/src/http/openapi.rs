@@ -27,6 +27,7 @@ use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MailFolder, MessageDetail, Pulled, PulledNow, Pushed, QueuedPulls,
     Synced, SyncedAll, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
 };
+use crate::model::waiting::{AwaitInput, Awaited};
 use crate::model::webhook::{
     Delivery, MockPayload, ReplayInput, Replayed, RotateInput, WebhookInput, WebhookSecret, WebhookTest,
     WebhookTestInput, WebhookView,
@@ -222,6 +223,8 @@ fn stored_mail(found: &mut Vec<(String, RefOr<Schema>)>) {
     add::<MailFolder>(found);
     add::<FileInput>(found);
     add::<FileTicket>(found);
+    add::<AwaitInput>(found);
+    add::<Awaited>(found);
 }
 
 /// The shapes of webhooks.

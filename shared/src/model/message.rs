@@ -81,6 +81,9 @@ pub struct Message {
     pub subject: Option<String>,
     /// The (first) From.
     pub from: Option<Address>,
+    /// From names more than one author (RFC 5322 §3.6.2): readers differ in whom they show. Left out where it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub many_from: bool,
     /// To.
     pub to: Vec<Address>,
     /// Cc.

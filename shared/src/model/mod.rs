@@ -7,6 +7,7 @@ pub mod account;
 pub mod address;
 pub mod again;
 pub mod autoconfig;
+pub mod calendar;
 pub mod change;
 pub mod content;
 pub mod diagnosis;
@@ -29,6 +30,7 @@ pub mod template;
 pub mod time;
 pub mod uids;
 pub mod views;
+pub mod waiting;
 pub mod webhook;
 
 pub use self::time::Timestamp;

@@ -202,6 +202,12 @@ impl Messages {
         Ok(ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect())
     }
 
+    /// A cursor of [`Messages::list`] behind this message: for a page that ends before all that was read for it.
+    pub fn cursor_behind(&self, tenant: &Tenant, message: &Message) -> String {
+        let place = keys::in_time_line(message.received_at, &message.id);
+        cursor::seal(&keys::mailbox(tenant, &message.account), &place)
+    }
+
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.
     pub async fn delete(&self, tenant: &Tenant, id: &MessageId) -> Result<bool, StoreError> {
         let values = vec![(":pk", text(keys::message_items(tenant, id)))];

@@ -332,6 +332,7 @@ impl OutgoingRow {
             folder: None,
             subject: self.subject.clone(),
             from: Some(self.from.clone()),
+            many_from: false,
             to: self.recipients.iter().map(|recipient| Address::bare(recipient.address.clone())).collect(),
             cc: Vec::new(),
             reply_to: Vec::new(),

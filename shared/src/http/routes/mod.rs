@@ -96,6 +96,7 @@ const fn header(name: &'static str, about: &'static str) -> Parameter {
 
 const LIMIT: Parameter = query("limit", "Items per page, 1 to 100. Default 50.");
 const CURSOR: Parameter = query("cursor", "nextCursor of the page before.");
+const FIELDS: Parameter = query("fields", "Only these fields, separated by commas.");
 const VERIFY_FIRST: Parameter =
     query("verify", "true: probe first and change nothing if the probe fails (the default for `default`).");
 const INLINE: Parameter = query("inline", "true: the bytes themselves, up to 4 MB, instead of a redirect.");
@@ -179,7 +180,10 @@ pub const ALL: &[&Route] = &[
     &SYNC,
     &SYNC_ALL,
     &MESSAGES_LIST,
+    &THREAD_GET,
     &MESSAGE_GET,
+    &AWAIT,
+    &MESSAGE_HTML,
     &MESSAGE_CHANGE,
     &MESSAGE_DELETE,
     &FOLDERS_LIST,

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::contents::{self, Contents};
 use super::spool::{Landing, MEMORY_BYTES, Source};
+use super::threads;
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, TextSizes, Timestamp};
@@ -201,6 +202,7 @@ async fn put(
         Content::Unread(_) => message.state = QUARANTINED.to_owned(),
         Content::Withheld | Content::Failed(_) => {}
     }
+    threads::join(store, tenant, &mut message).await?;
     let readable = arrival.content.readable().filter(|_| message.state != QUARANTINED);
     if let (Content::Whole(_), Some(source)) = (&arrival.content, &readable) {
         bounces::recognise(store, tenant, &mut message, source).await?;
@@ -266,6 +268,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         folder: Some(arrival.folder.clone()),
         subject: None,
         from: None,
+        many_from: false,
         to: Vec::new(),
         cc: Vec::new(),
         reply_to: Vec::new(),
@@ -295,6 +298,7 @@ fn describe(message: &mut Message, parsed: Parsed) {
     if let Some(first) = first {
         message.thread_id = thread_of(first);
     }
+    message.many_from = parsed.has_many_authors();
     message.subject = (!parsed.subject.is_empty()).then_some(parsed.subject);
     message.from = parsed.from.into_iter().next();
     message.to = parsed.to;

@@ -16,6 +16,7 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
         folder: Some("INBOX".into()),
         subject: Some(format!("Number {number}")),
         from: Some(Address { name: Some("Ada".into()), address: "ada@example.com".into() }),
+        many_from: false,
         to: vec![Address::bare("bob@example.com")],
         cc: Vec::new(),
         reply_to: Vec::new(),

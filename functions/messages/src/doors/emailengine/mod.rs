@@ -213,7 +213,7 @@ fn texts(call: &Call, source: &[u8]) -> Result<Value, Problem> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let safe = call.flag("webSafeHtml")?.unwrap_or(false);
     let html = parse::html(source).filter(|_| kind != "plain");
-    let html = if safe { html.map(|html| sanitize::html(&html, |_| None)) } else { html };
+    let html = if safe { html.map(|html| sanitize::html(&html, sanitize::Remote::Blocked, |_| None)) } else { html };
     let mut texts = Map::new();
     let mut more = false;
     for (name, text) in [("plain", parse::text(source).filter(|_| kind != "html")), ("html", html)] {
