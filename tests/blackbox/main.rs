@@ -51,6 +51,7 @@ mod suppressions;
 mod templates;
 mod troubles;
 mod verdicts;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -22,6 +22,9 @@ async fn kept(mailbox: &Mailbox, what: &str) {
     assert_eq!(cursors.faults, 0, "{what}: I10");
 }
 
+/// What a rule does when it applies.
+type Twist = fn(Rule) -> Rule;
+
 /// A line of the server that begins so, as it sent it last.
 fn said(mailbox: &Mailbox, start: &str) -> String {
     let lines = mailbox.sandbox().transcript();
@@ -35,7 +38,7 @@ fn said(mailbox: &Mailbox, start: &str) -> String {
 #[test]
 fn a_lost_answer_to_quit_is_asked_again() {
     run(async {
-        let lost: [(&str, fn(Rule) -> Rule); 2] =
+        let lost: [(&str, Twist); 2] =
             [("committed", Rule::swallow_then_drop), ("not committed", Rule::drop_connection)];
         for (what, lose) in lost {
             let mut mailbox = filled(Kind::POP3_DELETE, 5).await;
@@ -74,7 +77,7 @@ fn a_uidnext_below_the_cursor_loses_nothing() {
 #[test]
 fn answers_in_any_order_and_expunges_between_them_lose_nothing() {
     run(async {
-        let rules: [(&str, fn(Rule) -> Rule); 3] = [
+        let rules: [(&str, Twist); 3] = [
             ("reversed", Rule::reversed),
             ("expunge before", |rule| rule.prepend("* 999 EXPUNGE\r\n")),
             ("fetch of a stranger", |rule| rule.prepend("* 3 FETCH (UID 3 FLAGS (\\Seen))\r\n")),

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{run, service};
 
 /// Every route of the service, by hand.
-pub(crate) const ROUTES: [(&str, &str); 60] = [
+pub(crate) const ROUTES: [(&str, &str); 72] = [
     ("delete", "/v1/accounts/{account}"),
     ("delete", "/v1/accounts/{account}/messages/{id}"),
     ("delete", "/v1/outbox/{id}"),
@@ -15,6 +15,7 @@ pub(crate) const ROUTES: [(&str, &str); 60] = [
     ("delete", "/v1/suppressions/{address}"),
     ("delete", "/v1/templates/{template}"),
     ("delete", "/v1/tokens/{id}"),
+    ("delete", "/v1/webhooks/{webhook}"),
     ("get", "/docs"),
     ("get", "/f/{token}"),
     ("get", "/health"),
@@ -39,9 +40,14 @@ pub(crate) const ROUTES: [(&str, &str); 60] = [
     ("get", "/v1/templates"),
     ("get", "/v1/templates/{template}"),
     ("get", "/v1/tokens"),
+    ("get", "/v1/webhooks"),
+    ("get", "/v1/webhooks/mock"),
+    ("get", "/v1/webhooks/{webhook}"),
+    ("get", "/v1/webhooks/{webhook}/deliveries"),
     ("patch", "/v1/accounts/{account}"),
     ("patch", "/v1/accounts/{account}/messages/{id}"),
     ("patch", "/v1/outbox/{id}"),
+    ("patch", "/v1/webhooks/{webhook}"),
     ("post", "/v1/accounts"),
     ("post", "/v1/accounts/import"),
     ("post", "/v1/accounts/{account}/diagnose"),
@@ -64,9 +70,15 @@ pub(crate) const ROUTES: [(&str, &str); 60] = [
     ("post", "/v1/templates/{template}/render"),
     ("post", "/v1/tokens"),
     ("post", "/v1/validate-credentials"),
+    ("post", "/v1/webhooks"),
+    ("post", "/v1/webhooks/{webhook}/deliveries/{delivery}/replay"),
+    ("post", "/v1/webhooks/{webhook}/replay"),
+    ("post", "/v1/webhooks/{webhook}/rotate"),
+    ("post", "/v1/webhooks/{webhook}/test"),
     ("put", "/v1/accounts/{account}"),
     ("put", "/v1/pii-resolver"),
     ("put", "/v1/templates/{template}"),
+    ("put", "/v1/webhooks/{webhook}"),
 ];
 
 /// Every route of the front doors, by hand: no document of ours lists them.

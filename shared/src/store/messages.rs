@@ -131,6 +131,11 @@ impl Messages {
         Ok(Some(message))
     }
 
+    /// Reads what a row of a message to many leads to; nothing is read for others.
+    pub async fn complete(&self, tenant: &Tenant, message: &mut StoredMessage) -> Result<(), StoreError> {
+        outgoing::complete(&self.table, tenant, message.outgoing().into_iter()).await
+    }
+
     /// A mailbox's messages, newest first, without those that are gone at their server. Strongly consistent rows behind
     /// an eventually consistent index.
     ///
