@@ -14,7 +14,7 @@
 //! # What it costs
 //!
 //! Receiving a message: one write unit when its words come into the tail, and one when they leave it, for up to about
-//! 230 different words (a unit is 1 KB, a word 4 bytes, and each further 250 words cost two more): $1.25 a million. A
+//! 220 different words (a unit is 1 KB, a word 4 bytes, and each further 250 words cost two more): $1.25 a million. A
 //! run that brings many writes those of up to eight messages as one item, one of 128 compacts, and that is five requests
 //! and a deletion for each item: $0.05 a million. Together about a fifth of what receiving costs ($5.7). There was
 //! nothing cheaper that loses nothing: the row would grow beyond its unit, and each later write of it with it; items
@@ -25,11 +25,15 @@
 //! # What it cannot do
 //!
 //! Whole words only, in any letter case, with or without accents: `invoic` does not find `invoice`. The first
-//! [`MOST_WORDS`] different words of the first 256 KB of a text count, within the first MB of the source; of HTML what is shown; of the header subject,
-//! people, Message-ID and names of files; not what stands in files. Quarantined mail is not read, so it is not found.
-//! Phrases are looked for in the sources of the candidates, [`SOURCES`] for one page: a page may be shorter and have a
-//! cursor. A hash may stand for two words: `words::hash` counts how often. Found is what was pulled since the
-//! index exists; outgoing mail is not in it: it would double the price of sending.
+//! [`MOST_WORDS`] different words of the first 256 KB of a text count, within the first MB of the source; of HTML what
+//! is shown; of the header subject, people, Message-ID and names of files; not what stands in files. Quarantined mail
+//! is not read, so it is found by its folder only. Phrases are looked for in the sources of the candidates, [`SOURCES`]
+//! for one page: a page may be shorter and have a cursor. A hash may stand for two words: `words::hash` counts how
+//! often. Found is what was pulled since the index exists; outgoing mail is not in it: it would double the price of
+//! sending.
+//!
+//! A message also has a word for its folder ([`Query::folder`]), which counts a folder and opens any page of it in the
+//! same few requests. One that was moved has those of both; its row decides.
 
 mod query;
 mod words;
