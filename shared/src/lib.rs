@@ -11,10 +11,10 @@
 //! | [`net`] | the only way out: resolve, filter, connect to what was filtered | |
 //! | [`mail`] | the protocols, composing, parsing, sanitising | [`net`], [`model`] |
 //! | [`oauth`] | token endpoints and token servers | [`net`], [`model`], [`mail::Error`] |
-//! | [`store`] | DynamoDB, S3, Secrets Manager, SQS | [`model`] |
-//! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::diagnose`], [`ops::schedule`] | all of the above |
+//! | [`store`] | DynamoDB, S3, Secrets Manager, SQS, EventBridge | [`model`] |
+//! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::diagnose`], [`ops::schedule`], [`ops::notify`] | all of the above |
 //! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
-//! | [`events`] | SQS batches and the clock | |
+//! | [`events`] | SQS batches, the table's stream and the clock | |
 //! | [`background`] | what must be done before an invocation ends | |
 //! | [`settings`], [`logging`] | the environment, read once; logs that hold no secret | |
 //!
@@ -34,11 +34,19 @@
 //!
 //! # One pull
 //!
-//! `functions/schedule` knows who is due without asking ([`model::poll`]); `functions/pull-worker`, or
-//! `functions/pull` where somebody asks, calls [`ops::pull::pull`]: sign in, ask STATUS or STAT, stop if the ledger
-//! says the same. Else list, fetch by [`mail::imap`] or [`mail::pop3`], and for each message: source to S3, parse
+//! `functions/schedule` knows who is due without asking ([`model::poll`]) and names a hundred mailboxes in one queue
+//! message; `functions/pull-worker` pulls them at once ([`ops::pull::work`]), `functions/pull` one where somebody asks
+//! ([`ops::pull::pull`]): sign in, ask STATUS or STAT, stop if the ledger says the same. Else list, fetch by [`mail::imap`] or [`mail::pop3`], and for each message: source to S3, parse
 //! ([`mail::parse`]), row by a conditional write under a key that follows from the message, then the ledger; what an
-//! earlier completed run stored may then be deleted at the server.
+//! earlier completed run stored may then be deleted at the server. Over IMAP, what others do with stored messages is
+//! followed (flags, moves, deletions, renumbered folders), and what a caller does with one ([`ops::change`]) is done at
+//! the server first.
+//!
+//! # One event
+//!
+//! Nobody announces anything by hand: a row is written, and the table's stream hands the change to `functions/notify`.
+//! [`store::changes`] reads it, [`ops::notify::events`] says what it means (a pure function, so that ids are stable), the
+//! event bus gets every event, and each webhook that wants it a job of its queue, which [`ops::webhooks`] does.
 //!
 //! # Invariants
 //!

@@ -50,7 +50,10 @@ impl Stage {
         std::fs::remove_file(&roots).unwrap();
         let settings = Settings::read(setting).unwrap();
         let store = Store::from_settings(&settings).await;
-        Self { sandbox, tools: Tools { settings: settings.into(), store, network: network.into() } }
+        Self {
+            sandbox,
+            tools: Tools { settings: settings.into(), store, network: network.into(), trace: Default::default() },
+        }
     }
 
     /// The probe that `POST /v1/validate-credentials` makes of this body.

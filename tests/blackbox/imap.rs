@@ -281,3 +281,130 @@ fn act(dovecot: &Dovecot, user: &str) {
     dovecot.doveadm(user, &["move", "Gesendet"], &subject("Message 3"));
     dovecot.doveadm(user, &["expunge"], &subject("Message 4"));
 }
+
+/// A change of a message by the API: at the server, in the row, and no news to the next pull.
+#[test]
+fn a_message_is_changed_at_its_server() {
+    run(async {
+        let (tenant, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        for number in 0..4 {
+            peer.sandbox.deliver(&peer.user, corpus::plain(number)).unwrap();
+        }
+        let path = pulling(&client, &peer, &["INBOX", "Junk"]).await;
+        assert_eq!(pull_all(&client, &path).await, 4);
+        let (first, second) = (id_of(&client, "Message 0").await, id_of(&client, "Message 1").await);
+        let patch = async |id: &str, change: Value| {
+            client.ask(http::Method::PATCH, format!("{path}/messages/{id}")).json(&change).send().await
+        };
+        let flagged = patch(&first, json!({"flags": {"add": ["\\Seen", "$Label"]}})).await.value(200);
+        assert_eq!((&flagged["flags"], &flagged["folder"]), (&json!(["$Label", "\\Seen"]), &json!("INBOX")));
+        let moved = patch(&first, json!({"flags": {"remove": ["$Label"]}, "folder": "\\junk"})).await.value(200);
+        assert_eq!((&moved["flags"], &moved["folder"]), (&json!(["\\Seen"]), &json!("Junk")));
+        let junk = peer.sandbox.folder(&peer.user, Folder::Junk);
+        assert_eq!((junk.len(), junk[0].flags.len()), (1, 1));
+        let set = patch(&first, json!({"flags": {"set": []}})).await.value(200);
+        assert_eq!((&set["flags"], &set["id"]), (&json!([]), &json!(first)), "under its new number");
+
+        // To a folder that is not pulled, and on from there.
+        assert_eq!(patch(&second, json!({"folder": "Drafts"})).await.value(200)["folder"], "Drafts");
+        assert_eq!(
+            patch(&second, json!({"flags": {"add": ["\\Draft"]}})).await.value(200)["flags"],
+            json!(["\\Draft"])
+        );
+        assert_eq!(pull_all(&client, &path).await, 0, "nothing of this is news");
+        let now = shown(&client).await;
+        assert_eq!((now.len(), now["Message 0"].0.as_str(), now["Message 1"].0.as_str()), (4, "Junk", "Drafts"));
+
+        patch(&first, json!({"folder": "Nowhere"})).await.names(&[("/folder", "not_found")]);
+        patch(&first, json!({})).await.names(&[("/flags", "missing")]);
+        patch(&first, json!({"flags": {"add": ["a b"]}, "folder": ""}))
+            .await
+            .names(&[("/flags/add/0", "invalid_value"), ("/folder", "invalid_value")]);
+        let uid = peer.sandbox.folder(&peer.user, Folder::Junk)[0].uid;
+        peer.sandbox.remove(&peer.user, Folder::Junk, &[uid]).unwrap();
+        let gone = patch(&first, json!({"flags": {"add": ["\\Seen"]}})).await.problem(409, "conflict");
+        assert!(gone["detail"].as_str().unwrap().contains("no longer there"), "{gone}");
+        assert_eq!(peer.sandbox.messages(&peer.user).len(), 2);
+        assert!(!everything(&tenant).await.is_empty());
+    });
+}
+
+#[test]
+fn a_message_is_deleted_at_its_server() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        for number in 0..4 {
+            peer.sandbox.deliver(&peer.user, corpus::plain(number)).unwrap();
+        }
+        let path = pulling(&client, &peer, &["INBOX"]).await;
+        assert_eq!(pull_all(&client, &path).await, 4);
+        let delete = async |subject: &str, query: &str| {
+            let id = id_of(&client, subject).await;
+            let removed = client.delete(format!("{path}/messages/{id}{query}")).await.value(200);
+            assert_eq!(removed["id"], id.as_str());
+            (id, removed["deleted"].clone(), removed["folder"].clone())
+        };
+        let (id, deleted, folder) = delete("Message 0", "").await;
+        assert_eq!((deleted, folder), (json!(false), json!("Trash")));
+        assert_eq!(peer.sandbox.folder(&peer.user, Folder::Trash).len(), 1);
+        let (other, deleted, folder) = delete("Message 1", "?permanent=true").await;
+        assert_eq!((deleted, folder), (json!(true), Value::Null));
+        assert_eq!(peer.sandbox.messages(&peer.user).len(), 2, "and no other");
+        for id in [&id, &other] {
+            assert!(client.get(format!("{path}/messages/{id}")).await.value(200)["deletedAt"].is_string());
+            assert_eq!(
+                client.delete(format!("{path}/messages/{id}")).await.value(200)["deleted"],
+                true,
+                "twice is once"
+            );
+        }
+        assert_eq!(pull_all(&client, &path).await, 0);
+        assert_eq!(shown(&client).await.len(), 2);
+        peer.sandbox.script(Rule::on(Protocol::Imap).hide_capability("UIDPLUS"));
+        let id = id_of(&client, "Message 2").await;
+        let refused = client.delete(format!("{path}/messages/{id}?permanent=true")).await.problem(409, "conflict");
+        assert!(refused["detail"].as_str().unwrap().contains("UIDPLUS"), "{refused}");
+        assert_eq!(delete("Message 2", "").await.2, "Trash");
+
+        // POP3: by its UIDL, at QUIT.
+        let peer = Peer::start().await;
+        for number in 0..2 {
+            peer.sandbox.deliver(&peer.user, corpus::plain(number)).unwrap();
+        }
+        let path = account(&client, "drop", &peer.account(Receive::Pop3, Way::Tls)).await;
+        assert_eq!(pull_all(&client, &path).await, 2);
+        let items = listed(&client, "drop").await;
+        let id = items.iter().find(|item| item["subject"] == "Message 0").unwrap()["id"].as_str().unwrap().to_owned();
+        client.delete(format!("{path}/messages/{id}")).await.names(&[("?permanent", "missing")]);
+        assert_eq!(client.delete(format!("{path}/messages/{id}?permanent=true")).await.value(200)["deleted"], true);
+        assert_eq!(peer.sandbox.messages(&peer.user).len(), 1);
+        assert_eq!(pull_all(&client, &path).await, 0);
+        assert_eq!(listed(&client, "drop").await.len(), 1);
+    });
+}
+
+#[test]
+fn the_folders_of_a_mailbox_are_listed() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        peer.sandbox.append(&peer.user, Folder::Junk, corpus::plain(1), &[]).unwrap();
+        let path = pulling(&client, &peer, &["INBOX", "\\Junk"]).await;
+        let listed = client.get(format!("{path}/folders")).await.value(200);
+        let items = listed["items"].as_array().unwrap();
+        let of = |name: &str| items.iter().find(|item| item["name"] == name).unwrap_or_else(|| panic!("{listed}"));
+        assert_eq!(items.len(), 5);
+        let junk = of("Junk");
+        assert_eq!(
+            (&junk["specialUse"], &junk["messages"], &junk["unseen"], &junk["uidNext"], &junk["pulled"]),
+            (&json!("\\Junk"), &json!(1), &json!(1), &json!(2), &json!(true))
+        );
+        assert!(junk["uidValidity"].is_number() && junk["delimiter"] == "/", "{junk}");
+        assert_eq!((&of("INBOX")["pulled"], &of("Sent")["pulled"]), (&json!(true), &json!(false)));
+        let path = account(&client, "drop", &peer.account(Receive::Pop3, Way::Tls)).await;
+        let inbox = client.get(format!("{path}/folders")).await.value(200)["items"][0].clone();
+        assert_eq!((&inbox["name"], &inbox["messages"], &inbox["pulled"]), (&json!("INBOX"), &json!(0), &json!(true)));
+    });
+}

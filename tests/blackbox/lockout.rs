@@ -34,7 +34,7 @@ async fn ticks(client: &Client, tenant: &str, first: OffsetDateTime, minutes: st
     let records: Vec<Value> = minutes
         .map(|minute| {
             let tick = (first + time::Duration::minutes(minute)).format(&Rfc3339).unwrap();
-            let job = json!({"tenant": tenant, "account": "mail", "tick": tick, "asked": false});
+            let job = json!({"tick": tick, "mailboxes": [{"tenant": tenant, "account": "mail"}]});
             json!({"messageId": format!("m{minute}"), "body": job.to_string(), "eventSource": "aws:sqs"})
         })
         .collect();

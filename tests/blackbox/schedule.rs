@@ -84,7 +84,12 @@ fn an_idle_poll_writes_nothing() {
             })
             .await;
         };
-        polls(2).await; // the run that stored the message is over, lease and all
+        until("both are noted as quiet, which is the last there is to write", async || {
+            let entries = aws.items_of("POLL#").await;
+            entries.values().all(|entry| entry["quiet"].is_string()).then_some(())
+        })
+        .await;
+        polls(2).await; // what knew nothing of the note is over
         let before = aws.everything().await;
         polls(4).await;
         assert_eq!(aws.everything().await, before);

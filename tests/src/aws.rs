@@ -9,12 +9,15 @@ use base64::Engine;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use crate::client::Client;
+
 /// Clients of one service's embedded AWS.
 #[derive(Debug, Clone)]
 pub struct Aws {
     dynamodb: aws_sdk_dynamodb::Client,
     s3: aws_sdk_s3::Client,
     secrets: aws_sdk_secretsmanager::Client,
+    services: String,
     table: String,
     bucket: String,
 }
@@ -38,9 +41,17 @@ impl Aws {
             dynamodb: aws_sdk_dynamodb::Client::new(&config("AWS_ENDPOINT_URL_DYNAMODB").await),
             s3: aws_sdk_s3::Client::from_conf(s3),
             secrets: aws_sdk_secretsmanager::Client::new(&services),
+            services: env["AWS_ENDPOINT_URL_S3"].clone(),
             table: env["HALFPENNY_TABLE"].clone(),
             bucket: env["HALFPENNY_BUCKET"].clone(),
         }
+    }
+
+    /// Requests since its start by `service.Operation`, and what DynamoDB's cost in half units: `dynamodb.halfReadUnits`,
+    /// `dynamodb.halfWriteUnits`.
+    pub async fn counts(&self) -> BTreeMap<String, u64> {
+        let counts = Client::new(&self.services, None).get("/_counts").await.json();
+        counts.as_object().unwrap().iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
     }
 
     /// Every item of the table, by key, as JSON.
@@ -81,6 +92,25 @@ impl Aws {
         let mut items = self.scan(prefix.split(" / ").next().unwrap_or_default()).await;
         items.retain(|key, _| key.starts_with(prefix));
         items
+    }
+
+    /// Writes flat items of texts and numbers.
+    pub async fn write(&self, items: &[Value]) {
+        use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+        let attribute = |value: &Value| match value {
+            Value::String(text) => AttributeValue::S(text.clone()),
+            number => AttributeValue::N(number.to_string()),
+        };
+        for batch in items.chunks(25) {
+            let put = |item: &Value| {
+                let members = item.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value)));
+                let put = PutRequest::builder().set_item(Some(members.collect())).build().unwrap();
+                WriteRequest::builder().put_request(put).build()
+            };
+            let requests: Vec<_> = batch.iter().map(put).collect();
+            let written = self.dynamodb.batch_write_item().request_items(&self.table, requests).send().await.unwrap();
+            assert!(written.unprocessed_items().is_none_or(|left| left.is_empty()));
+        }
     }
 
     /// Deletes an item by its key as [`Aws::items`] names it.

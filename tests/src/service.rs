@@ -20,6 +20,7 @@ pub const TOKEN: &str = "hp_black-box.operator";
 const PARAMETERS: &[(&str, &str)] = &[
     ("LeaseSeconds", "2"),
     ("BackoffSeconds", "1,1,1"),
+    ("TroubleSeconds", "1"),
     ("TickSeconds", "1"),
     ("QueuedSeconds", "3"),
     ("TickRate", "rate(1 second)"),
@@ -29,6 +30,10 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("DotSeconds", "5"),
     ("ProbeSeconds", "8"),
     ("VisibilitySeconds", "5"),
+    ("WebhookCacheSeconds", "0"),
+    ("WebhookBackoffSeconds", "1"),
+    ("WebhookReplySeconds", "5"),
+    ("WebhookVisibilitySeconds", "8"),
 ];
 
 /// A running service.

@@ -351,8 +351,9 @@ async fn begin_afresh(
     }
     let status = tools.store.statuses.get(tenant, name).await?;
     if change.before.is_some_and(|before| signs_in_alike(before, row)) && !change.verified {
-        if poll.enabled && status.receive.pause.is_some() {
-            tools.store.polls.block(tenant, name, status.receive.pause).await?;
+        let until = status.receive.quiet_until();
+        if poll.enabled && until.is_some() {
+            tools.store.polls.block(tenant, name, until).await?;
         }
         if change.given && status.smtp.pause.is_none() {
             fortunes::hasten(tools, tenant, name, now).await?;

@@ -25,7 +25,7 @@ const KNOWN: [&str; 14] = [
 ];
 
 /// Fields that can be asked for.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 24] = [
     "id",
     "account",
     "direction",
@@ -43,6 +43,7 @@ const FIELDS: [&str; 23] = [
     "inReplyTo",
     "threadId",
     "preview",
+    "textSizes",
     "hasAttachments",
     "attachments",
     "sha256",

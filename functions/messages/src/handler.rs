@@ -113,10 +113,15 @@ pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
 
 /// What a stranger sent, under the type that he gave it: no browser may run it or guess another one (RFC 9110 §8.3).
 pub(crate) fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
+    harmless_as(content_type, "attachment", body)
+}
+
+/// The same under a name (Content-Disposition).
+pub(crate) fn harmless_as(content_type: &str, disposition: &str, body: Vec<u8>) -> Reply {
     Reply::bytes(content_type, body)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
-        .header(CONTENT_DISPOSITION, "attachment")
+        .header(CONTENT_DISPOSITION, disposition)
 }
 
 /// An attachment, decoded.
@@ -151,7 +156,7 @@ fn download(attachment: &Attachment) -> Download {
 }
 
 /// The message of the path, if it belongs to the account of the path.
-async fn find(tools: &Tools, call: &Call) -> Result<StoredMessage, Problem> {
+pub(crate) async fn find(tools: &Tools, call: &Call) -> Result<StoredMessage, Problem> {
     let account = call.account()?;
     let found = tools.store.messages.get(call.tenant(), &call.message_id()?).await?;
     let found = found.filter(|stored| match stored {
@@ -162,7 +167,7 @@ async fn find(tools: &Tools, call: &Call) -> Result<StoredMessage, Problem> {
 }
 
 /// The source, or as much of it as showing a message takes; none where it was left on the server.
-async fn readable(tools: &Tools, call: &Call, stored: &StoredMessage) -> Result<Option<Vec<u8>>, Problem> {
+pub(crate) async fn readable(tools: &Tools, call: &Call, stored: &StoredMessage) -> Result<Option<Vec<u8>>, Problem> {
     match stored {
         StoredMessage::Outgoing(row) => Ok(Some(send::source(&tools.store, call.tenant(), row).await?)),
         StoredMessage::Incoming(row) if row.message.sha256.is_none() => Ok(None),

@@ -5,11 +5,11 @@
 use shared::events::consume;
 use shared::ops::Tools;
 use shared::ops::pull::work;
-use shared::store::PullJob;
+use shared::store::PullBatch;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
-    consume(async |job: PullJob, deadline| work(&tools, &job, deadline).await).await
+    consume(async |batch: PullBatch, deadline| work(&tools, batch, deadline).await).await
 }

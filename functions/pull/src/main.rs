@@ -1,9 +1,12 @@
 //! `pull`: pull mailboxes and push what waits, on demand.
 
+mod doors;
 mod handler;
 
-use shared::http::{mount, routes, serve};
+use shared::http::{doors as paths, mount, routes, serve};
 use shared::ops::Tools;
+
+use doors::jetquery;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -36,6 +39,38 @@ async fn main() -> Result<(), lambda_http::Error> {
             mount(&routes::SYNC_ALL, {
                 let tools = tools.clone();
                 move |call| handler::sync_all(tools.clone(), call)
+            }),
+            mount(&paths::JET_PULL_ALL, {
+                let tools = tools.clone();
+                move |call| jetquery::pull(tools.clone(), call)
+            }),
+            mount(&paths::JET_PULL_ALL_GET, {
+                let tools = tools.clone();
+                move |call| jetquery::pull(tools.clone(), call)
+            }),
+            mount(&paths::JET_PULL, {
+                let tools = tools.clone();
+                move |call| jetquery::pull(tools.clone(), call)
+            }),
+            mount(&paths::JET_PULL_GET, {
+                let tools = tools.clone();
+                move |call| jetquery::pull(tools.clone(), call)
+            }),
+            mount(&paths::JET_SYNC_ALL, {
+                let tools = tools.clone();
+                move |call| jetquery::sync(tools.clone(), call)
+            }),
+            mount(&paths::JET_SYNC_ALL_GET, {
+                let tools = tools.clone();
+                move |call| jetquery::sync(tools.clone(), call)
+            }),
+            mount(&paths::JET_SYNC, {
+                let tools = tools.clone();
+                move |call| jetquery::sync(tools.clone(), call)
+            }),
+            mount(&paths::JET_SYNC_GET, {
+                let tools = tools.clone();
+                move |call| jetquery::sync(tools.clone(), call)
             }),
         ],
     )

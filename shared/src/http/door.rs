@@ -53,7 +53,8 @@ impl Door {
             Self::Native => return Reply::problem(problem, request_id),
             Self::EmailEngine => email_engine(problem, status),
             Self::EmailService => json!({"message": words(problem)}),
-            Self::JetQuery | Self::SuperOffice => json!({"message": words(problem), "code": problem.code}),
+            Self::JetQuery => jet_query(problem),
+            Self::SuperOffice => json!({"message": words(problem), "code": problem.code}),
             Self::Qlik => qlik(problem),
         };
         Reply::refused(status, &body, problem.retry_after)
@@ -123,6 +124,15 @@ pub fn renamed(problem: Problem, words: &[(&str, &str)]) -> Problem {
     }
     let Problem { detail, errors, .. } = Problem::invalid(errors);
     Problem { code: problem.code, detail, errors, ..problem }
+}
+
+/// A1.2/8: with what was said, where that was asked for.
+fn jet_query(problem: &Problem) -> Value {
+    let mut body = json!({"message": words(problem), "code": problem.code});
+    if let Some(trace) = &problem.trace {
+        body["trace"] = json!(trace);
+    }
+    body
 }
 
 /// A5.1/2: each error a code and a title, and at least one.

@@ -155,6 +155,32 @@ pub const JET_PUSH: Route = jet_query("POST", "/api/core/mail/push/{account}", "
 /// The same by GET.
 pub const JET_PUSH_GET: Route = Route { method: "GET", operation: "jetPushGet", ..JET_PUSH };
 
+/// Pull all mailboxes (A1.2/5).
+pub const JET_PULL_ALL: Route = jet_query("POST", "/api/core/mail/pull", "pull", "jetPullAll", Scope::Send);
+/// The same by GET.
+pub const JET_PULL_ALL_GET: Route = Route { method: "GET", operation: "jetPullAllGet", ..JET_PULL_ALL };
+/// The same of one account.
+pub const JET_PULL: Route = jet_query("POST", "/api/core/mail/pull/{account}", "pull", "jetPull", Scope::Send);
+/// The same by GET.
+pub const JET_PULL_GET: Route = Route { method: "GET", operation: "jetPullGet", ..JET_PULL };
+/// Push and pull all accounts (A1.2/7).
+pub const JET_SYNC_ALL: Route = jet_query("POST", "/api/core/mail/sync", "pull", "jetSyncAll", Scope::Send);
+/// The same by GET.
+pub const JET_SYNC_ALL_GET: Route = Route { method: "GET", operation: "jetSyncAllGet", ..JET_SYNC_ALL };
+/// The same of one account.
+pub const JET_SYNC: Route = jet_query("POST", "/api/core/mail/sync/{account}", "pull", "jetSync", Scope::Send);
+/// The same by GET.
+pub const JET_SYNC_GET: Route = Route { method: "GET", operation: "jetSyncGet", ..JET_SYNC };
+/// What is in storage (A1.4/21).
+pub const JET_LIST: Route = jet_query("GET", "/api/core/mail/mail", "messages", "jetList", Scope::Read);
+/// One mail of it.
+pub const JET_MAIL: Route = jet_query("GET", "/api/core/mail/mail/{id}", "messages", "jetMail", Scope::Read);
+/// Its attachments as rows (A1.4/29).
+pub const JET_ATTACHMENTS: Route =
+    jet_query("GET", "/api/core/mail/mail/{id}/attachments", "messages", "jetAttachments", Scope::Read);
+/// A file of the storage (A1.4/27).
+pub const JET_FILE: Route = jet_query("GET", "/api/core/mail/files/{uuid}", "messages", "jetFile", Scope::Read);
+
 /// Send a message (A3.4).
 pub const ENGINE_SUBMIT: Route =
     email_engine("POST", "/v1/account/{account}/submit", "send", "engineSubmit", Scope::Send);
@@ -169,6 +195,60 @@ pub const PREFIXED_OUTBOX_LIST: Route =
 /// Take a queued message back.
 pub const PREFIXED_OUTBOX_DELETE: Route =
     email_engine("DELETE", "/emailengine/v1/outbox/{id}", "send", "engineUnqueue", Scope::Send);
+
+/// List messages of a folder (A3.3).
+pub const ENGINE_MESSAGES: Route =
+    email_engine("GET", "/v1/account/{account}/messages", "messages", "engineMessages", Scope::Read);
+/// [`ENGINE_MESSAGES`] under the prefix.
+pub const PREFIXED_MESSAGES: Route = Route { path: "/emailengine/v1/account/{account}/messages", ..ENGINE_MESSAGES };
+/// Read a message.
+pub const ENGINE_MESSAGE: Route =
+    email_engine("GET", "/v1/account/{account}/message/{id}", "messages", "engineMessage", Scope::Read);
+/// [`ENGINE_MESSAGE`] under the prefix.
+pub const PREFIXED_MESSAGE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_MESSAGE };
+/// The source of a message.
+pub const ENGINE_SOURCE: Route =
+    email_engine("GET", "/v1/account/{account}/message/{id}/source", "messages", "engineSource", Scope::Read);
+/// [`ENGINE_SOURCE`] under the prefix.
+pub const PREFIXED_SOURCE: Route =
+    Route { path: "/emailengine/v1/account/{account}/message/{id}/source", ..ENGINE_SOURCE };
+/// The texts of a message.
+pub const ENGINE_TEXT: Route =
+    email_engine("GET", "/v1/account/{account}/text/{id}", "messages", "engineText", Scope::Read);
+/// [`ENGINE_TEXT`] under the prefix.
+pub const PREFIXED_TEXT: Route = Route { path: "/emailengine/v1/account/{account}/text/{id}", ..ENGINE_TEXT };
+/// An attachment.
+pub const ENGINE_ATTACHMENT: Route =
+    email_engine("GET", "/v1/account/{account}/attachment/{attachment}", "messages", "engineAttachment", Scope::Read);
+/// [`ENGINE_ATTACHMENT`] under the prefix.
+pub const PREFIXED_ATTACHMENT: Route =
+    Route { path: "/emailengine/v1/account/{account}/attachment/{attachment}", ..ENGINE_ATTACHMENT };
+/// Search messages.
+pub const ENGINE_SEARCH: Route =
+    email_engine("POST", "/v1/account/{account}/search", "messages", "engineSearch", Scope::Read);
+/// [`ENGINE_SEARCH`] under the prefix.
+pub const PREFIXED_SEARCH: Route = Route { path: "/emailengine/v1/account/{account}/search", ..ENGINE_SEARCH };
+
+/// Change a message's flags.
+pub const ENGINE_CHANGE: Route =
+    email_engine("PUT", "/v1/account/{account}/message/{id}", "messages", "engineChange", Scope::Send);
+/// [`ENGINE_CHANGE`] under the prefix.
+pub const PREFIXED_CHANGE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_CHANGE };
+/// Move a message.
+pub const ENGINE_MOVE: Route =
+    email_engine("PUT", "/v1/account/{account}/message/{id}/move", "messages", "engineMove", Scope::Send);
+/// [`ENGINE_MOVE`] under the prefix.
+pub const PREFIXED_MOVE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}/move", ..ENGINE_MOVE };
+/// Delete a message.
+pub const ENGINE_REMOVE: Route =
+    email_engine("DELETE", "/v1/account/{account}/message/{id}", "messages", "engineRemove", Scope::Send);
+/// [`ENGINE_REMOVE`] under the prefix.
+pub const PREFIXED_REMOVE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_REMOVE };
+/// List the folders.
+pub const ENGINE_MAILBOXES: Route =
+    email_engine("GET", "/v1/account/{account}/mailboxes", "messages", "engineMailboxes", Scope::Read);
+/// [`ENGINE_MAILBOXES`] under the prefix.
+pub const PREFIXED_MAILBOXES: Route = Route { path: "/emailengine/v1/account/{account}/mailboxes", ..ENGINE_MAILBOXES };
 
 /// Send mails (A2.1/1).
 pub const OFFICE_SEND: Route = Route {
@@ -222,11 +302,43 @@ pub const ALL: &[&Route] = &[
     &JET_PUSH_ALL_GET,
     &JET_PUSH,
     &JET_PUSH_GET,
+    &JET_PULL_ALL,
+    &JET_PULL_ALL_GET,
+    &JET_PULL,
+    &JET_PULL_GET,
+    &JET_SYNC_ALL,
+    &JET_SYNC_ALL_GET,
+    &JET_SYNC,
+    &JET_SYNC_GET,
+    &JET_LIST,
+    &JET_MAIL,
+    &JET_ATTACHMENTS,
+    &JET_FILE,
     &ENGINE_SUBMIT,
     &PREFIXED_SUBMIT,
     &PREFIXED_OUTBOX_LIST,
     &PREFIXED_OUTBOX_GET,
     &PREFIXED_OUTBOX_DELETE,
+    &ENGINE_MESSAGES,
+    &PREFIXED_MESSAGES,
+    &ENGINE_MESSAGE,
+    &PREFIXED_MESSAGE,
+    &ENGINE_SOURCE,
+    &PREFIXED_SOURCE,
+    &ENGINE_TEXT,
+    &PREFIXED_TEXT,
+    &ENGINE_ATTACHMENT,
+    &PREFIXED_ATTACHMENT,
+    &ENGINE_SEARCH,
+    &PREFIXED_SEARCH,
+    &ENGINE_CHANGE,
+    &PREFIXED_CHANGE,
+    &ENGINE_MOVE,
+    &PREFIXED_MOVE,
+    &ENGINE_REMOVE,
+    &PREFIXED_REMOVE,
+    &ENGINE_MAILBOXES,
+    &PREFIXED_MAILBOXES,
     &OFFICE_SEND,
     &OFFICE_SEND_BEHIND,
 ];

@@ -11,6 +11,7 @@ use super::problem::ProblemDocument;
 use super::routes::{ALL, In, Route};
 use crate::model::account::{AccountInput, AuthInput};
 use crate::model::autoconfig::Autoconfig;
+use crate::model::change::{MessageChange, Removed};
 use crate::model::content::DryRun;
 use crate::model::diagnosis::{DiagnoseInput, Diagnosis};
 use crate::model::files::{FileInput, FileTicket};
@@ -22,8 +23,12 @@ use crate::model::send::{OutboxItem, Outgoing, SendRequest};
 use crate::model::suppression::{Suppression, SuppressionInput};
 use crate::model::template::{RenderInput, Rendered, Template, TemplateInput};
 use crate::model::views::{
-    AccountVersion, AccountView, Health, Imported, MessageDetail, Pulled, Pushed, QueuedPulls, Synced, SyncedAll,
-    TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
+    AccountVersion, AccountView, Health, Imported, MailFolder, MessageDetail, Pulled, PulledNow, Pushed, QueuedPulls,
+    Synced, SyncedAll, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
+};
+use crate::model::webhook::{
+    Delivery, MockPayload, ReplayInput, Replayed, RotateInput, WebhookInput, WebhookSecret, WebhookTest,
+    WebhookTestInput, WebhookView,
 };
 
 /// The document, OpenAPI 3.1.
@@ -85,7 +90,7 @@ fn operation(route: &Route) -> Value {
 /// PATCH tells its two languages apart by their media types (RFC 6902 §6, RFC 7396 §4).
 fn request_types(route: &Route) -> &'static [&'static str] {
     match (route.method, route.request) {
-        ("PATCH", Some("OutboxPatch")) => &["application/json", "application/merge-patch+json"],
+        ("PATCH", Some("OutboxPatch" | "WebhookPatch")) => &["application/json", "application/merge-patch+json"],
         ("PATCH", _) => &["application/json", "application/merge-patch+json", "application/json-patch+json"],
         _ => &["application/json"],
     }
@@ -131,6 +136,7 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TokenInput>(&mut found);
     add::<TokenCreated>(&mut found);
     add::<TokenView>(&mut found);
+    webhooks(&mut found);
     add::<Probe>(&mut found);
     add::<DiagnoseInput>(&mut found);
     add::<Diagnosis>(&mut found);
@@ -146,12 +152,16 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<OutboxItem>(&mut found);
     add::<BatchAnswer<'_>>(&mut found);
     add::<Pulled>(&mut found);
+    add::<PulledNow>(&mut found);
     add::<Pushed>(&mut found);
     add::<Synced>(&mut found);
     add::<SyncedAll>(&mut found);
     add::<QueuedPulls>(&mut found);
     add::<Message>(&mut found);
     add::<MessageDetail>(&mut found);
+    add::<MessageChange>(&mut found);
+    add::<Removed>(&mut found);
+    add::<MailFolder>(&mut found);
     add::<FileInput>(&mut found);
     add::<FileTicket>(&mut found);
     add::<TemplateInput>(&mut found);
@@ -176,12 +186,17 @@ fn schemas() -> BTreeMap<String, Value> {
     schemas.insert("BatchInput".to_owned(), batch_input(&schemas));
     let words = "Merge patch of SendRequest: what it names is replaced, null removes.";
     schemas.insert("OutboxPatch".to_owned(), json!({"type": "object", "description": words}));
+    let words = "Merge patch of WebhookInput: what it names is replaced, null removes.";
+    schemas.insert("WebhookPatch".to_owned(), json!({"type": "object", "description": words}));
     let versions = ("AccountVersionPage", "AccountVersion");
     for (page, item) in [
         versions,
         ("AccountPage", "AccountView"),
         ("TokenPage", "TokenView"),
+        ("WebhookPage", "WebhookView"),
+        ("DeliveryPage", "Delivery"),
         ("MessagePage", "Message"),
+        ("MailFolderPage", "MailFolder"),
         ("RiskPage", "Risk"),
         ("SuppressionPage", "Suppression"),
         ("TemplatePage", "Template"),
@@ -195,6 +210,20 @@ fn schemas() -> BTreeMap<String, Value> {
         schemas.insert(page.to_owned(), schema);
     }
     schemas
+}
+
+/// The shapes of webhooks.
+fn webhooks(found: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<WebhookInput>(found);
+    add::<WebhookView>(found);
+    add::<WebhookSecret>(found);
+    add::<RotateInput>(found);
+    add::<WebhookTestInput>(found);
+    add::<WebhookTest>(found);
+    add::<Delivery>(found);
+    add::<ReplayInput>(found);
+    add::<Replayed>(found);
+    add::<MockPayload>(found);
 }
 
 /// What is written as one object is described as one: a part that refuses unknown fields by itself would refuse those of

@@ -67,6 +67,9 @@ pub struct ProblemDocument<'a> {
     /// The resource as it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<&'a serde_json::Value>,
+    /// With `debug`: what was said to the mail server, without secrets and messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<&'a [String]>,
 }
 
 /// Renders a problem.
@@ -84,6 +87,7 @@ pub fn document<'a>(problem: &'a Problem, request_id: &'a str) -> ProblemDocumen
         smtp: probe.and_then(|probe| probe.smtp.as_ref()),
         receive: probe.and_then(|probe| probe.receive.as_ref()),
         resource: problem.resource.as_deref(),
+        trace: problem.trace.as_deref(),
     }
 }
 

@@ -40,8 +40,16 @@ pub struct Passed {
     pub detail: Option<String>,
 }
 
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", if self.ours { 'C' } else { 'S' }, self.text)
+    }
+}
+
 struct Log {
     secrets: Vec<SecretString>,
+    /// Only commands and replies: no message, and no list beyond its replies.
+    dialogue_only: bool,
     lines: Vec<Line>,
     /// What the server has said since its last line end, up to [`Log::most`] bytes.
     partial: Vec<u8>,
@@ -58,8 +66,26 @@ impl std::fmt::Debug for Trace {
 impl Trace {
     /// A recorder that is on. `secrets`: whatever no line may show, in all its forms on the wire.
     pub fn recording(secrets: Vec<SecretString>) -> Self {
-        let log = Log { secrets, lines: Vec::new(), partial: Vec::new(), phases: Vec::new() };
+        let log = Log { secrets, dialogue_only: false, lines: Vec::new(), partial: Vec::new(), phases: Vec::new() };
         Self(Some(Arc::new(Mutex::new(log))))
+    }
+
+    /// A recorder of commands and replies, that leaves out what messages say. Its secrets are told before anybody signs
+    /// in ([`Trace::hide`]).
+    pub fn of_dialogue() -> Self {
+        let trace = Self::recording(Vec::new());
+        trace.with(|log| log.dialogue_only = true);
+        trace
+    }
+
+    /// Keeps these out of all further lines too.
+    pub fn hide(&self, secrets: Vec<SecretString>) {
+        self.with(|log| log.secrets.extend(secrets));
+    }
+
+    /// All lines so far for people, `C: ` before ours and `S: ` before the server's; none where it is off.
+    pub fn transcript(&self) -> Option<Vec<String>> {
+        self.0.as_ref().map(|_| self.lines().iter().map(ToString::to_string).collect())
     }
 
     /// Notes that a phase begins, unless it is under way already.
@@ -164,6 +190,9 @@ impl Log {
         if self.lines.len() == TRACE_LINES {
             return;
         }
+        if self.dialogue_only && !ours && phase == Phase::List && !is_reply(line) {
+            return;
+        }
         let most = self.most();
         let mut text = cleaned(line.strip_suffix(b"\r").unwrap_or(line), &self.secrets, most);
         if line.len() >= most {
@@ -173,6 +202,21 @@ impl Log {
         }
         text.truncate(TRACE_LINE_CHARS);
         self.lines.push(Line { phase, ours, text });
+    }
+}
+
+/// RFC 3501 §2.2.2 (untagged, tagged), RFC 1939 §3 (status, and the lines of LIST and UIDL: §5, §7). A line of a message
+/// that looks like one passes too: it belongs to the caller.
+fn is_reply(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.trim_end().split(' ');
+    let first = words.next().unwrap_or_default();
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_tag = first.strip_prefix(['a', 's']).is_some_and(is_number);
+    match words.next() {
+        Some(_) if is_number(first) => words.next().is_none(),
+        Some(_) => is_tag || matches!(first, "*" | "+" | "+OK" | "-ERR"),
+        None => matches!(first, "+OK" | "-ERR"),
     }
 }
 
@@ -256,6 +300,30 @@ mod tests {
             assert!(shown.starts_with("535 ***") && shown.chars().count() <= TRACE_LINE_CHARS, "{shown}");
             assert!(!shown.contains(&echo[..5]), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_dialogue_has_no_messages_and_no_secrets() {
+        let off = Trace::default();
+        off.hide(vec!["CANARY".into()]);
+        assert_eq!(off.transcript(), None);
+        let trace = Trace::of_dialogue();
+        trace.hide(vec!["CANARY".into()]);
+        trace.sent(Phase::List, b"a5 UID FETCH 7 (BODY.PEEK[])\r\n");
+        trace.got(
+            Phase::List,
+            b"* 1 FETCH (UID 7 BODY[] {24}\r\nSubject: private\r\n\r\nmine\r\n)\r\na5 OK CANARY done\r\n",
+        );
+        trace.got(Phase::List, b"+OK 2\r\n1 4711\r\n2 uid-7\r\n3 words of mine\r\n.\r\n");
+        let wanted = [
+            "C: a5 UID FETCH 7 (BODY.PEEK[])",
+            "S: * 1 FETCH (UID 7 BODY[] {24}",
+            "S: a5 OK *** done",
+            "S: +OK 2",
+            "S: 1 4711",
+            "S: 2 uid-7",
+        ];
+        assert_eq!(trace.transcript().unwrap(), wanted);
     }
 
     #[test]

@@ -6,8 +6,10 @@
 pub mod account;
 pub mod address;
 pub mod autoconfig;
+pub mod change;
 pub mod content;
 pub mod diagnosis;
+pub mod event;
 pub mod files;
 pub mod follow_up;
 pub mod ids;
@@ -26,13 +28,15 @@ pub mod template;
 pub mod time;
 pub mod uids;
 pub mod views;
+pub mod webhook;
 
 pub use self::time::Timestamp;
 pub use account::{Account, Auth, Poll, Protocol, Receive, Security, SentCopy, Server};
 pub use address::Address;
 pub use diagnosis::{Cause, Diagnosis, Examined, Fix, Stage, StageName};
+pub use event::{Event, EventType};
 pub use ids::{AccountId, MessageId, Tenant};
-pub use message::{Attachment, Direction, Message};
+pub use message::{Attachment, Direction, Message, TextSizes};
 pub use principal::Principal;
 pub use probe::{Phase, Probe, ProbeCode, Verdict};
 pub use problem::{Code, FieldError, Problem};

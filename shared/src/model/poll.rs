@@ -10,6 +10,13 @@ use super::{Poll, Timestamp};
 /// minutes.
 const SILENCE_PER_INTERVAL: i64 = 10;
 
+/// A mark costs as much as it saves in five polls (0.625 against 0.125 dollars for a million): it is written when the
+/// mailbox has been quiet for longer, so that it is probably quiet for as long again.
+const POLLS_PER_MARK: i64 = 8;
+
+/// A queue may take this long to hand a message out: no tick is stale before.
+const QUEUE_SECONDS: i64 = 10;
+
 /// When one mailbox is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rhythm {
@@ -47,9 +54,24 @@ impl Rhythm {
         Timestamp((self.slot(now) + period - behind) * i64::from(self.tick_seconds.max(1)) * 1000)
     }
 
+    /// Whether it is the first poll of a day of the mailbox's own: then everything is looked at, and mail is deleted at
+    /// the server where it is time to (decision 12).
+    pub fn begins_day(&self, tick: Timestamp) -> bool {
+        let day = (86_400 / i64::from(self.tick_seconds.max(1))).max(1);
+        let place = self.slot(tick) + i64::from(u32::try_from(self.hash >> 32).unwrap_or_default());
+        place.div_euclid(day) != (place - self.period(tick)).div_euclid(day)
+    }
+
+    /// Whether mail has not come for so long that it is worth a write to make the next polls cheaper.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        let silence = self.last_arrival.map_or(i64::MAX, |last| now.seconds().saturating_sub(last.seconds()));
+        silence >= POLLS_PER_MARK * self.period(now) * i64::from(self.tick_seconds.max(1))
+    }
+
     /// A tick older than one interval is stale: a later one has been or will be sent.
     pub fn is_stale(&self, tick: Timestamp, now: Timestamp) -> bool {
-        now.seconds() - tick.seconds() > self.period(tick) * i64::from(self.tick_seconds.max(1))
+        let interval = self.period(tick) * i64::from(self.tick_seconds.max(1));
+        now.seconds() - tick.seconds() > interval.max(QUEUE_SECONDS)
     }
 
     fn slot(&self, at: Timestamp) -> i64 {
@@ -90,6 +112,25 @@ mod tests {
             let next = rhythm.next(start);
             assert!(next > start && rhythm.is_due(next) && next.seconds() - start.seconds() <= 480);
         }
+    }
+
+    #[test]
+    fn one_poll_a_day_looks_at_everything() {
+        for (seconds, hash) in [(60, 7), (960, 5 << 32), (86_400, u64::MAX)] {
+            let rhythm = rhythm(seconds, seconds, None, hash);
+            let start = Timestamp(1_700_000_000_000);
+            let due = (0..1_440 * 8).map(|minute| start.plus_seconds(60 * minute)).filter(|at| rhythm.is_due(*at));
+            let days = due.filter(|at| rhythm.begins_day(*at)).count();
+            assert!((7..=9).contains(&days), "{seconds}: {days} days of 8");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_is_settled_after_eight_quiet_intervals() {
+        let now = Timestamp(10_000_000_000);
+        let settled = |silence: i64| rhythm(240, 240, Some(now.seconds() - silence), 0).is_settled(now);
+        assert_eq!([0, 1_919, 1_920].map(settled), [false, false, true]);
+        assert!(rhythm(60, 60, None, 0).is_settled(now));
     }
 
     #[test]

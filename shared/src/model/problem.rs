@@ -108,6 +108,8 @@ pub struct Problem {
     pub probe: Option<Box<Probe>>,
     /// The resource as it stands, where the problem is a result too (a message refused by its server).
     pub resource: Option<Box<serde_json::Value>>,
+    /// What was said to a mail server, where the caller asked to see it.
+    pub trace: Option<Box<[String]>>,
     /// What went wrong underneath; logged, not shown.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -122,6 +124,7 @@ impl Problem {
             retry_after: None,
             probe: None,
             resource: None,
+            trace: None,
             cause: None,
         }
     }

@@ -188,6 +188,48 @@ pub struct TestEmailInput {
     pub from: Option<Address>,
 }
 
+/// A folder of a mailbox, as its server lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MailFolder {
+    /// Its name.
+    pub name: String,
+    /// What stands between the levels of the name.
+    #[schema(value_type = Option<String>)]
+    pub delimiter: Option<char>,
+    /// What the server says about it: `\\Noselect`, `\\HasChildren` … (RFC 3501 §7.2.2).
+    pub attributes: Vec<String>,
+    /// What it is for: `\\Junk`, `\\Sent` … (RFC 6154 §2), by the server's word, else by its name.
+    pub special_use: Option<String>,
+    /// Messages in it; null where it holds none, or is not counted: the first 200 are.
+    pub messages: Option<u32>,
+    /// Messages without the flag `\\Seen`.
+    pub unseen: Option<u32>,
+    /// The UID that the next message will have, at least.
+    pub uid_next: Option<u32>,
+    /// The epoch of its UIDs.
+    pub uid_validity: Option<u32>,
+    /// Whether the account's settings have it pulled.
+    pub pulled: bool,
+}
+
+impl MailFolder {
+    /// One of which nothing else is known.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            delimiter: None,
+            attributes: Vec::new(),
+            special_use: None,
+            messages: None,
+            unseen: None,
+            uid_next: None,
+            uid_validity: None,
+            pulled: false,
+        }
+    }
+}
+
 /// What was found in one folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PulledFolder {
@@ -221,6 +263,18 @@ pub struct Pulled {
     pub more: bool,
     /// How long it took.
     pub duration_ms: u64,
+}
+
+/// The result of a pull that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PulledNow {
+    /// What was found.
+    #[serde(flatten)]
+    pub pulled: Pulled,
+    /// With `debug`: what was said, `C: ` before our lines and `S: ` before the server's; without secrets and messages,
+    /// at most 400 lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<String>>,
 }
 
 /// An account whose pull was queued.
@@ -286,6 +340,9 @@ pub struct Synced {
     /// What came of the push.
     #[serde(flatten)]
     pub pushed: Pushed,
+    /// With `debug`: what was said in the pull, as there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<String>>,
 }
 
 /// A push of all accounts, and their pulls, which are queued.

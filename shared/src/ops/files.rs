@@ -16,6 +16,29 @@ pub fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
+/// A file's id from its `file_uuid`, with or without hyphens: the first 32 digits of the id (decision 18).
+pub async fn by_uuid(store: &Store, tenant: &Tenant, uuid: &str) -> Result<Option<String>, StoreError> {
+    let digits = uuid.replace('-', "").to_ascii_lowercase();
+    if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    match store.files.by_uuid(tenant, &digits).await? {
+        Some(id) => Ok(Some(id)),
+        None => store.messages.file_by_uuid(tenant, &digits).await,
+    }
+}
+
+/// The `file_uuid` of a file's id, as uuids are written (RFC 9562 §4).
+pub fn uuid_of(id: &str) -> String {
+    let piece = |from: usize, to: usize| id.get(from..to).unwrap_or_default();
+    [piece(0, 8), piece(8, 12), piece(12, 16), piece(16, 20), piece(20, 32)].join("-")
+}
+
+/// The id of a file with this content.
+pub fn id_of(bytes: &[u8]) -> String {
+    hex::encode(digest(&SHA256, bytes))
+}
+
 /// What is stored under an id; none where there is no such file. Afterwards it is an object.
 pub async fn find(store: &Store, tenant: &Tenant, id: &str) -> Result<Option<Upload>, StoreError> {
     if !is_id(id) {
@@ -45,7 +68,7 @@ async fn from_source(
 ) -> Result<Option<(parse::PartInfo, Bytes)>, StoreError> {
     let found = |source: &[u8]| {
         let (info, bytes) = parse::attachment(source, part)?;
-        (hex::encode(digest(&SHA256, &bytes)) == id).then(|| (info, Bytes::from(bytes)))
+        (id_of(&bytes) == id).then(|| (info, Bytes::from(bytes)))
     };
     let gone = |error| if matches!(error, StoreError::Missing { .. }) { Ok(None) } else { Err(error) };
     // Cut off in its middle, the beginning may hold half of the part, or nothing: then all of it is read.

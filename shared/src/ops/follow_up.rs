@@ -13,7 +13,6 @@
 
 use std::time::Duration;
 
-use super::fortunes::{self, Fortune};
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, mark, resolve, sent_copy};
 use crate::mail::imap::{self, Folder};
@@ -21,7 +20,7 @@ use crate::mail::{self, BoxedStream, Deadline};
 use crate::model::follow_up::{CopyState, MarkState, Resolution, ResolutionState};
 use crate::model::{Account, MessageId, Protocol, SendState, Tenant, Timestamp};
 use crate::settings::Settings;
-use crate::store::{AccountRow, Outcome, OutgoingRow, Side, StoreError};
+use crate::store::{AccountRow, Outcome, OutgoingRow, StoreError};
 
 /// Tries of a copy and a mark: at once, then after the first pauses between delivery attempts.
 const TRIES: u32 = 4;
@@ -334,27 +333,8 @@ impl Mailbox<'_> {
         if !self.has_imap() {
             return Err(Setback::lasting("the account has no IMAP mailbox"));
         }
-        let (tools, now) = (self.tools, Timestamp::now());
-        let name = &self.account.account.account;
-        let status = fortunes::admit(tools, self.tenant, name, Side::Receive, now).await?;
-        let before = status.map_err(SignInError::Paused)?;
-        let connecting = deadline.or_after(tools.settings.connect + tools.settings.reply);
-        let opened = sign_in::receiver(tools, self.tenant, self.account, connecting, now).await;
-        let verdict;
-        let fortune = match &opened {
-            Err(SignInError::Mail(error)) => {
-                verdict = error.verdict(0);
-                Some(Fortune::Failed(Side::Receive, &verdict))
-            }
-            Ok(_) if !fortunes::is_well(&before, Side::Receive) => Some(Fortune::Entered(Side::Receive)),
-            _ => None,
-        };
-        if let Some(fortune) = fortune {
-            fortunes::record(tools, self.tenant, self.account, fortune, now).await?;
-        }
-        match opened? {
+        match sign_in::admitted(self.tools, self.tenant, self.account, deadline).await? {
             Receiver::Imap(mut client) => {
-                client.set_deadline(deadline);
                 let folders = client.list_folders().await?;
                 Ok(Open { client, folders })
             }

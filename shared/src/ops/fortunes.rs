@@ -6,6 +6,14 @@
 //! are not queued, sending is deferred until its end. Of all who wait for that end, one gets the next login
 //! ([`admit`]). From the [`SUSPENDED`]th refusal the account counts as having wrong credentials: that is an event. An OAuth grant that
 //! is gone counts so at once.
+//!
+//! **Trouble** is every other failure: a server that is busy, locked, limited, silent, unknown to DNS or badly secured
+//! (`[IN-USE]`, `[LOGIN-DELAY]`, `[SYS/TEMP]`, `[UNAVAILABLE]`, BYE). It never counts against the credentials. Behind
+//! each trouble of the receiving side that comes soon after the one before, the schedule rests longer
+//! (`TroubleSeconds`), and a success in between does not start the count anew: only [`CALM_SECONDS`] without trouble
+//! do. So a server that fails every other time is not asked as often as one that works. Whoever asks for a pull
+//! himself is not held back.
+//!
 //! New settings end everything at once. Probes are not held back: somebody is looking at them.
 
 use super::Tools;
@@ -16,6 +24,9 @@ use crate::store::{AccountRow, AccountStatus, Side, SideStatus, StatusChange, St
 
 /// Refusals in a row after which the credentials count as wrong.
 const SUSPENDED: u32 = 5;
+
+/// Troubles that lie further apart than this, or than twice the last rest, have nothing to do with one another.
+const CALM_SECONDS: i64 = 3_600;
 
 /// How long a login that was allowed at the end of a pause keeps others away: longer than connecting and signing in
 /// may take.
@@ -62,6 +73,18 @@ pub async fn admit(
     now: Timestamp,
 ) -> Result<Result<AccountStatus, Pause>, StoreError> {
     let status = tools.store.statuses.get(tenant, account).await?;
+    admit_with(tools, tenant, account, side, now, status).await
+}
+
+/// The same with a status that was read already, a moment ago.
+pub async fn admit_with(
+    tools: &Tools,
+    tenant: &Tenant,
+    account: &AccountId,
+    side: Side,
+    now: Timestamp,
+    status: AccountStatus,
+) -> Result<Result<AccountStatus, Pause>, StoreError> {
     let Some(seen) = status.side(side).pause else {
         return Ok(Ok(status));
     };
@@ -88,7 +111,7 @@ fn pause(status: &AccountStatus, side: Side, until: Timestamp) -> Pause {
 
 /// Whether this side worked when it was used last.
 pub fn is_well(status: &AccountStatus, side: Side) -> bool {
-    status.side(side) == SideStatus::default() && status.state != AccountState::Unverified
+    status.side(side).is_well() && status.state != AccountState::Unverified
 }
 
 /// Records what became of a use of the account; returns the status as it is now.
@@ -101,7 +124,8 @@ pub async fn record(
 ) -> Result<AccountStatus, StoreError> {
     let account = &row.account.account;
     let before = tools.store.statuses.get(tenant, account).await?;
-    let after = after(&before, &fortune, &tools.settings.login_pause_seconds, now);
+    let waits = Waits { pauses: &tools.settings.login_pause_seconds, rests: &tools.settings.trouble_seconds };
+    let after = after(&before, &fortune, waits, now);
     let change = StatusChange::between(&before, &after);
     if change == StatusChange::default() {
         return Ok(after);
@@ -111,7 +135,7 @@ pub async fn record(
         hasten(tools, tenant, account, now).await?;
     }
     if change.receive.is_some() && row.account.poll.enabled {
-        tools.store.polls.block(tenant, account, after.receive.pause).await?;
+        tools.store.polls.block(tenant, account, after.receive.quiet_until()).await?;
     }
     match change.suspended_at {
         Some(Some(_)) => tracing::warn!(
@@ -139,8 +163,17 @@ fn is_recent(last: Option<Timestamp>, now: Timestamp) -> bool {
     last.is_some_and(|last| last.plus_seconds(300) > now)
 }
 
+/// How long is waited behind failures in a row, in seconds; the last one repeats.
+#[derive(Clone, Copy)]
+struct Waits<'a> {
+    /// Behind refused logins.
+    pauses: &'a [u32],
+    /// Behind troubles of the receiving server.
+    rests: &'a [u32],
+}
+
 /// The status after a use.
-fn after(before: &AccountStatus, fortune: &Fortune<'_>, pauses: &[u32], now: Timestamp) -> AccountStatus {
+fn after(before: &AccountStatus, fortune: &Fortune<'_>, waits: Waits<'_>, now: Timestamp) -> AccountStatus {
     let mut status = before.clone();
     match fortune {
         Fortune::Sent => {
@@ -159,17 +192,18 @@ fn after(before: &AccountStatus, fortune: &Fortune<'_>, pauses: &[u32], now: Tim
             // What failed has the last word.
             sides.iter().filter(|(_, tried)| tried.success).for_each(|(side, _)| works(&mut status, *side));
             for (side, tried) in sides.iter().filter(|(_, tried)| !tried.success) {
-                fails(&mut status, *side, tried, pauses, now);
+                fails(&mut status, *side, tried, waits, now);
             }
         }
-        Fortune::Failed(side, verdict) => fails(&mut status, *side, verdict, pauses, now),
+        Fortune::Failed(side, verdict) => fails(&mut status, *side, verdict, waits, now),
     }
     status
 }
 
 /// One side works. What the other one suffers from is not over by that.
 fn works(status: &mut AccountStatus, side: Side) {
-    *status.side_mut(side) = SideStatus::default();
+    let one = status.side_mut(side);
+    *one = SideStatus { troubles: one.troubles, troubled_at: one.troubled_at, ..SideStatus::default() };
     summarise(status);
     if status.state == AccountState::Ok {
         status.last_error = None;
@@ -177,12 +211,13 @@ fn works(status: &mut AccountStatus, side: Side) {
 }
 
 /// Only the server's own refusal counts against the account: a stripped TLS or a time-out is not its fault.
-fn fails(status: &mut AccountStatus, side: Side, verdict: &Verdict, pauses: &[u32], now: Timestamp) {
+fn fails(status: &mut AccountStatus, side: Side, verdict: &Verdict, waits: Waits<'_>, now: Timestamp) {
     let one = status.side_mut(side);
     if verdict.code == ProbeCode::AuthFailed {
         let refusals = one.refusals.saturating_add(1);
-        let pause = Some(now.plus_seconds(length(pauses, refusals)));
-        *one = SideStatus { refusals, pause, broken: false, revoked: one.revoked || verdict.consent_needed };
+        let pause = Some(now.plus_seconds(length(waits.pauses, refusals)));
+        let revoked = one.revoked || verdict.consent_needed;
+        *one = SideStatus { refusals, pause, broken: false, revoked, rest: None, ..*one };
         if is_suspended(one) {
             status.suspended_at = status.suspended_at.or(Some(now));
         }
@@ -191,9 +226,22 @@ fn fails(status: &mut AccountStatus, side: Side, verdict: &Verdict, pauses: &[u3
         return;
     } else {
         one.broken = true;
+        // Sending has pauses of its own, for each message.
+        if side == Side::Receive {
+            rests(one, waits.rests, now);
+        }
     }
     status.last_error = Some(verdict.message.clone());
     summarise(status);
+}
+
+/// One trouble more: a longer rest, unless the ones before are long over.
+fn rests(side: &mut SideStatus, rests: &[u32], now: Timestamp) {
+    let calm = CALM_SECONDS.max(2 * length(rests, side.troubles));
+    let soon = side.troubled_at.is_some_and(|last| last.plus_seconds(calm) > now);
+    side.troubles = if soon { side.troubles.saturating_add(1) } else { 1 };
+    side.troubled_at = Some(now);
+    side.rest = Some(now.plus_seconds(length(rests, side.troubles)));
 }
 
 /// The account's state from its sides': what a person has to mend comes first.
@@ -215,10 +263,10 @@ fn is_suspended(side: &SideStatus) -> bool {
     side.revoked || side.refusals >= SUSPENDED
 }
 
-/// The pause after so many refusals; the last one repeats.
-fn length(pauses: &[u32], refusals: u32) -> i64 {
-    let index = usize::try_from(refusals.saturating_sub(1)).unwrap_or(usize::MAX);
-    i64::from(pauses.get(index).or(pauses.last()).copied().unwrap_or_default())
+/// The wait after so many failures; the last one repeats.
+fn length(waits: &[u32], failures: u32) -> i64 {
+    let index = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
+    i64::from(waits.get(index).or(waits.last()).copied().unwrap_or_default())
 }
 
 /// The status as the API shows it.
@@ -232,7 +280,7 @@ pub fn view(row: &AccountRow, status: &AccountStatus, poll: Option<Rhythm>, now:
         last_pull_at: status.last_pull_at,
         last_send_at: status.last_send_at,
         last_error: status.last_error.clone(),
-        next_poll_at: poll.map(|rhythm| rhythm.next(status.receive.pause.unwrap_or(now).max(now))),
+        next_poll_at: poll.map(|rhythm| rhythm.next(status.receive.quiet_until().unwrap_or(now).max(now))),
         next_login_at: pauses.into_iter().flatten().filter(|until| *until > now).min(),
     }
 }
@@ -248,7 +296,10 @@ mod tests {
     use super::*;
 
     /// As the template has them.
-    const PAUSES: [u32; 10] = [60, 120, 240, 480, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400];
+    const WAITS: Waits<'static> = Waits {
+        pauses: &[60, 120, 240, 480, 3_600, 7_200, 14_400, 28_800, 57_600, 86_400],
+        rests: &[60, 120, 300, 600, 900, 1_800],
+    };
 
     fn verdict(code: ProbeCode) -> Verdict {
         let success = code == ProbeCode::Ok;
@@ -266,7 +317,7 @@ mod tests {
     }
 
     fn refused(status: &AccountStatus, side: Side, at: Timestamp) -> AccountStatus {
-        after(status, &Fortune::Failed(side, &verdict(ProbeCode::AuthFailed)), &PAUSES, at)
+        after(status, &Fortune::Failed(side, &verdict(ProbeCode::AuthFailed)), WAITS, at)
     }
 
     #[test]
@@ -294,48 +345,69 @@ mod tests {
             [ProbeCode::Timeout, ProbeCode::StarttlsUnavailable, ProbeCode::AuthUnavailable, ProbeCode::DnsFailed]
         {
             let failed = Fortune::Failed(Side::Smtp, &verdict(code));
-            let status = after(&AccountStatus::default(), &failed, &PAUSES, now);
+            let status = after(&AccountStatus::default(), &failed, WAITS, now);
             assert_eq!((status.state, status.smtp.refusals), (AccountState::ConnectFailed, 0), "{code:?}");
-            let polled = after(&status, &Fortune::Entered(Side::Receive), &PAUSES, now);
+            let polled = after(&status, &Fortune::Entered(Side::Receive), WAITS, now);
             assert_eq!(polled.state, AccountState::ConnectFailed, "the other side does not mend it");
-            assert_eq!(after(&polled, &Fortune::Sent, &PAUSES, now).state, AccountState::Ok);
+            assert_eq!(after(&polled, &Fortune::Sent, WAITS, now).state, AccountState::Ok);
             let resting = refused(&AccountStatus::default(), Side::Smtp, now);
-            assert_eq!(after(&resting, &failed, &PAUSES, now), resting, "it neither counts nor hides a refusal");
+            assert_eq!(after(&resting, &failed, WAITS, now), resting, "it neither counts nor hides a refusal");
         }
+    }
+
+    #[test]
+    fn trouble_makes_the_schedule_rest_longer_and_a_short_success_does_not_shorten_it() {
+        let trouble = verdict(ProbeCode::GreetingFailed);
+        let failed = Fortune::Failed(Side::Receive, &trouble);
+        let (mut status, mut now, mut rests) = (AccountStatus::default(), Timestamp(0), Vec::new());
+        for _ in 0..8 {
+            status = after(&status, &failed, WAITS, now);
+            let until = status.receive.quiet_until().unwrap();
+            rests.push(until.seconds() - now.seconds());
+            // It works once, and fails again.
+            status = after(&status, &Fortune::Entered(Side::Receive), WAITS, until);
+            assert!(is_well(&status, Side::Receive) && status.state == AccountState::Ok);
+            now = until.plus_seconds(60);
+        }
+        assert_eq!(rests, [60, 120, 300, 600, 900, 1_800, 1_800, 1_800]);
+        let later = after(&status, &failed, WAITS, now.plus_seconds(3_600));
+        assert_eq!((later.receive.troubles, later.receive.refusals), (1, 0), "after an hour without trouble");
+        let sending = after(&AccountStatus::default(), &Fortune::Failed(Side::Smtp, &trouble), WAITS, now);
+        assert_eq!((sending.smtp.rest, sending.smtp.troubles), (None, 0), "messages have pauses of their own");
     }
 
     #[test]
     fn a_grant_that_is_gone_is_an_event_at_once_and_until_there_is_another() {
         let (now, later) = (Timestamp(0), Timestamp(60_000));
         let gone = Verdict { consent_needed: true, ..verdict(ProbeCode::AuthFailed) };
-        let status = after(&AccountStatus::default(), &Fortune::Failed(Side::Smtp, &gone), &PAUSES, now);
+        let status = after(&AccountStatus::default(), &Fortune::Failed(Side::Smtp, &gone), WAITS, now);
         assert_eq!((status.suspended_at, status.auth_failures()), (Some(now), 1));
         let again = refused(&status, Side::Smtp, later);
         assert_eq!((again.suspended_at, again.auth_failures()), (Some(now), 2), "one event, not two");
-        assert_eq!(after(&again, &Fortune::Sent, &PAUSES, later).suspended_at, None);
+        assert_eq!(after(&again, &Fortune::Sent, WAITS, later).suspended_at, None);
     }
 
     #[test]
     fn a_side_that_works_does_not_excuse_the_other_one() {
         let now = Timestamp(0);
         let status = refused(&AccountStatus::default(), Side::Smtp, now);
-        let pulled = after(&status, &Fortune::Pulled, &PAUSES, now);
+        let pulled = after(&status, &Fortune::Pulled, WAITS, now);
         assert_eq!((pulled.state, pulled.smtp), (AccountState::AuthFailed, status.smtp));
         assert!(is_well(&pulled, Side::Receive) && !is_well(&pulled, Side::Smtp));
-        let sent = after(&pulled, &Fortune::Sent, &PAUSES, now);
+        let sent = after(&pulled, &Fortune::Sent, WAITS, now);
         assert_eq!((sent.state, sent.auth_failures(), &sent.last_error), (AccountState::Ok, 0, &None));
         let probe =
             Probe { success: false, smtp: Some(verdict(ProbeCode::AuthFailed)), receive: Some(verdict(ProbeCode::Ok)) };
-        let probed = after(&sent, &Fortune::Probed(&probe), &PAUSES, now);
+        let probed = after(&sent, &Fortune::Probed(&probe), WAITS, now);
         assert_eq!((probed.state, probed.smtp.refusals, probed.receive.refusals), (AccountState::AuthFailed, 1, 0));
     }
 
     #[test]
     fn what_changes_nothing_is_not_written() {
         let now = Timestamp(0);
-        let well = after(&AccountStatus::default(), &Fortune::Sent, &PAUSES, now);
+        let well = after(&AccountStatus::default(), &Fortune::Sent, WAITS, now);
         let unchanged = |fortune| {
-            let then = after(&well, &fortune, &PAUSES, now.plus_seconds(299));
+            let then = after(&well, &fortune, WAITS, now.plus_seconds(299));
             StatusChange::between(&well, &then) == StatusChange::default()
         };
         assert!(unchanged(Fortune::Sent) && unchanged(Fortune::Entered(Side::Smtp)) && unchanged(Fortune::SignedIn));

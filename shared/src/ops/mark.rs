@@ -2,11 +2,12 @@
 
 use super::follow_up::{Mailbox, Setback};
 use crate::mail::Deadline;
+use crate::model::change::FlagsChange;
 use crate::model::content::{Action, Reference};
 use crate::model::follow_up::{Mark, MarkState};
 use crate::model::{MessageId, Protocol, Receive};
 use crate::store::keys::incoming_id;
-use crate::store::{Incoming, MessageKey, SourceId, StoredMessage};
+use crate::store::{MessageKey, Placed, SourceId};
 
 /// The mark that a reference asks for; none where it names no message.
 pub(super) fn wanted(reference: &Reference) -> Option<Mark> {
@@ -21,7 +22,7 @@ pub(super) fn wanted(reference: &Reference) -> Option<Mark> {
 /// Sets the mark. A mailbox that is read by POP3 has no flags: there the stored message has it alone.
 pub(super) async fn set(mailbox: &mut Mailbox<'_>, mark: &Mark, deadline: Deadline) -> Result<(), Setback> {
     let (tools, tenant, account) = (mailbox.tools, mailbox.tenant, &mailbox.account.account);
-    let Some(StoredMessage::Incoming(row)) = tools.store.messages.get(tenant, &mark.message).await? else {
+    let Some(row) = tools.store.messages.placed(tenant, &mark.message).await? else {
         return Err(Setback::lasting("the referenced message is not stored any more, or was never pulled"));
     };
     if row.message.account != account.account {
@@ -31,7 +32,10 @@ pub(super) async fn set(mailbox: &mut Mailbox<'_>, mark: &Mark, deadline: Deadli
         let place = Place::of(mailbox, receive, &row)?;
         at_server(mailbox, &row, place, &mark.flag, deadline).await?;
     }
-    tools.store.messages.add_flag(tenant, &row, &mark.flag).await?;
+    let marked = FlagsChange { add: vec![mark.flag.clone()], ..FlagsChange::default() }.of(&row.message.flags);
+    if marked != row.message.flags {
+        tools.store.messages.set_flags(tenant, &row.standing.id, &marked).await?;
+    }
     Ok(())
 }
 
@@ -43,15 +47,15 @@ struct Place {
 }
 
 impl Place {
-    fn of(mailbox: &Mailbox<'_>, receive: &Receive, row: &Incoming) -> Result<Self, Setback> {
+    fn of(mailbox: &Mailbox<'_>, receive: &Receive, row: &Placed) -> Result<Self, Setback> {
         let folder =
             row.message.folder.clone().ok_or_else(|| Setback::lasting("the referenced message was in no folder"))?;
         let account = &row.message.account;
-        // Its id says whether it came from this very folder of this very mailbox: elsewhere the same number is another
+        // Its place says whether it came from this very folder of this very mailbox: elsewhere the same number is another
         // message.
         let source = SourceId::of(receive, &folder);
-        let is_its_own = |key: &MessageKey| incoming_id(mailbox.tenant, account, &source, key) == row.message.id;
-        let uid = match MessageKey::imap(&row.key).filter(is_its_own) {
+        let is_its_own = |key: &MessageKey| incoming_id(mailbox.tenant, account, &source, key) == row.standing.place;
+        let uid = match MessageKey::imap(&row.standing.key).filter(is_its_own) {
             Some(MessageKey::Imap { uidvalidity, uid }) => Some((uidvalidity, uid)),
             _ => None,
         };
@@ -62,7 +66,7 @@ impl Place {
 /// By its UID while UIDVALIDITY is the same; else by its Message-ID, if exactly one message has it.
 async fn at_server(
     mailbox: &mut Mailbox<'_>,
-    row: &Incoming,
+    row: &Placed,
     place: Place,
     flag: &str,
     deadline: Deadline,

@@ -2,6 +2,7 @@
 //!
 //! - [`send`]: accept a mail durably, then try to deliver it; `send` and `deliver` share the attempt.
 //! - [`pull`]: read a mailbox and store what is new, each message once.
+//! - [`change`]: what a caller does with a stored message; [`folders`]: the mailbox's folders.
 //! - [`probe`]: does an account work?
 //! - [`autoconfig`]: which settings does an address need?
 //! - [`diagnose`]: why does it not, and how is it mended?
@@ -11,6 +12,7 @@
 //! - [`suppressions`]: who is not sent to any more?
 //! - [`search`]: which messages have these words?
 //! - [`risks`]: what will stop working soon?
+//! - [`notify`]: what happened, as events; [`webhooks`]: who is told.
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`files`]: a file by the hash of its content, wherever it is.
@@ -25,9 +27,11 @@
 
 pub mod autoconfig;
 pub mod bounces;
+pub mod change;
 pub mod diagnose;
 pub mod email_config;
 pub mod files;
+pub mod folders;
 pub mod follow_up;
 pub mod fortunes;
 pub mod grants;
@@ -35,6 +39,7 @@ pub mod guesses;
 pub mod keyring;
 pub mod limits;
 mod mark;
+pub mod notify;
 pub mod pii;
 pub mod probe;
 pub mod pull;
@@ -49,10 +54,12 @@ pub mod suppressions;
 pub mod templates;
 pub mod test_email;
 pub mod tokens;
+pub mod webhooks;
 
 use std::sync::Arc;
 
 use crate::mail::Timeouts;
+use crate::mail::trace::Trace;
 use crate::net::{Network, SetupError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::Store;
@@ -66,6 +73,8 @@ pub struct Tools {
     pub store: Store,
     /// The way out.
     pub network: Arc<Network>,
+    /// What is said to receiving servers, where somebody wants to see it: off, but in a copy made for one call.
+    pub trace: Trace,
 }
 
 /// The environment does not allow the function to start.
@@ -87,6 +96,6 @@ impl Tools {
         let ca_file = settings.ca_file.as_deref();
         let network = Network::new(&settings.allow_nets, &settings.own_ports, ca_file, timeouts)?;
         let store = Store::from_settings(&settings).await;
-        Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network) })
+        Ok(Self { settings: Arc::new(settings), store, network: Arc::new(network), trace: Trace::default() })
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::keyring::{Keyring, Source};
+use super::pull::folders::which;
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, fortunes, fortunes::Fortune, guesses, risks};
 use crate::mail::{self, BoxedStream, Deadline, smtp};
@@ -131,8 +132,9 @@ async fn seen(client: Receiver, receive: &Receive) -> Result<Found, mail::Error>
         }
         Receiver::Imap(mut client) => {
             let mut messages = 0_u32;
-            for folder in &receive.folders {
-                messages = messages.saturating_add(client.status(folder).await?.messages);
+            for choice in which(&mut client, &receive.folders).await? {
+                let folder = choice.found()?;
+                messages = messages.saturating_add(client.status(&folder).await?.messages);
             }
             let _ = client.logout().await;
             messages

@@ -16,13 +16,16 @@ use crate::model::{AccountId, MessageId, Poll, Tenant, Timestamp};
 use crate::ops::send::queue::MESSAGES_PER_JOB;
 use crate::settings::Settings;
 use crate::store::keys::{BULK_SHARDS, DUE_SHARDS, POLL_SHARDS};
-use crate::store::{DeliverJob, Due, PollEntry, PullJob, Store, StoreError};
+use crate::store::{DeliverJob, Due, Mailbox, PollEntry, Store, StoreError, Wanted};
 
 /// Due messages of one shard that one tick hands on; the rest waits for the next tick.
 const DUE_PER_SHARD: u32 = 1_000;
 
 /// Jobs of one account and lane that one tick hands on: so many connections work for it at once.
 const JOBS_PER_ACCOUNT: usize = 2;
+
+/// Shards that are read at once.
+const SHARDS_AT_ONCE: usize = 4;
 
 /// Marks that are written at once.
 const MARKS_AT_ONCE: usize = 32;
@@ -89,22 +92,35 @@ fn by_account(due: Vec<Due>) -> Vec<Vec<Due>> {
     jobs.into_iter().map(|(_, _, job)| job).collect()
 }
 
+/// Mailboxes whose slot it is, many by one message. A shard that cannot be read keeps no other from being polled.
 async fn mailboxes(store: &Store, settings: &Settings, tick: Timestamp) -> Result<usize, StoreError> {
-    let mut count = 0;
-    for shard in 0..POLL_SHARDS {
-        let due =
-            store.polls.shard(shard).await?.into_iter().filter(|entry| is_due(entry, settings.tick_seconds, tick));
-        let jobs: Vec<_> =
-            due.map(|entry| PullJob { tenant: entry.tenant, account: entry.account, tick, asked: false }).collect();
-        count += jobs.len();
-        store.queues.enqueue_pull(&jobs).await?;
+    let mut shards =
+        stream::iter(0..POLL_SHARDS).map(|shard| store.polls.shard(shard)).buffer_unordered(SHARDS_AT_ONCE);
+    let (mut jobs, mut failure) = (Vec::new(), None);
+    while let Some(shard) = shards.next().await {
+        match shard {
+            Ok(entries) => {
+                let due = entries.into_iter().filter(|entry| is_due(entry, settings.tick_seconds, tick));
+                jobs.extend(due.map(|entry| wanted(entry, settings.tick_seconds, tick)));
+            }
+            Err(error) => failure = Some(error),
+        }
     }
-    Ok(count)
+    let count = jobs.len();
+    store.queues.enqueue_polls(tick, jobs).await?;
+    failure.map_or(Ok(count), Err)
+}
+
+/// Once a day a mailbox is looked at as if nothing were known of it.
+fn wanted(entry: PollEntry, tick_seconds: u32, tick: Timestamp) -> Wanted {
+    let quiet = entry.quiet.clone().filter(|_| !rhythm(&entry, tick_seconds).begins_day(tick));
+    Wanted { mailbox: Mailbox { tenant: entry.tenant, account: entry.account }, quiet }
 }
 
 fn is_due(entry: &PollEntry, tick_seconds: u32, tick: Timestamp) -> bool {
     let blocked = entry.blocked_until.is_some_and(|until| until > tick);
-    !blocked && rhythm(entry, tick_seconds).is_due(tick)
+    let hurried = entry.hurried_until.is_some_and(|until| until > tick);
+    !blocked && (hurried || rhythm(entry, tick_seconds).is_due(tick))
 }
 
 /// When a polled mailbox is due.
@@ -121,4 +137,43 @@ pub fn rhythm(entry: &PollEntry, tick_seconds: u32) -> Rhythm {
 pub fn slot(tenant: &Tenant, account: &AccountId) -> u64 {
     let id = MessageId::derived(&["slot", tenant.as_str(), account.as_str()]);
     u64::from_str_radix(&id.as_str()[..16], 16).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> PollEntry {
+        PollEntry {
+            tenant: Tenant::new("one").unwrap(),
+            account: AccountId::new("box").unwrap(),
+            min_seconds: 900,
+            max_seconds: 900,
+            last_arrival: None,
+            blocked_until: None,
+            hurried_until: None,
+            quiet: Some("0123".to_owned()),
+        }
+    }
+
+    fn minutes(entry: &PollEntry) -> usize {
+        let start = Timestamp(1_700_000_000_000);
+        (0..16).filter(|minute| is_due(entry, 60, start.plus_seconds(60 * minute))).count()
+    }
+
+    #[test]
+    fn a_hurried_mailbox_is_due_at_every_tick_and_a_blocked_one_at_none() {
+        let soon = Some(Timestamp(1_700_000_000_000).plus_seconds(16 * 60));
+        assert_eq!(minutes(&entry()), 2);
+        assert_eq!(minutes(&PollEntry { hurried_until: soon, ..entry() }), 16);
+        assert_eq!(minutes(&PollEntry { hurried_until: soon, blocked_until: soon, ..entry() }), 0);
+    }
+
+    #[test]
+    fn what_is_noted_of_a_quiet_mailbox_is_left_out_once_a_day() {
+        let start = Timestamp(1_700_000_000_000);
+        let ticks = (0..1_440).map(|minute| start.plus_seconds(60 * minute)).filter(|at| is_due(&entry(), 60, *at));
+        let without = ticks.filter(|at| wanted(entry(), 60, *at).quiet.is_none()).count();
+        assert_eq!(without, 1);
+    }
 }

@@ -1,9 +1,10 @@
 //! A connection to an account's server, signed in with the account's credential.
 
 use super::Tools;
-use super::fortunes::Pause;
+use super::fortunes::{self, Fortune, Pause};
 use super::keyring::{Keyring, Source};
-use crate::mail::connect::{Server, connect};
+use crate::mail::connect::{Server, connect, traced};
+use crate::mail::trace::Trace;
 use crate::mail::{self, BoxedStream, Credential, Deadline, TlsFacts, imap, pop3, smtp};
 use crate::model::{self, AccountId, Code, Phase, ProbeCode, Problem, Protocol, Tenant, Timestamp, Verdict};
 use crate::net::Network;
@@ -105,14 +106,16 @@ pub async fn open_smtp(
     smtp::Client::open(connection, HELLO, credential, network.timeouts).await
 }
 
-/// Connects and signs in to a receiving server.
+/// Connects and signs in to a receiving server, and records what is said.
 pub async fn open_receiver(
     network: &Network,
     receive: &model::Receive,
     credential: &Credential,
     deadline: Deadline,
+    trace: &Trace,
 ) -> Result<Receiver, mail::Error> {
-    let connection = connect(network, &place(&receive.server, receive.protocol), deadline).await?;
+    trace.hide(credential.secrets());
+    let connection = traced(network, &place(&receive.server, receive.protocol), deadline, trace).await?;
     match receive.protocol {
         Protocol::Pop3 => Ok(Receiver::Pop3(pop3::login(connection.wire, &connection.greeting, credential).await?)),
         Protocol::Imap | Protocol::Smtp => {
@@ -177,13 +180,46 @@ pub async fn receiver(
 pub async fn receiver_by(keyring: &Keyring<'_>, receive: &model::Receive) -> Result<Receiver, SignInError> {
     let Keyring { tools, deadline, .. } = *keyring;
     let key = keyring.key().await?;
-    match open_receiver(&tools.network, receive, &key.credential, deadline).await {
+    match open_receiver(&tools.network, receive, &key.credential, deadline, &tools.trace).await {
         Err(refused) if refused.is_auth_refusal() => {
             let changed = keyring.afresh(&key, refused).await?;
-            Ok(open_receiver(&tools.network, receive, &changed, deadline).await?)
+            Ok(open_receiver(&tools.network, receive, &changed, deadline, &tools.trace).await?)
         }
         other => Ok(other?),
     }
+}
+
+/// The same for whoever is not the first to come: not while the server has refused the last logins, and how it fares is
+/// noted in the account's status.
+pub async fn admitted(
+    tools: &Tools,
+    tenant: &Tenant,
+    row: &AccountRow,
+    deadline: Deadline,
+) -> Result<Receiver, SignInError> {
+    let now = Timestamp::now();
+    let status = fortunes::admit(tools, tenant, &row.account.account, Side::Receive, now).await?;
+    let before = status.map_err(SignInError::Paused)?;
+    let connecting = deadline.or_after(tools.settings.connect + tools.settings.reply);
+    let opened = receiver(tools, tenant, row, connecting, now).await;
+    let verdict;
+    let fortune = match &opened {
+        Err(SignInError::Mail(error)) => {
+            verdict = error.verdict(0);
+            Some(Fortune::Failed(Side::Receive, &verdict))
+        }
+        Ok(_) if !fortunes::is_well(&before, Side::Receive) => Some(Fortune::Entered(Side::Receive)),
+        _ => None,
+    };
+    if let Some(fortune) = fortune {
+        fortunes::record(tools, tenant, row, fortune, now).await?;
+    }
+    let mut opened = opened?;
+    match &mut opened {
+        Receiver::Imap(client) => client.set_deadline(deadline),
+        Receiver::Pop3(client) => client.set_deadline(deadline),
+    }
+    Ok(opened)
 }
 
 /// The account that a path names, or the problem that there is none.

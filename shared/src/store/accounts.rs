@@ -1,12 +1,14 @@
 //! Accounts: settings without secrets, and which version of the secret belongs to them.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SecretRef, StoreError,
+    Mailbox, SecretRef, StoreError,
     cursor::{self, Page},
     keys, random,
-    table::{Table, Values, Write, item, row, text, text_of},
+    table::{Table, Values, Write, glance, item, row, text, text_of},
 };
 use crate::model::{Account, AccountId, Tenant};
 
@@ -62,6 +64,13 @@ impl Accounts {
     /// One account.
     pub async fn get(&self, tenant: &Tenant, account: &AccountId) -> Result<Option<AccountRow>, StoreError> {
         self.table.get(&keys::account(tenant, account)).await?.map(row).transpose()
+    }
+
+    /// These accounts as they were a moment ago; those that cannot be read are told to the log and left out, like those
+    /// that are not there: whoever takes an account for gone asks [`Accounts::get`] first.
+    pub async fn glance(&self, mailboxes: &[Mailbox]) -> Result<HashMap<Mailbox, AccountRow>, StoreError> {
+        let keys = mailboxes.iter().map(|at| (keys::account(&at.tenant, &at.account), at));
+        glance(&self.table, keys).await
     }
 
     /// A tenant's accounts by name, `limit` at a time.

@@ -85,6 +85,13 @@ impl Leases {
         self.table.update(&keys::lease(&lease.tenant, &lease.account), "REMOVE #until", Some(MINE), values).await?;
         Ok(())
     }
+
+    /// Removes it: its mailbox is gone, and nothing of it shall stay. Nothing happens where somebody took it.
+    pub async fn forget(&self, lease: Lease) -> Result<(), StoreError> {
+        let values = vec![(":owner", text(&lease.owner)), (":fence", number(lease.fence))];
+        self.table.delete(&keys::lease(&lease.tenant, &lease.account), Some(MINE), values).await?;
+        Ok(())
+    }
 }
 
 const MINE: &str = "#owner = :owner AND #fence = :fence";

@@ -1,13 +1,15 @@
 //! Ledgers: what has been pulled from one folder.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    StoreError,
+    Mailbox, StoreError,
     keys::{self, Key, SourceId},
     random,
-    table::{Query, Table, Write, item, number, primary, row, text, text_of},
+    table::{Query, Table, Write, glance, item, number, primary, row, text, text_of},
 };
 use crate::model::uids::UidSet;
 use crate::model::{AccountId, Tenant, Timestamp};
@@ -139,6 +141,16 @@ impl Ledgers {
     pub async fn load(&self, tenant: &Tenant, account: &AccountId, source: &SourceId) -> Result<Ledger, StoreError> {
         let item = self.table.get(&keys::ledger(tenant, account, source)).await?;
         item.map_or_else(|| Ok(Ledger::new(source.clone())), row)
+    }
+
+    /// The ledgers of these sources as they were a moment ago; none were stored of those that are left out. What is
+    /// saved over one that was older by then loses ([`Ledgers::save`]).
+    pub async fn glance(
+        &self,
+        sources: &[(Mailbox, SourceId)],
+    ) -> Result<HashMap<(Mailbox, SourceId), Ledger>, StoreError> {
+        let key = |at: &(Mailbox, SourceId)| keys::ledger(&at.0.tenant, &at.0.account, &at.1);
+        glance(&self.table, sources.iter().map(|at| (key(at), at))).await
     }
 
     /// Writes a ledger over the version that was read, and counts its version up.

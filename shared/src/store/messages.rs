@@ -10,7 +10,7 @@ use super::{
     keys::{self, Key},
     outgoing::{self, OutgoingRow},
     places::is_alias,
-    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of, value},
+    table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of},
 };
 use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 
@@ -105,6 +105,14 @@ impl Messages {
         id.zip(number_of(&item, "part")).map(Some).ok_or(StoreError::Corrupt { key: described(&item) })
     }
 
+    /// The SHA-256 of a file that [`Messages::note_file`] has noted, by its first 32 hex digits (decision 18).
+    pub async fn file_by_uuid(&self, tenant: &Tenant, digits: &str) -> Result<Option<String>, StoreError> {
+        let values = vec![(":files", text(keys::file_places(tenant, digits)))];
+        let query = Query { condition: "#pk = :files", values, limit: Some(1), ..Query::default() };
+        let (items, _) = self.table.query(query).await?;
+        Ok(items.first().and_then(|item| text_of(item, "sk")).map(str::to_owned))
+    }
+
     /// Which of these ids are stored, read strongly consistent; half a unit each.
     pub async fn known(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<HashMap<MessageId, Known>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
@@ -121,6 +129,11 @@ impl Messages {
         let mut message = stored(item)?;
         outgoing::complete(&self.table, tenant, [&mut message].into_iter().filter_map(StoredMessage::outgoing)).await?;
         Ok(Some(message))
+    }
+
+    /// Reads what a row of a message to many leads to; nothing is read for others.
+    pub async fn complete(&self, tenant: &Tenant, message: &mut StoredMessage) -> Result<(), StoreError> {
+        outgoing::complete(&self.table, tenant, message.outgoing().into_iter()).await
     }
 
     /// A mailbox's messages, newest first, without those that are gone at their server. Strongly consistent rows behind
@@ -178,19 +191,6 @@ impl Messages {
         Ok(ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect())
     }
 
-    /// Adds a flag to a pulled message; nothing happens where it has it, or is gone.
-    pub async fn add_flag(&self, tenant: &Tenant, row: &Incoming, flag: &str) -> Result<(), StoreError> {
-        let mut flags = row.message.flags.clone();
-        if flags.iter().any(|known| known.eq_ignore_ascii_case(flag)) {
-            return Ok(());
-        }
-        flags.push(flag.to_owned());
-        let values = vec![(":flags", value(&flags)?)];
-        let key = keys::message(tenant, &row.message.id);
-        self.table.update(&key, "SET #m.#flags = :flags", Some("attribute_exists(#m)"), values).await?;
-        Ok(())
-    }
-
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.
     pub async fn delete(&self, tenant: &Tenant, id: &MessageId) -> Result<bool, StoreError> {
         let values = vec![(":pk", text(keys::message_items(tenant, id)))];
@@ -201,7 +201,11 @@ impl Messages {
                 self.table.delete(&key, None, Vec::new()).await?;
             }
         }
-        Ok(matches!(deleted, Write::Done(old) if !old.is_empty()))
+        let Write::Done(old) = deleted else { return Ok(false) };
+        if let Some(place) = text_of(&old, "place").and_then(|place| MessageId::new(place).ok()) {
+            self.table.delete(&keys::message(tenant, &place), Some("attribute_exists(#alias)"), Vec::new()).await?;
+        }
+        Ok(!old.is_empty())
     }
 
     /// Ids of one page, newest first, and the cursor behind them.

@@ -343,6 +343,7 @@ impl OutgoingRow {
             in_reply_to: None,
             thread_id: self.thread.clone().unwrap_or_else(|| thread_of(&self.message_id)),
             preview: String::new(),
+            text_sizes: None,
             has_attachments: false,
             attachments: Vec::new(),
             sha256: None,

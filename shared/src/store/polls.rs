@@ -2,7 +2,7 @@
 
 use super::{
     StoreError, keys,
-    table::{Item, Query, Table, Values, described, number, number_of, text, text_of},
+    table::{Item, Query, Table, Values, Write, described, number, number_of, text, text_of},
 };
 use crate::model::{AccountId, Tenant, Timestamp};
 
@@ -21,6 +21,10 @@ pub struct PollEntry {
     pub last_arrival: Option<Timestamp>,
     /// Not before this time: back-off after failures.
     pub blocked_until: Option<Timestamp>,
+    /// At each tick up to this time: somebody is waiting for a message.
+    pub hurried_until: Option<Timestamp>,
+    /// What the server says of the mailbox where nothing has happened: a hash ([`Polls::mark`]).
+    pub quiet: Option<String>,
 }
 
 /// Polled mailboxes, by shard.
@@ -42,7 +46,7 @@ impl Polls {
         min_seconds: u32,
         max_seconds: u32,
     ) -> Result<(), StoreError> {
-        let update = "SET #min = :min, #max = :max REMOVE #blocked";
+        let update = "SET #min = :min, #max = :max REMOVE #blocked, #quiet";
         let values = vec![(":min", number(min_seconds)), (":max", number(max_seconds))];
         self.table.update(&keys::poll(tenant, account), update, None, values).await?;
         Ok(())
@@ -56,7 +60,9 @@ impl Polls {
 
     /// Notes that mail came, which also ends its back-off. Nothing happens where the mailbox is not polled (any more).
     pub async fn arrived(&self, tenant: &Tenant, account: &AccountId, at: Timestamp) -> Result<(), StoreError> {
-        self.update(tenant, account, "SET #last = :at REMOVE #blocked", vec![(":at", number(at.0))]).await
+        self.update(tenant, account, "SET #last = :at REMOVE #blocked, #quiet", vec![(":at", number(at.0))])
+            .await
+            .map(drop)
     }
 
     /// Leaves it alone until then; `None` lifts that. Nothing happens where the mailbox is not polled (any more).
@@ -66,15 +72,37 @@ impl Polls {
         account: &AccountId,
         until: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        match until {
-            Some(until) => {
-                self.update(tenant, account, "SET #blocked = :until", vec![(":until", number(until.0))]).await
-            }
-            None => self.update(tenant, account, "REMOVE #blocked", Vec::new()).await,
-        }
+        let (update, values) = match until {
+            Some(until) => ("SET #blocked = :until REMOVE #quiet", vec![(":until", number(until.0))]),
+            None => ("REMOVE #blocked, #quiet", Vec::new()),
+        };
+        self.update(tenant, account, update, values).await.map(drop)
     }
 
-    /// All entries of one shard, as they were a moment ago: 0 to [`super::keys::POLL_SHARDS`] - 1.
+    /// Polls it at each tick until then, whatever its interval, because somebody waits for a message: for `…/await`.
+    /// The worker still needs a moment, so whoever is in more of a hurry than a tick pulls by himself. False: the mailbox
+    /// is not polled at all, and nothing was noted. It does not end a back-off. One write; nobody needs to take it back.
+    pub async fn hurry(&self, tenant: &Tenant, account: &AccountId, until: Timestamp) -> Result<bool, StoreError> {
+        self.update(tenant, account, "SET #hurried = :until", vec![(":until", number(until.0))]).await
+    }
+
+    /// Notes what the server says of a mailbox that has been quiet for a while: whoever is told the same at the next poll
+    /// needs neither its status nor its ledgers, and an idle poll costs one read of half a unit. A hash, so that nothing
+    /// of the mailbox stands under a key without a tenant.
+    pub async fn mark(&self, tenant: &Tenant, account: &AccountId, quiet: &str) -> Result<(), StoreError> {
+        self.update(tenant, account, "SET #quiet = :quiet", vec![(":quiet", text(quiet))]).await.map(drop)
+    }
+
+    /// Forgets that mark, so that the next poll looks at the ledger: for whoever changes what is to be done there
+    /// without pulling. Without it the mailbox is looked at within a day.
+    pub async fn unmark(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
+        self.update(tenant, account, "REMOVE #quiet", Vec::new()).await.map(drop)
+    }
+
+    /// All entries of one shard, as they were a moment ago: 0 to [`super::keys::POLL_SHARDS`] - 1. An entry is an item of
+    /// some 70 bytes, and a query pays for the sum of them: 55 mailboxes for each 4 KB, which is half a unit. They are
+    /// not packed into fewer and larger items, because a write pays for the whole item, and each arrival writes.
+    /// One that cannot be read is told to the log and left out: the others are due all the same.
     pub async fn shard(&self, shard: u8) -> Result<Vec<PollEntry>, StoreError> {
         let query = Query {
             condition: "#pk = :pk",
@@ -82,7 +110,9 @@ impl Polls {
             eventual: true,
             ..Query::default()
         };
-        self.table.query_all(query).await?.iter().map(entry).collect()
+        let entries = self.table.query_all(query).await?;
+        let read = |item| entry(item).inspect_err(|error| tracing::error!(%error, "a polled mailbox cannot be read"));
+        Ok(entries.iter().filter_map(|item| read(item).ok()).collect())
     }
 
     async fn update(
@@ -91,10 +121,11 @@ impl Polls {
         account: &AccountId,
         update: &str,
         values: Values<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         // Refused where the entry is gone: polling was switched off meanwhile, and must stay so.
-        self.table.update(&keys::poll(tenant, account), update, Some("attribute_exists(#pk)"), values).await?;
-        Ok(())
+        let key = keys::poll(tenant, account);
+        let written = self.table.update(&key, update, Some("attribute_exists(#pk)"), values).await?;
+        Ok(matches!(written, Write::Done(_)))
     }
 }
 
@@ -108,6 +139,8 @@ fn entry(item: &Item) -> Result<PollEntry, StoreError> {
             max_seconds: number_of(item, "max")?,
             last_arrival: number_of(item, "last").map(Timestamp),
             blocked_until: number_of(item, "blocked").map(Timestamp),
+            hurried_until: number_of(item, "hurried").map(Timestamp),
+            quiet: text_of(item, "quiet").map(str::to_owned),
         })
     };
     read().ok_or_else(|| StoreError::Corrupt { key: described(item) })

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Side, StoreError, keys,
-    table::{Table, Write, row, text_of, value},
+    Mailbox, Side, StoreError, keys,
+    table::{Table, Write, glance, row, text_of, value},
 };
 use crate::model::views::{AccountErrorCode, AccountState};
 use crate::model::{AccountId, Tenant, Timestamp};
@@ -25,6 +25,34 @@ pub struct SideStatus {
     /// The grant is gone: only a person's consent helps, and no further refusal has to be waited for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub revoked: bool,
+    /// Troubles of the receiving server, other than refused logins, of which each came soon behind the one before: a
+    /// success in between does not forget them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub troubles: u32,
+    /// When the last of them was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub troubled_at: Option<Timestamp>,
+    /// The schedule leaves the mailbox alone until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Timestamp>,
+}
+
+impl SideStatus {
+    /// The last use worked. What it has suffered before may still count.
+    pub fn is_well(&self) -> bool {
+        let Self { refusals, pause, broken, revoked, rest, .. } = self;
+        *refusals == 0 && pause.is_none() && !broken && !revoked && rest.is_none()
+    }
+
+    /// Before this time the schedule does not sign in.
+    pub fn quiet_until(&self) -> Option<Timestamp> {
+        self.pause.max(self.rest)
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How fast the sending server takes mail, learned from its refusals.
@@ -233,6 +261,11 @@ impl Statuses {
             }
         }
         Ok(statuses)
+    }
+
+    /// The statuses of these mailboxes as they were a moment ago; nothing happened yet to those that are left out.
+    pub async fn glance(&self, mailboxes: &[Mailbox]) -> Result<HashMap<Mailbox, AccountStatus>, StoreError> {
+        glance(&self.table, mailboxes.iter().map(|at| (keys::status(&at.tenant, &at.account), at))).await
     }
 
     /// Changes the named fields.

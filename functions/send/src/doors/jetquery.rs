@@ -9,6 +9,7 @@ use shared::model::send::{AttachmentInput, Correlation, Outgoing, SendRequest};
 use shared::model::{
     AccountId, Address, Code, FieldError, MessageId, Problem, RecipientState, SendState, Tenant, Timestamp,
 };
+use shared::ops::files::by_uuid;
 use shared::ops::send::{self as sending, Wait, accept, outbox};
 use shared::ops::{Tools, sign_in};
 use shared::store::AccountRow;
@@ -266,10 +267,7 @@ async fn files(
 ) -> Result<Vec<AttachmentInput>, Problem> {
     let mut found = Vec::new();
     for uuid in split(list.unwrap_or_default()) {
-        let digits = uuid.replace('-', "").to_ascii_lowercase();
-        let is_uuid = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let file = if is_uuid { tools.store.files.by_uuid(tenant, &digits).await? } else { None };
-        match file {
+        match by_uuid(&tools.store, tenant, uuid).await? {
             // It keeps the name that it was stored with.
             Some(sha256) => found.push(AttachmentInput { file_id: Some(sha256), ..AttachmentInput::default() }),
             None => {

@@ -50,6 +50,17 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_at);
 
+-- Dead letters that were put back. Without a destination they went to where they had come from.
+CREATE TABLE IF NOT EXISTS move_tasks (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    handle TEXT NOT NULL,
+    source TEXT NOT NULL,
+    destination TEXT,
+    rate INTEGER,
+    moved INTEGER NOT NULL,
+    started_at INTEGER NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS secrets (
     name TEXT PRIMARY KEY,
     arn TEXT NOT NULL UNIQUE,
@@ -77,3 +88,17 @@ CREATE TABLE IF NOT EXISTS secret_stages (
     PRIMARY KEY (secret, stage),
     FOREIGN KEY (secret, version) REFERENCES secret_versions (secret, id) ON DELETE CASCADE
 ) WITHOUT ROWID;
+
+-- How far each consumer of a stream has come.
+CREATE TABLE IF NOT EXISTS stream_positions (
+    consumer TEXT PRIMARY KEY,
+    sequence TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What was put to the event buses.
+CREATE TABLE IF NOT EXISTS events (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    bus TEXT NOT NULL,
+    event TEXT NOT NULL,
+    put_at INTEGER NOT NULL
+);

@@ -1,12 +1,16 @@
 //! Stored mail and files, and what moves mail now.
 
-use super::{CURSOR, INLINE, LIMIT, Route, answer, bare, query, route};
+use super::{CURSOR, INLINE, LIMIT, Parameter, Route, answer, bare, query, route};
 use crate::model::principal::Scope;
+
+/// The dialogue with the server.
+const DEBUG: Parameter = query("debug", "true: the answer tells what was said to the mail server, without secrets.");
 
 /// Pull one mailbox.
 pub const PULL: Route = Route {
     scope: Some(Scope::Send),
-    answers: &[answer(200, "What was stored.", "Pulled")],
+    parameters: &[DEBUG],
+    answers: &[answer(200, "What was stored.", "PulledNow")],
     problems: &[404, 409, 422, 502, 503, 504],
     ..route("POST", "/v1/accounts/{account}/pull", "pull", "pullAccount", "Pull a mailbox now")
 };
@@ -37,6 +41,7 @@ pub const PUSH_ALL: Route = Route {
 /// Push and pull one account.
 pub const SYNC: Route = Route {
     scope: Some(Scope::Send),
+    parameters: &[DEBUG],
     answers: &[answer(200, "What came of both.", "Synced")],
     problems: &[404, 409, 422, 502, 503, 504],
     ..route("POST", "/v1/accounts/{account}/sync", "pull", "syncAccount", "Push and pull an account now")
@@ -83,6 +88,49 @@ pub const MESSAGE_GET: Route = Route {
     answers: &[answer(200, "The message with its bodies and headers.", "MessageDetail")],
     problems: &[404],
     ..route("GET", "/v1/accounts/{account}/messages/{id}", "messages", "getMessage", "Read a stored message")
+};
+
+/// Changes a stored message, at its server too.
+pub const MESSAGE_CHANGE: Route = Route {
+    scope: Some(Scope::Send),
+    request: Some("MessageChange"),
+    answers: &[answer(200, "The message as it is now.", "Message")],
+    problems: &[400, 404, 409, 415, 422, 502, 503, 504],
+    ..route(
+        "PATCH",
+        "/v1/accounts/{account}/messages/{id}",
+        "messages",
+        "changeMessage",
+        "Change a message's flags or folder, at its server too",
+    )
+};
+
+/// Deletes a stored message at its server.
+pub const MESSAGE_DELETE: Route = Route {
+    scope: Some(Scope::Send),
+    parameters: &[query("permanent", "true: for good, instead of moving it to Trash. POP3 knows nothing else.")],
+    answers: &[answer(200, "What became of it. By its id it can still be read.", "Removed")],
+    problems: &[404, 409, 422, 502, 503, 504],
+    ..route(
+        "DELETE",
+        "/v1/accounts/{account}/messages/{id}",
+        "messages",
+        "deleteMessage",
+        "Delete a message at its server",
+    )
+};
+
+/// The folders of a mailbox.
+pub const FOLDERS_LIST: Route = Route {
+    answers: &[answer(200, "All folders, in the server's order.", "MailFolderPage")],
+    problems: &[404, 422, 502, 503, 504],
+    ..route(
+        "GET",
+        "/v1/accounts/{account}/folders",
+        "messages",
+        "listFolders",
+        "List the mailbox's folders at its server",
+    )
 };
 
 /// The source of a stored message.

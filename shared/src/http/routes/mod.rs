@@ -4,6 +4,7 @@ mod accounts;
 mod mail;
 mod sending;
 mod service;
+mod webhooks;
 
 use super::Door;
 use crate::model::principal::Scope;
@@ -12,6 +13,7 @@ pub use accounts::*;
 pub use mail::*;
 pub use sending::*;
 pub use service::*;
+pub use webhooks::*;
 
 /// A shape in the document: the name under `components/schemas`.
 pub type Shape = &'static str;
@@ -137,6 +139,18 @@ pub const ALL: &[&Route] = &[
     &TOKEN_CREATE,
     &TOKENS_LIST,
     &TOKEN_DELETE,
+    &WEBHOOKS_LIST,
+    &WEBHOOK_CREATE,
+    &WEBHOOK_MOCK,
+    &WEBHOOK_GET,
+    &WEBHOOK_PUT,
+    &WEBHOOK_PATCH,
+    &WEBHOOK_DELETE,
+    &WEBHOOK_ROTATE,
+    &WEBHOOK_TEST,
+    &WEBHOOK_DELIVERIES,
+    &WEBHOOK_REPLAY,
+    &WEBHOOK_REPLAY_FAILED,
     &VERIFY,
     &VALIDATE,
     &DIAGNOSE_ACCOUNT,
@@ -163,6 +177,9 @@ pub const ALL: &[&Route] = &[
     &SYNC_ALL,
     &MESSAGES_LIST,
     &MESSAGE_GET,
+    &MESSAGE_CHANGE,
+    &MESSAGE_DELETE,
+    &FOLDERS_LIST,
     &MESSAGE_SOURCE,
     &MESSAGE_ATTACHMENT,
     &FILE_CREATE,

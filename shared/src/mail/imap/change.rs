@@ -8,6 +8,7 @@ use super::{Client, set, utf7};
 use crate::mail::error::Error;
 use crate::mail::wire::Stream;
 use crate::model::Phase;
+use crate::model::change::is_flag;
 
 impl<S: Stream> Client<S> {
     /// Marks messages with `\Deleted` (RFC 3501 §6.4.6).
@@ -138,10 +139,4 @@ pub enum Moved {
 fn copied(status: StatusLine<'_>) -> Option<(u32, u32)> {
     let (validity, sets) = word(status.argument("COPYUID")?);
     Some((number(validity)?, number(word(sets).1)?))
-}
-
-/// A flag is an atom, perhaps behind a backslash (RFC 3501 §9, `flag`).
-pub fn is_flag(flag: &str) -> bool {
-    let atom = flag.strip_prefix('\\').unwrap_or(flag);
-    !atom.is_empty() && atom.bytes().all(|byte| byte.is_ascii_graphic() && !br#"(){%*"\]"#.contains(&byte))
 }

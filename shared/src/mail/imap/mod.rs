@@ -20,7 +20,7 @@ mod set;
 mod tests;
 mod utf7;
 
-pub use change::{Marking, Moved, is_flag};
+pub use change::{Marking, Moved};
 pub use changes::Changes;
 pub use fetch::{Fetch, Fetched, Missing};
 pub use folders::{Folder, Selected, SpecialUse, Status};

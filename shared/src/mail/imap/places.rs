@@ -1,6 +1,8 @@
 //! Which folder is for what: the server's own word (RFC 6154 §2), else well-known names.
 
 use super::{Folder, SpecialUse};
+use crate::mail::error::Error;
+use crate::model::{Phase, ProbeCode};
 
 /// Names of the Sent folder in lower case, the likeliest first: what Dovecot, Exchange, Outlook, Apple Mail, Thunderbird,
 /// Roundcube and the large providers call it in their languages.
@@ -215,6 +217,21 @@ pub enum Choice {
     Missing(String),
 }
 
+impl Choice {
+    /// Its name; an error where the server has no such folder.
+    pub fn found(self) -> Result<String, Error> {
+        match self {
+            Self::Folder(name) => Ok(name),
+            Self::Missing(wanted) => Err(missing(&wanted)),
+        }
+    }
+}
+
+/// The error that the server has no folder of this kind.
+pub fn missing(wanted: &str) -> Error {
+    Error::new(ProbeCode::ProtocolError, Phase::List, format!("the server has no folder for {wanted}"))
+}
+
 /// All folders, in settings.
 pub const EVERY: &str = "*";
 
@@ -258,6 +275,10 @@ fn is_view(folder: &Folder) -> bool {
 }
 
 impl SpecialUse {
+    /// All of them.
+    pub const EVERY: [Self; 7] =
+        [Self::All, Self::Archive, Self::Drafts, Self::Flagged, Self::Junk, Self::Sent, Self::Trash];
+
     /// The attribute's name (RFC 6154 §2), as settings give it: `\Junk`.
     pub fn attribute(self) -> &'static str {
         match self {
@@ -273,9 +294,7 @@ impl SpecialUse {
 
     /// The use of this name, in any letter case.
     pub fn named(attribute: &str) -> Option<Self> {
-        [Self::All, Self::Archive, Self::Drafts, Self::Flagged, Self::Junk, Self::Sent, Self::Trash]
-            .into_iter()
-            .find(|usage| usage.attribute().eq_ignore_ascii_case(attribute))
+        Self::EVERY.into_iter().find(|usage| usage.attribute().eq_ignore_ascii_case(attribute))
     }
 }
 
@@ -293,7 +312,7 @@ fn find<'a>(folders: &'a [Folder], wanted: SpecialUse, names: &[&str]) -> Option
 }
 
 /// Whether messages can be in it (RFC 3501 §7.2.2, RFC 5258 §3).
-fn is_usable(folder: &Folder) -> bool {
+pub fn is_usable(folder: &Folder) -> bool {
     !folder.attributes.iter().any(|attribute| {
         [r"\Noselect", r"\NonExistent"].iter().any(|unusable| attribute.eq_ignore_ascii_case(unusable))
     })

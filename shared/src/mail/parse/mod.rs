@@ -12,8 +12,8 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use crate::model::Address as Mailbox;
 use crate::model::send::Disposition;
+use crate::model::{Address as Mailbox, TextSizes};
 use decode::{Charset, to_utf8};
 pub use filename::is_safe;
 use header::{PartHeader, part_header};
@@ -100,6 +100,8 @@ pub struct Parsed {
     pub references: Vec<String>,
     /// First 200 characters of the text, white space folded.
     pub preview: String,
+    /// Bytes of its texts as they are encoded.
+    pub text_sizes: TextSizes,
     /// Whether there is anything to read.
     pub has_text: bool,
     /// Files.
@@ -153,6 +155,7 @@ fn read(raw: &[u8]) -> Parsed {
     }
     header::fill(slice(raw, &layout.header), &mut parsed);
     parsed.preview = preview(raw, &layout);
+    parsed.text_sizes = sizes(&layout);
     parsed.has_text = !parsed.preview.is_empty();
     for part in layout.text.iter().chain(&layout.html) {
         check_body(raw, part, &mut parsed);
@@ -176,6 +179,14 @@ fn read(raw: &[u8]) -> Parsed {
 
 fn slice<'r>(raw: &'r [u8], range: &std::ops::Range<usize>) -> &'r [u8] {
     raw.get(range.clone()).unwrap_or_default()
+}
+
+/// Text without HTML, and HTML without text; in parts of a multipart/alternative there may be both.
+fn sizes(layout: &Layout) -> TextSizes {
+    let of = |parts: &[Part], html: bool| {
+        parts.iter().filter(|part| (part.kind == Kind::Html) == html).map(|part| part.body.len() as u64).sum()
+    };
+    TextSizes { plain: of(&layout.text, false), html: of(&layout.html, true) }
 }
 
 /// Notes what is wrong with a readable part.

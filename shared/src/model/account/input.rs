@@ -7,6 +7,9 @@ use utoipa::ToSchema;
 use super::{Account, AccountSecrets, Auth, AuthInput, Poll, Protocol, Receive, Security, SentCopy, Server, sizes};
 use crate::model::{AccountId, Address, FieldError, Timestamp};
 
+/// What a folder can be for (RFC 6154 §2).
+const USES: [&str; 7] = [r"\All", r"\Archive", r"\Drafts", r"\Flagged", r"\Junk", r"\Sent", r"\Trash"];
+
 /// A server as given.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -43,7 +46,8 @@ pub struct ReceiveInput {
     pub verify_certificate: bool,
     /// How to sign in; left out: as in `smtp`.
     pub auth: Option<AuthInput>,
-    /// IMAP folders to pull. Default `["INBOX"]`; POP3 has only INBOX.
+    /// IMAP folders to pull: names, special uses such as `\\Junk` (RFC 6154), or `*` for all. Default `["INBOX"]`; POP3 has
+    /// only INBOX.
     #[serde(default = "inbox")]
     pub folders: Vec<String>,
     /// Leave mail on the server. Default true. False deletes in the run after the one that stored it.
@@ -174,6 +178,12 @@ impl ReceiveInput {
                 "invalid_value",
                 "name at least one folder, such as \"INBOX\"; no control characters",
             ));
+        }
+        for (index, folder) in self.folders.iter().enumerate().filter(|(_, folder)| folder.starts_with('\\')) {
+            if !USES.iter().any(|usage| usage.eq_ignore_ascii_case(folder)) {
+                let detail = format!("no special use of RFC 6154; known are {}", USES.join(", "));
+                errors.push(FieldError::new(format!("/receive/folders/{index}"), "invalid_value", detail));
+            }
         }
         if self.protocol == Protocol::Pop3 && self.folders != inbox() {
             errors.push(FieldError::new(

@@ -131,7 +131,7 @@ pub struct Receive {
     /// Where and how.
     #[serde(flatten)]
     pub server: Server,
-    /// IMAP folders to pull.
+    /// IMAP folders to pull: names, special uses such as `\\Junk` (RFC 6154), or `*` for all.
     pub folders: Vec<String>,
     /// Leave mail on the server.
     pub keep_on_server: bool,

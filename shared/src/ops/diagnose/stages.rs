@@ -6,6 +6,7 @@ use crate::mail::trace::Line;
 use crate::mail::{self, BoxedStream, Connection, Credential, Deadline, Error, TlsFacts, Trace, imap, pop3, smtp};
 use crate::model::{Phase, ProbeCode, Protocol, Server, Stage, StageName, Verdict};
 use crate::net::Network;
+use crate::ops::pull::folders::which;
 use crate::ops::sign_in::{HELLO, place};
 
 /// What is examined.
@@ -90,8 +91,7 @@ impl Examination {
 
     /// For people.
     pub(super) fn transcript(&self) -> Vec<String> {
-        let said = |line: &Line| format!("{}: {}", if line.ours { 'C' } else { 'S' }, line.text);
-        self.lines.iter().map(said).collect()
+        self.lines.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -192,11 +192,15 @@ async fn look(
     examination: &mut Examination,
 ) -> Result<(), Error> {
     let mut messages = 0_u32;
-    for folder in &subject.folders {
-        match client.status(folder).await {
+    for choice in which(client, &subject.folders).await? {
+        let looked = match choice.found() {
+            Ok(folder) => client.status(&folder).await,
+            Err(error) => Err(error),
+        };
+        match looked {
             Ok(status) => messages = messages.saturating_add(status.messages),
             Err(error) => {
-                if error.refusal.is_some() {
+                if error.refusal.is_some() || error.phase == Phase::List {
                     let folders = client.list_folders().await.unwrap_or_default();
                     examination.folders = folders.into_iter().map(|folder| folder.name).collect();
                 }

@@ -2,27 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::keep::{Arrival, Content, Keeper, internal_date};
+use super::keep::{Arrival, Content, Keeper};
 use super::lost::{self, Intake};
-use super::spool::{Landing, Source};
-use super::{PullError, Run, SignInError, TRIES, WINDOW};
-use crate::mail::imap::{Client, Fetched, Listed, Missing, Selected, Status};
-use crate::mail::limits::FETCH_PART_BYTES;
+use super::{PullError, Run, TRIES, WINDOW};
+use crate::mail::imap::{Client, Listed, Selected, Status};
 use crate::mail::{self, BoxedStream};
 use crate::model::uids::UidSet;
 use crate::model::{MessageId, Timestamp};
 use crate::store::keys::incoming_id;
-use crate::store::{Epoch, Known, Ledger, MessageKey, Position, SourceId, Standing, Window};
-
-/// Headers of a message that is too large to be stored lie within its first bytes.
-const HEAD_BYTES: u64 = 64 << 10;
-
-/// Messages that are deleted by one command.
-const DELETE_BATCH: usize = 500;
+use crate::store::{Epoch, Ledger, MessageKey, Position, SourceId, Standing, Window};
 
 /// The folder as this run knows it.
 pub(super) struct Folder {
-    name: String,
+    pub(super) name: String,
     /// Its place among the folders of the run.
     pub(super) number: usize,
     pub(super) source: SourceId,
@@ -36,7 +28,7 @@ pub(super) struct Folder {
     /// Where the ledger stood: it never goes back within an epoch.
     floor: u32,
     /// Up to here an earlier completed run has stored everything.
-    safe: u32,
+    pub(super) safe: u32,
     /// What the server lists and does not give, in order: behind the first of it nothing counts as stored.
     withheld: Vec<u32>,
     /// What an interrupted run had under way.
@@ -59,9 +51,12 @@ pub(super) async fn look(
     name: &str,
 ) -> Result<Option<Folder>, PullError> {
     let source = SourceId::of(run.receive, name);
-    let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
     let status = client.status(name).await?;
     run.enter(name, status.messages);
+    if run.seems_quiet(&source, &status) {
+        return Ok(None);
+    }
+    let ledger = run.ledger(&source).await?;
     if is_quiet(run, &ledger, &status) {
         return Ok(None);
     }
@@ -141,7 +136,7 @@ fn followed(ledger: &Ledger, epoch: u32) -> (Option<u32>, Option<u64>) {
 }
 
 impl Folder {
-    fn key(&self, uid: u32) -> MessageKey {
+    pub(super) fn key(&self, uid: u32) -> MessageKey {
         MessageKey::Imap { uidvalidity: self.uidvalidity, uid }
     }
 
@@ -173,11 +168,14 @@ impl Folder {
         self.walk(run, client).await?;
         self.give_up_on_withheld(run).await?;
         if let Some(swept) = self.swept.filter(|swept| *swept > 0) {
-            // What we have changed ourselves is no news to the next run.
-            let now = client.status(&self.name).await?;
+            // What we have changed ourselves is no news to the next run. Where that cannot be told, it looks once more.
             let left = self.status.messages.saturating_sub(swept);
-            if (now.uid_validity, now.uid_next, now.messages) == (self.uidvalidity, self.status.uid_next, left) {
-                (self.status.unseen, self.status.highest_mod_seq) = (now.unseen, now.highest_mod_seq);
+            match client.status(&self.name).await {
+                Ok(now) if (now.uid_next, now.messages) == (self.status.uid_next, left) => {
+                    (self.status.unseen, self.status.highest_mod_seq) = (now.unseen, now.highest_mod_seq);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the folder was not asked again"),
             }
         }
         Ok(())
@@ -304,78 +302,6 @@ impl Folder {
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Fetches messages. Where the server says no to all of them because of one, they are asked for one by one: its no
-    /// to that one must not end the run, or everything behind it would never come.
-    async fn fetch(
-        &self,
-        run: &Run<'_>,
-        client: &mut Client<BoxedStream>,
-        wanted: &[&Listed],
-        unread: bool,
-        intake: &mut Intake<'_>,
-    ) -> Result<(), mail::Error> {
-        let mut came = HashSet::new();
-        let refused = match self.fetch_all(run, client, wanted, unread, intake, &mut came).await {
-            Err(error) if is_final_no(&error) => error,
-            other => return other,
-        };
-        for message in wanted {
-            if came.contains(&message.uid) {
-                continue;
-            }
-            match self.fetch_all(run, client, &[message], unread, intake, &mut came).await {
-                Err(error) if is_final_no(&error) => {
-                    tracing::warn!(uid = message.uid, %error, "the server does not give a message that it lists");
-                }
-                other => other?,
-            }
-        }
-        // None of many came: that is the server's trouble and no message's.
-        if came.is_empty() && wanted.len() > 1 { Err(refused) } else { Ok(()) }
-    }
-
-    async fn fetch_all(
-        &self,
-        run: &Run<'_>,
-        client: &mut Client<BoxedStream>,
-        wanted: &[&Listed],
-        unread: bool,
-        intake: &mut Intake<'_>,
-        came: &mut HashSet<u32>,
-    ) -> Result<(), mail::Error> {
-        let most = run.receive.max_message_bytes;
-        let whole: Vec<u32> = wanted
-            .iter()
-            .filter(|message| message.size <= most.min(FETCH_PART_BYTES))
-            .map(|message| message.uid)
-            .collect();
-        // Larger than the server said when it listed them.
-        let mut grown = Vec::new();
-        if !whole.is_empty() {
-            let mut fetch = client.fetch(&whole, most.min(FETCH_PART_BYTES));
-            while let Some(fetched) = fetch.next().await? {
-                let place = fetched.uid;
-                if let Some(size) = fetched.dropped {
-                    let Fetched { flags, internal_date, .. } = fetched;
-                    grown.push(Listed { uid: place, size, flags, internal_date });
-                    continue;
-                }
-                came.insert(place);
-                intake.take(place, self.arrival(run, fetched, unread)).await;
-            }
-        }
-        let large_ones = wanted.iter().copied().filter(|message| message.size > most.min(FETCH_PART_BYTES));
-        for message in large_ones.chain(&grown) {
-            let content = large(client, message, most, unread).await?;
-            if let Some(content) = content {
-                let arrival = Arrival { content, ..self.outline(run, message) };
-                came.insert(message.uid);
-                intake.take(message.uid, arrival).await;
-            }
-        }
-        Ok(())
-    }
-
     /// What the server has not given in several runs, while it gave what lies behind, is noted as such and passed: it
     /// stays on the server, and the folder is quiet again.
     async fn give_up_on_withheld(&mut self, run: &mut Run<'_>) -> Result<(), PullError> {
@@ -391,70 +317,6 @@ impl Folder {
         failure.map_or(Ok(()), |error| Err(PullError::from(error)))?;
         self.withheld.remove(0);
         Ok(())
-    }
-
-    fn arrival(&self, run: &Run<'_>, fetched: Fetched, unread: bool) -> Arrival {
-        let listed = Listed {
-            uid: fetched.uid,
-            size: fetched.body.len() as u64,
-            flags: fetched.flags,
-            internal_date: fetched.internal_date,
-        };
-        Arrival { content: Content::of(Ok(Source::Memory(fetched.body.into())), unread), ..self.outline(run, &listed) }
-    }
-
-    fn outline(&self, run: &Run<'_>, message: &Listed) -> Arrival {
-        Arrival {
-            id: self.id(run, message.uid),
-            key: self.key(message.uid).to_string(),
-            folder: self.name.clone(),
-            flags: message.flags.clone(),
-            received_at: message.internal_date.as_deref().and_then(internal_date),
-            size: message.size,
-            run: self.ledger.run + 1,
-            content: Content::TooLarge(Vec::new()),
-        }
-    }
-
-    /// A server that will not have its mail deleted (a folder for reading only, a right that is missing) still gives
-    /// it: new mail comes before tidiness.
-    async fn sweep_or_go_on(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<u32, PullError> {
-        match self.sweep(run, client).await {
-            Err(PullError::SignIn(SignInError::Mail(error))) if is_final_no(&error) => {
-                tracing::warn!(%error, "the server does not delete; tried again behind the next arrival");
-                Ok(0)
-            }
-            other => other,
-        }
-    }
-
-    /// Deletes at the server what an earlier completed run stored, and only where its row is really there.
-    /// Returns how many are gone.
-    async fn sweep(&self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<u32, PullError> {
-        let mut gone = 0;
-        let uids: Vec<u32> = client.search_uids(1).await?.into_iter().filter(|uid| *uid <= self.safe).collect();
-        for batch in uids.chunks(DELETE_BATCH) {
-            let ids: Vec<_> = batch.iter().map(|uid| self.id(run, *uid)).collect();
-            let known: HashMap<MessageId, Known> = run.tools.store.messages.known(run.tenant, &ids).await?;
-            let deletable =
-                |id: &MessageId| known.get(id).is_some_and(|row| self.is_ours_to_delete(run, row.run, row.stored_at));
-            let doomed: Vec<u32> =
-                batch.iter().zip(&ids).filter(|(_, id)| deletable(id)).map(|(uid, _)| *uid).collect();
-            if doomed.is_empty() {
-                continue;
-            }
-            // Whoever lost the lease must not delete.
-            run.hold().await?;
-            client.uid_store_deleted(&doomed).await?;
-            // RFC 4315 §2.1: never a plain EXPUNGE, which removes what others have marked as well.
-            if client.uid_expunge(&doomed).await? {
-                gone += u32::try_from(doomed.len()).unwrap_or(u32::MAX);
-            } else {
-                tracing::warn!("the server has no UIDPLUS: mail is marked \\Deleted and left to it");
-            }
-            run.changed = true;
-        }
-        Ok(gone)
     }
 
     /// Everything that was listed is stored: the run counts, and the next one may delete what it stored.
@@ -499,28 +361,4 @@ impl Folder {
 /// The server said no to this very command and can go on: asking again in a moment changes nothing.
 pub(super) fn is_final_no(error: &mail::Error) -> bool {
     error.refusal.as_ref().is_some_and(|refusal| !refusal.is_transient())
-}
-
-/// A message beyond one part: whole if the account takes that size, else its head.
-async fn large(
-    client: &mut Client<BoxedStream>,
-    message: &Listed,
-    most: u64,
-    unread: bool,
-) -> Result<Option<Content>, mail::Error> {
-    if message.size > most {
-        let mut bytes = Vec::new();
-        client.fetch_part(message.uid, 0, HEAD_BYTES, |piece| bytes.extend_from_slice(piece)).await?;
-        return Ok(Some(Content::TooLarge(bytes)));
-    }
-    let mut landing = Landing::default();
-    let whole = client.fetch_large(message.uid, message.size, most, |piece| landing.take(piece)).await?;
-    Ok(match whole {
-        Ok(_) => Some(Content::of(landing.finish(), unread)),
-        // Larger than announced: left out, the cursor would pass it and it would be lost.
-        Err(Missing::TooLarge) => {
-            Some(Content::TooLarge(landing.head(usize::try_from(HEAD_BYTES).unwrap_or_default())))
-        }
-        Err(Missing::Vanished) => None,
-    })
 }

@@ -7,7 +7,6 @@ use crate::mail::imap::Client;
 use crate::mail::imap::places::{self, Choice};
 use crate::mail::{self, BoxedStream};
 use crate::model::views::PulledFolder;
-use crate::model::{Phase, ProbeCode};
 
 /// Pulls all folders that the account names. One that is not there does not hide the others; only where there is none
 /// at all, that is the run's error.
@@ -24,8 +23,7 @@ pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>) ->
                 (name, looked)
             }
             Choice::Missing(wanted) => {
-                let words = format!("the server has no folder for {wanted}");
-                let error = mail::Error::new(ProbeCode::ProtocolError, Phase::List, words);
+                let error = places::missing(&wanted);
                 run.folders.push(lacking(wanted, &error));
                 refused.get_or_insert(error);
                 continue;

@@ -11,7 +11,7 @@ use super::contents::{self, Contents};
 use super::spool::{MEMORY_BYTES, Source};
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
-use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Direction, Message, MessageId, Tenant, TextSizes, Timestamp};
 use crate::ops::bounces;
 use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
@@ -247,6 +247,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         in_reply_to: None,
         thread_id: thread_of(arrival.id.as_str()),
         preview: String::new(),
+        text_sizes: None,
         has_attachments: false,
         attachments: Vec::new(),
         sha256: None,
@@ -273,6 +274,7 @@ fn describe(message: &mut Message, parsed: Parsed) {
     message.message_id = parsed.message_id;
     message.in_reply_to = parsed.in_reply_to.into_iter().next();
     message.preview = parsed.preview;
+    message.text_sizes = Some(parsed.text_sizes).filter(|sizes| *sizes != TextSizes::default());
 }
 
 /// IMAP INTERNALDATE (RFC 3501 §9, date-time): `17-Jul-1996 02:44:25 -0700`, the day padded by a blank.

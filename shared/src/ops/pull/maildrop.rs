@@ -73,9 +73,13 @@ struct Maildrop {
 /// Pulls the maildrop and ends the session, because deletions happen at QUIT.
 pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> Result<(), PullError> {
     let source = SourceId::of(run.receive, INBOX);
-    let ledger = run.tools.store.ledgers.load(run.tenant, &run.row.account.account, &source).await?;
     let stat = client.stat().await?;
     run.enter(INBOX, stat.messages);
+    if run.seems_quiet(&source, &stat) {
+        let _ = client.quit().await;
+        return Ok(());
+    }
+    let ledger = run.ledger(&source).await?;
     if is_quiet(run, &ledger, stat) {
         // Nothing was marked: whether QUIT is answered changes nothing.
         let _ = client.quit().await;

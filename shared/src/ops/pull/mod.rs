@@ -14,26 +14,38 @@
 //! unparsed and marked `quarantined`.
 
 mod contents;
+mod fetch;
 mod folder;
 pub(in crate::ops) mod folders;
 mod follow;
 mod keep;
 mod lost;
 mod maildrop;
+mod quiet;
 mod renumbered;
 mod spool;
+mod sweep;
+mod work;
 
 pub use keep::FILE_BYTES;
+pub use work::work;
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
+
+use self::quiet::Quiet;
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, fortunes, fortunes::Fortune, risks, search};
 use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
 use crate::model::{Code, MessageId, ProbeCode, Problem, Receive, Tenant, Timestamp};
+use crate::store::keys::SourceId;
 use crate::store::{AccountRow, AccountStatus, Lease, Ledger, PullJob, Side, StoreError};
 
 /// Messages between two notes in the ledger: what a crash makes the next run look at again.
@@ -51,6 +63,12 @@ pub enum PullError {
     /// Another run holds the lease.
     #[error("this mailbox is being pulled right now")]
     Busy,
+    /// The account was changed or deleted since it was read: what was meant is no more.
+    #[error("this account was changed or deleted meanwhile")]
+    Changed,
+    /// It has news, and others of its batch take all the room there is for fetching: it is queued by itself.
+    #[error("too many mailboxes have news at once")]
+    Crowded,
     /// The mail server, the way to it, or the credential.
     #[error(transparent)]
     SignIn(#[from] SignInError),
@@ -78,7 +96,10 @@ impl From<PullError> for Problem {
             PullError::NotReceiving => {
                 Self::new(Code::InvalidRequest, "this account only sends: give it a receive side with PUT")
             }
-            PullError::Busy => {
+            PullError::Changed => {
+                Self::new(Code::Conflict, "this account was changed or deleted meanwhile: read it again").retry_after(1)
+            }
+            PullError::Busy | PullError::Crowded => {
                 Self::new(Code::Conflict, "this mailbox is being pulled right now; its messages appear in the list")
                     .retry_after(5)
             }
@@ -98,6 +119,12 @@ struct Run<'a> {
     /// When the mail server's time is up: what is left then is for writing down how far it came.
     session: Deadline,
     lease: Option<Lease>,
+    /// Ledgers that were read for a whole batch.
+    ledgers: HashMap<SourceId, Ledger>,
+    quiet: Quiet,
+    /// Where others wait for room to fetch as well.
+    fetching: Option<Arc<Semaphore>>,
+    room: Option<OwnedSemaphorePermit>,
     folders: Vec<PulledFolder>,
     /// Which of them is under way.
     at: usize,
@@ -122,16 +149,25 @@ pub async fn pull(
     deadline: Deadline,
     now: Timestamp,
 ) -> Result<Pulled, PullError> {
-    pull_for(Asker::Caller, tools, tenant, row, deadline, now).await
+    pull_for(Asker::Caller, tools, tenant, row, deadline, now, Known::default()).await
 }
 
 /// For whom a run is made.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Asker {
     /// Somebody who waits some seconds: a worker has more time for the rest.
     Caller,
     /// The queue: a rest is queued again only behind progress, or one slow message would come round for ever.
     Queue,
+    /// The queue, as one of many, who fetch by turns: what is found to have news has more time by itself.
+    Batch(Arc<Semaphore>),
+}
+
+/// What was read of a mailbox before its run, at a moment's age.
+#[derive(Default)]
+struct Known {
+    status: Option<AccountStatus>,
+    ledgers: HashMap<SourceId, Ledger>,
+    quiet: Quiet,
 }
 
 async fn pull_for(
@@ -141,10 +177,15 @@ async fn pull_for(
     row: &AccountRow,
     deadline: Deadline,
     now: Timestamp,
+    known: Known,
 ) -> Result<Pulled, PullError> {
     let started = Instant::now();
     let receive = row.account.receive.as_ref().ok_or(PullError::NotReceiving)?;
-    let before = match fortunes::admit(tools, tenant, &row.account.account, Side::Receive, now).await? {
+    let status = match known.status {
+        Some(status) => status,
+        None => tools.store.statuses.get(tenant, &row.account.account).await?,
+    };
+    let before = match fortunes::admit_with(tools, tenant, &row.account.account, Side::Receive, now, status).await? {
         Ok(status) => status,
         Err(pause) => return Err(SignInError::Paused(pause).into()),
     };
@@ -158,6 +199,10 @@ async fn pull_for(
         now,
         session: Deadline::after(deadline.left().saturating_sub(reserve)),
         lease: None,
+        ledgers: known.ledgers,
+        quiet: known.quiet,
+        fetching: if let Asker::Batch(fetching) = &asker { Some(Arc::clone(fetching)) } else { None },
+        room: None,
         folders: Vec::new(),
         at: 0,
         lost: lost::Lost::default(),
@@ -168,12 +213,21 @@ async fn pull_for(
         compact: false,
     };
     let result = run.all_folders(&before).await;
-    let result = run.forgive_own_time(asker, result);
+    let had_news = run.lease.is_some();
+    let worth_it = match asker {
+        Asker::Caller => run.advanced || !run.folders.is_empty(),
+        Asker::Queue => run.advanced,
+        Asker::Batch(_) => run.advanced || had_news,
+    };
+    let result = run.forgive_own_time(worth_it, result);
     run.settle().await;
-    run.release().await;
+    run.release(&result).await;
     run.record(&result, &before).await?;
     result?;
-    if run.more && (asker == Asker::Caller || run.advanced) {
+    if !had_news {
+        run.note_quiet(&before).await;
+    }
+    if run.more && (worth_it || matches!(asker, Asker::Caller)) {
         let job = PullJob { tenant: tenant.clone(), account: row.account.account.clone(), tick: now, asked: true };
         tools.store.queues.enqueue_pull(&[job]).await?;
     }
@@ -187,41 +241,20 @@ async fn pull_for(
     })
 }
 
-/// Pulls the mailbox of one job. That the mailbox cannot be reached is no failure of the job: the account's status says
-/// so, and the schedule comes back.
-pub async fn work(tools: &Tools, job: &PullJob, deadline: Deadline) -> Result<(), StoreError> {
-    // What the schedule asks for happens at the time of its tick (decision 28).
-    let now = if job.asked { Timestamp::now() } else { job.tick };
-    let Some(row) = tools.store.accounts.get(&job.tenant, &job.account).await? else {
-        // Deleted while a PUT was under way: without this its mailbox would be asked for at every tick, for ever.
-        return tools.store.polls.remove(&job.tenant, &job.account).await;
-    };
-    if !job.asked && is_stale(tools, job, &row, Timestamp::now()) {
-        return Ok(());
-    }
-    match pull_for(Asker::Queue, tools, &job.tenant, &row, deadline, now).await {
-        Ok(pulled) if pulled.new > 0 => {
-            tracing::info!(new = pulled.new, more = pulled.more, ms = pulled.duration_ms, "pulled")
-        }
-        Ok(_) | Err(PullError::Busy | PullError::NotReceiving) => {}
-        Err(PullError::SignIn(SignInError::Store(error)) | PullError::Store(error)) => return Err(error),
-        Err(PullError::SignIn(error)) => tracing::warn!(%error, "the mailbox could not be pulled"),
-    }
-    Ok(())
-}
-
 /// Whether a later tick has been sent meanwhile, or polling was switched off.
-fn is_stale(tools: &Tools, job: &PullJob, row: &AccountRow, now: Timestamp) -> bool {
+fn is_stale(tools: &Tools, tick: Timestamp, row: &AccountRow, now: Timestamp) -> bool {
     let rhythm =
         Rhythm { poll: row.account.poll, tick_seconds: tools.settings.tick_seconds, last_arrival: None, hash: 0 };
-    !row.account.poll.enabled || rhythm.is_stale(job.tick, now)
+    !row.account.poll.enabled || rhythm.is_stale(tick, now)
 }
 
 impl Run<'_> {
     async fn all_folders(&mut self, known: &AccountStatus) -> Result<(), PullError> {
         let connecting = self.session.or_after(self.tools.settings.connect + self.tools.settings.reply);
         let receiver = sign_in::receiver(self.tools, self.tenant, self.row, connecting, self.now).await?;
-        risks::notice(self.tools, self.tenant, self.row, Side::Receive, known, receiver.tls()).await;
+        if !self.quiet.is_noted() {
+            risks::notice(self.tools, self.tenant, self.row, Side::Receive, known, receiver.tls()).await;
+        }
         match receiver {
             Receiver::Imap(mut client) => {
                 client.set_deadline(self.session);
@@ -239,8 +272,7 @@ impl Run<'_> {
 
     /// Our own time was up in the middle of a window: that says nothing about the server. What came is stored, and the
     /// rest is another run's.
-    fn forgive_own_time(&mut self, asker: Asker, result: Result<(), PullError>) -> Result<(), PullError> {
-        let worth_it = self.advanced || (asker == Asker::Caller && !self.folders.is_empty());
+    fn forgive_own_time(&mut self, worth_it: bool, result: Result<(), PullError>) -> Result<(), PullError> {
         match result {
             Err(PullError::SignIn(SignInError::Mail(error)))
                 if error.code == ProbeCode::Timeout && worth_it && self.session.left().is_zero() =>
@@ -264,11 +296,17 @@ impl Run<'_> {
     }
 
     /// Gives the lease back. Where that fails it runs over by itself.
-    async fn release(&mut self) {
+    async fn release(&mut self, result: &Result<(), PullError>) {
         let Some(lease) = self.lease.take() else {
             return;
         };
-        if let Err(error) = self.tools.store.leases.release(lease).await {
+        let leases = &self.tools.store.leases;
+        // A mailbox that is gone keeps no lease; of one that was changed the next run takes a new one.
+        let given_back = match result {
+            Err(PullError::Changed) => leases.forget(lease).await,
+            _ => leases.release(lease).await,
+        };
+        if let Err(error) = given_back {
             tracing::debug!(%error, "the lease was not given back; it runs over");
         }
     }
@@ -300,9 +338,39 @@ impl Run<'_> {
         }
     }
 
+    /// The ledger of a source: the one that was read for the whole batch, or as it is now.
+    async fn ledger(&mut self, source: &SourceId) -> Result<Ledger, PullError> {
+        let ledger = match self.ledgers.remove(source) {
+            Some(ledger) => ledger,
+            None => self.tools.store.ledgers.load(self.tenant, &self.row.account.account, source).await?,
+        };
+        self.quiet.saw(ledger.last_arrival);
+        Ok(ledger)
+    }
+
+    /// Waits for room to fetch, where several share it.
+    async fn take_room(&mut self) -> Result<(), PullError> {
+        let Some(fetching) = self.fetching.take() else {
+            return Ok(());
+        };
+        match timeout_at(self.session.instant(), fetching.acquire_owned()).await {
+            Ok(Ok(room)) => self.room = Some(room),
+            _ => return Err(PullError::Crowded),
+        }
+        Ok(())
+    }
+
+    /// Nothing is fetched for settings that are no more: whoever deletes an account moves its version first, and whatever
+    /// is written after this is found by him, or by the next renewal of the lease that he deletes.
+    async fn still_meant(&self) -> Result<(), PullError> {
+        let row = self.tools.store.accounts.get(self.tenant, &self.row.account.account).await?;
+        if row.is_some_and(|row| row.version == self.row.version) { Ok(()) } else { Err(PullError::Changed) }
+    }
+
     /// Takes the lease, once, when there is news.
     async fn hold(&mut self) -> Result<(), PullError> {
         self.settle().await;
+        self.take_room().await?;
         let seconds = self.tools.settings.lease_seconds;
         match &mut self.lease {
             Some(lease) => self.tools.store.leases.renew(lease, Timestamp::now(), seconds).await?,
@@ -314,6 +382,7 @@ impl Run<'_> {
                     .acquire(self.tenant, &self.row.account.account, Timestamp::now(), seconds)
                     .await?;
                 *none = Some(lease.ok_or(PullError::Busy)?);
+                self.still_meant().await?;
             }
         }
         Ok(())

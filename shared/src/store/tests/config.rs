@@ -79,7 +79,7 @@ async fn a_status_changes_field_by_field() {
     let failed = StatusChange {
         state: Some(AccountState::AuthFailed),
         error_code: Some(AccountErrorCode::InvalidCredentials),
-        smtp: Some(SideStatus { refusals: 2, pause: Some(at(60)), broken: false, revoked: false }),
+        smtp: Some(SideStatus { refusals: 2, pause: Some(at(60)), ..SideStatus::default() }),
         suspended_at: Some(Some(at(3))),
         last_error: Some(Some("535 no".into())),
         ..StatusChange::default()
@@ -222,8 +222,19 @@ async fn a_polled_mailbox_stands_in_one_shard_until_it_is_removed() {
         max_seconds: 900,
         last_arrival: Some(at(5)),
         blocked_until: Some(at(9)),
+        hurried_until: None,
+        quiet: None,
     };
     assert_eq!(all().await, std::slice::from_ref(&entry));
+    polls.mark(&tenant, &name, "0123").await.unwrap();
+    assert_eq!(all().await, [PollEntry { quiet: Some("0123".to_owned()), ..entry.clone() }]);
+    polls.arrived(&tenant, &name, at(5)).await.unwrap();
+    polls.block(&tenant, &name, Some(at(9))).await.unwrap();
+    assert_eq!(all().await, [entry.clone()], "an arrival ends it");
+    assert!(polls.hurry(&tenant, &name, at(7)).await.unwrap());
+    assert_eq!(all().await, [PollEntry { hurried_until: Some(at(7)), ..entry.clone() }]);
+    assert!(!polls.hurry(&tenant, &account("other"), at(7)).await.unwrap(), "it is not polled");
+    let entry = PollEntry { hurried_until: Some(at(7)), ..entry };
     polls.put(&tenant, &name, 120, 600).await.unwrap();
     assert_eq!(all().await, [PollEntry { min_seconds: 120, max_seconds: 600, blocked_until: None, ..entry }]);
     polls.remove(&tenant, &name).await.unwrap();

@@ -27,6 +27,7 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
         in_reply_to: None,
         thread_id: "0123456789abcdef0123456789abcdef".into(),
         preview: "x".repeat(200),
+        text_sizes: None,
         has_attachments: true,
         attachments: vec![Attachment {
             part: 2,

@@ -40,7 +40,7 @@ async fn items_survive_a_restart_and_expired_ones_are_swept() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_operation() {
+async fn requests_are_counted_by_operation_and_what_they_cost() {
     let running = Running::start().await;
     let client = running.dynamodb().await;
     for n in 0..3 {
@@ -54,7 +54,10 @@ async fn requests_are_counted_by_operation() {
     let counts = running.aws.counts();
     assert_eq!(counts.get("dynamodb.PutItem"), Some(&4), "{counts:?}");
     assert_eq!(counts.get("dynamodb.GetItem"), Some(&1), "{counts:?}");
-    assert_eq!(counts.len(), 2, "{counts:?}");
+    // Three items in table and index, one refused; one read.
+    assert_eq!(counts.get("dynamodb.halfWriteUnits"), Some(&14), "{counts:?}");
+    assert_eq!(counts.get("dynamodb.halfReadUnits"), Some(&2), "{counts:?}");
+    assert_eq!(counts.len(), 4, "{counts:?}");
 }
 
 #[tokio::test]

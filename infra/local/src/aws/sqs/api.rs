@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::moves;
 use super::requests::{
     Attributes, Batch, Deletion, Entry, Message, QueueName, QueueUrl, ReceiptAndTime, ReceiptOnly, Receiving, Sending,
     Visibility, name, parse,
@@ -44,6 +45,9 @@ pub(in crate::aws) async fn handle(sqs: &Sqs, operation: &str, body: Value) -> R
             sqs.db.call(move |t| rows::purge(t, &queue)).await?;
             Ok(json!({}))
         }
+        "StartMessageMoveTask" => moves::start(sqs, body).await,
+        "ListMessageMoveTasks" => moves::list(sqs, body).await,
+        "CancelMessageMoveTask" => moves::cancel(),
         _ => Err(AwsError::refused("UnsupportedOperation", format!("{operation} is not emulated."))),
     }
 }

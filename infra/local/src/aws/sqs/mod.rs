@@ -4,6 +4,7 @@
 //! and after a restart. Delivery is at least once and roughly in order, as on AWS.
 
 mod api;
+mod moves;
 mod requests;
 mod rows;
 
@@ -166,6 +167,15 @@ impl Sqs {
             () = sleep_until(until) => (),
         }
         Ok(())
+    }
+
+    /// Sends what the host itself has to tell.
+    ///
+    /// # Errors
+    /// `QueueDoesNotExist`, or the state's.
+    pub(crate) async fn put(&self, queue: &str, body: String) -> Result<(), AwsError> {
+        let message = NewMessage { body, attributes: serde_json::Map::new(), delay_seconds: None };
+        self.send(queue, message).await.map(|_| ())
     }
 
     /// Stores one message; see [`api`] for the limits of a request. Answers with its id.

@@ -204,13 +204,13 @@ impl Head {
         let answers = |name: &&'static str| self.first(name).is_some_and(|value| value != "no");
         let precedence = self.first("precedence").unwrap_or_default();
         if submitted == Some("auto-replied")
-            || ANSWERING.iter().any(|name| answers(name))
+            || ANSWERING.iter().any(answers)
             || matches!(precedence.as_str(), "auto_reply" | "auto-reply")
         {
             return Some(AutoReply::Replied);
         }
         let generated = submitted.is_some_and(|value| value != "no");
-        let is_program = generated || self.has_null_sender() || PROGRAMS.iter().any(|name| answers(name));
+        let is_program = generated || self.has_null_sender() || PROGRAMS.iter().any(answers);
         let subject = self.first("subject").unwrap_or_default();
         let says_away = AWAY.iter().any(|words| subject.starts_with(words));
         // RFC 3834 §3.3: an answer leaves with an empty return path.

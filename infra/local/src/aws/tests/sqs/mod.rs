@@ -203,3 +203,32 @@ async fn requests_over_http_are_counted_and_calls_in_process_are_not() {
     running.aws.sqs().receive("work", 1, None).await.expect("received");
     assert_eq!(running.aws.counts().into_iter().collect::<Vec<_>>(), [("sqs.SendMessage".to_owned(), 1)]);
 }
+
+#[tokio::test]
+async fn dead_letters_are_put_back_to_where_they_came_from() {
+    let running = Running::start().await;
+    let client = running.sqs().await;
+    let sqs = running.aws.sqs();
+    for body in ["one", "two"] {
+        send(&running, &client, body).await;
+    }
+    for _ in 0..3 {
+        let _ = sqs.receive("work", 10, Some(0)).await.expect("received");
+    }
+    let to_itself =
+        client.start_message_move_task().source_arn(sqs.arn("work")).send().await.expect_err("no dead letters");
+    assert_eq!(to_itself.into_service_error().meta().code(), Some("InvalidParameterValue"));
+    let nowhere = client.start_message_move_task().source_arn(sqs.arn("nobody")).send().await.expect_err("no queue");
+    assert!(nowhere.into_service_error().is_resource_not_found_exception());
+
+    let started = client.start_message_move_task().source_arn(sqs.arn("dead")).send().await.expect("started");
+    assert!(started.task_handle().is_some());
+    let back = sqs.receive("work", 10, None).await.expect("received");
+    let mut seen: Vec<_> = back.iter().map(|message| (message.body.as_str(), message.receive_count)).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [("one", 1), ("two", 1)], "they count anew");
+    assert!(sqs.receive("dead", 10, None).await.expect("received").is_empty());
+    let tasks = client.list_message_move_tasks().source_arn(sqs.arn("dead")).send().await.expect("listed");
+    let [task] = tasks.results() else { panic!("one task: {tasks:?}") };
+    assert_eq!((task.status(), task.approximate_number_of_messages_moved()), (Some("COMPLETED"), 2));
+}
