@@ -181,7 +181,7 @@ async fn delete_by_pop3(
 
 /// A mailbox, opened.
 enum Open<'a> {
-    Imap(Desk<'a>),
+    Imap(Box<Desk<'a>>),
     Pop3(Box<pop3::Client<BoxedStream>>),
 }
 
@@ -206,7 +206,7 @@ impl<'a> Desk<'a> {
         })?;
         let receiver = sign_in::admitted(tools, tenant, account, deadline).await;
         match receiver.map_err(|error| error.into_problem(true))? {
-            Receiver::Imap(client) => Ok(Open::Imap(Self { tools, tenant, account, receive, client })),
+            Receiver::Imap(client) => Ok(Open::Imap(Box::new(Self { tools, tenant, account, receive, client }))),
             Receiver::Pop3(client) => Ok(Open::Pop3(Box::new(client))),
         }
     }
