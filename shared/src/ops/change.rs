@@ -182,7 +182,7 @@ async fn delete_by_pop3(
 /// A mailbox, opened.
 #[allow(clippy::large_enum_variant)] // one at a time, on its way to its reader
 enum Open<'a> {
-    Imap(Desk<'a>),
+    Imap(Box<Desk<'a>>),
     Pop3(Box<pop3::Client<BoxedStream>>),
 }
 
@@ -207,7 +207,7 @@ impl<'a> Desk<'a> {
         })?;
         let receiver = sign_in::admitted(tools, tenant, account, deadline).await;
         match receiver.map_err(|error| error.into_problem(true))? {
-            Receiver::Imap(client) => Ok(Open::Imap(Self { tools, tenant, account, receive, client })),
+            Receiver::Imap(client) => Ok(Open::Imap(Box::new(Self { tools, tenant, account, receive, client }))),
             Receiver::Pop3(client) => Ok(Open::Pop3(Box::new(client))),
         }
     }
