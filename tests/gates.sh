@@ -105,12 +105,12 @@ wait_for() {
 }
 
 # The document is asked with all that it allows and much that it does not: no 5xx, and every answer as described.
-# Once with any path, once with that of an account that exists.
+# Once with any path, once with that of an account that exists; there nobody waits for mail, which would take 25 s a case.
 gate_openapi() {
     start_service HALFPENNY_PARAMETERS="ProbeSeconds=2 ConnectSeconds=2 ReplySeconds=2"
     create_demo
     generate_requests
-    generate_requests --config-file "$PWD/tests/schemathesis.toml" -- --exclude-operation-id putAccount --exclude-operation-id deleteAccount
+    generate_requests --config-file "$PWD/tests/schemathesis.toml" -- --exclude-operation-id putAccount --exclude-operation-id deleteAccount --exclude-operation-id awaitMessage
 }
 
 # generate_requests [OPTIONS OF st] [-- OPTIONS OF run]

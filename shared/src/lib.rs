@@ -11,10 +11,10 @@
 //! | [`net`] | the only way out: resolve, filter, connect to what was filtered | |
 //! | [`mail`] | the protocols, composing, parsing, sanitising | [`net`], [`model`] |
 //! | [`oauth`] | token endpoints and token servers | [`net`], [`model`], [`mail::Error`] |
-//! | [`store`] | DynamoDB, S3, Secrets Manager, SQS | [`model`] |
-//! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::diagnose`], [`ops::schedule`] | all of the above |
+//! | [`store`] | DynamoDB, S3, Secrets Manager, SQS, EventBridge | [`model`] |
+//! | [`ops`] | use cases: [`ops::send`], [`ops::pull`], [`ops::probe`], [`ops::diagnose`], [`ops::schedule`], [`ops::notify`] | all of the above |
 //! | [`http`] | routes, requests, answers, problems; the only place that names a status code | [`model`], [`mail::Deadline`] |
-//! | [`events`] | SQS batches and the clock | |
+//! | [`events`] | SQS batches, the table's stream and the clock | |
 //! | [`background`] | what must be done before an invocation ends | |
 //! | [`settings`], [`logging`] | the environment, read once; logs that hold no secret | |
 //!
@@ -41,6 +41,12 @@
 //! earlier completed run stored may then be deleted at the server. Over IMAP, what others do with stored messages is
 //! followed (flags, moves, deletions, renumbered folders), and what a caller does with one ([`ops::change`]) is done at
 //! the server first.
+//!
+//! # One event
+//!
+//! Nobody announces anything by hand: a row is written, and the table's stream hands the change to `functions/notify`.
+//! [`store::changes`] reads it, [`ops::notify::events`] says what it means (a pure function, so that ids are stable), the
+//! event bus gets every event, and each webhook that wants it a job of its queue, which [`ops::webhooks`] does.
 //!
 //! # Invariants
 //!

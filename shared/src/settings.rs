@@ -17,6 +17,10 @@ pub struct Settings {
     pub deliver_queue: String,
     /// URL of the queue of mailboxes to pull (`HALFPENNY_PULL_QUEUE`).
     pub pull_queue: String,
+    /// URL of the queue of events to tell webhooks (`HALFPENNY_WEBHOOK_QUEUE`).
+    pub webhook_queue: String,
+    /// Name of the event bus (`HALFPENNY_EVENT_BUS`).
+    pub event_bus: String,
     /// SHA-256 of the operator's token, lower-case hex; none: there is no such token (`HALFPENNY_ROOT_TOKEN_SHA256`).
     pub root_token_sha256: Option<String>,
     /// The tenant of the operator's token (`HALFPENNY_ROOT_TENANT`).
@@ -63,6 +67,16 @@ pub struct Settings {
     pub mailbox: Duration,
     /// The reply to a message's final dot (`HALFPENNY_DOT_SECONDS`).
     pub dot: Duration,
+    /// How long a tenant's webhooks are kept in memory (`HALFPENNY_WEBHOOK_CACHE_SECONDS`).
+    pub webhook_cache_seconds: u32,
+    /// How long a webhook's receiver may take (`HALFPENNY_WEBHOOK_REPLY_SECONDS`).
+    pub webhook_reply: Duration,
+    /// Waits between the tries of a webhook; the last one repeats (`HALFPENNY_WEBHOOK_BACKOFF_SECONDS`).
+    pub webhook_backoff_seconds: Vec<u32>,
+    /// A delivery is given up when it has been tried for this long (`HALFPENNY_WEBHOOK_EXPIRE_SECONDS`).
+    pub webhook_expire_seconds: u32,
+    /// A webhook where nothing arrives for this long is switched off (`HALFPENNY_WEBHOOK_FAILING_SECONDS`).
+    pub webhook_failing_seconds: u32,
 }
 
 /// A variable that is missing or wrong. The value is not shown: it may be a secret put into the wrong variable.
@@ -98,6 +112,8 @@ impl Settings {
             bucket: source.text("HALFPENNY_BUCKET", "the name of the S3 bucket")?,
             deliver_queue: source.text("HALFPENNY_DELIVER_QUEUE", "the URL of an SQS queue")?,
             pull_queue: source.text("HALFPENNY_PULL_QUEUE", "the URL of an SQS queue")?,
+            webhook_queue: source.text("HALFPENNY_WEBHOOK_QUEUE", "the URL of an SQS queue")?,
+            event_bus: source.text("HALFPENNY_EVENT_BUS", "the name of an event bus")?,
             root_token_sha256: source.root_token("HALFPENNY_ROOT_TOKEN_SHA256")?,
             root_tenant: source.root_tenant("HALFPENNY_ROOT_TENANT")?,
             allow_nets: source.optional("HALFPENNY_ALLOW_NETS").unwrap_or_default(),
@@ -119,6 +135,11 @@ impl Settings {
             reply: duration("HALFPENNY_REPLY_SECONDS")?,
             mailbox: duration("HALFPENNY_MAILBOX_SECONDS")?,
             dot: duration("HALFPENNY_DOT_SECONDS")?,
+            webhook_cache_seconds: seconds("HALFPENNY_WEBHOOK_CACHE_SECONDS")?,
+            webhook_reply: duration("HALFPENNY_WEBHOOK_REPLY_SECONDS")?,
+            webhook_backoff_seconds: source.backoff("HALFPENNY_WEBHOOK_BACKOFF_SECONDS")?,
+            webhook_expire_seconds: seconds("HALFPENNY_WEBHOOK_EXPIRE_SECONDS")?,
+            webhook_failing_seconds: seconds("HALFPENNY_WEBHOOK_FAILING_SECONDS")?,
         })
     }
 }
@@ -146,9 +167,10 @@ impl<F: Fn(&str) -> Option<String>> Source<F> {
     }
 
     fn own_ports(&self) -> Vec<u16> {
-        const ENDPOINTS: [&str; 6] = [
+        const ENDPOINTS: [&str; 7] = [
             "AWS_ENDPOINT_URL_DYNAMODB",
             "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+            "AWS_ENDPOINT_URL_EVENTBRIDGE",
             "AWS_ENDPOINT_URL_S3",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER",
             "AWS_ENDPOINT_URL_SQS",

@@ -110,6 +110,17 @@ impl<'a> Meter<'a> {
         Self(service, service.aws().await.counts().await)
     }
 
+    /// Waits until nobody has asked for anything for a while: on a busy machine some mailboxes of a batch are queued by
+    /// themselves.
+    async fn rest(&mut self) {
+        let mut silent = 0;
+        until("all is quiet", async || {
+            silent = if self.read().await.is_empty() { silent + 1 } else { 0 };
+            (silent > 60).then_some(())
+        })
+        .await;
+    }
+
     /// Since the last reading: units in halves, and requests.
     async fn read(&mut self) -> BTreeMap<String, u64> {
         let counts = self.0.aws().await.counts().await;
@@ -260,13 +271,13 @@ fn an_idle_poll_costs_half_a_unit_and_writes_nothing() {
             let (tenant, client) = service.tenant();
             let crowd = Crowd::start(&client, 10, 100, receive).await;
             assert_eq!(work(&client, &tenant, &crowd.names).await, nothing_failed());
-            let _ = meter.read().await;
+            meter.rest().await;
             // Nothing ever came, so that the mailboxes are noted as quiet at once.
             assert_eq!(work(&client, &tenant, &crowd.names).await, nothing_failed());
             let noted = meter.read().await;
-            // Settings, status and ledger; and the note, which the SDK may repeat on a busy machine.
-            assert_eq!((noted["dynamodb.BatchGetItem"], noted["dynamodb.halfReadUnits"]), (3, 300), "{noted:?}");
-            assert!(noted["dynamodb.UpdateItem"] >= 100, "{noted:?}");
+            // Settings, status and ledger; and the note, which the SDK may repeat on a busy machine, and which others see.
+            assert_eq!(noted["dynamodb.BatchGetItem"], 3, "{noted:?}");
+            assert!(noted["dynamodb.halfReadUnits"] >= 300 && noted["dynamodb.UpdateItem"] >= 100, "{noted:?}");
             let entries = service.aws().await.items_of("POLL#").await;
             let mine = entries.into_iter().filter(|(key, _)| key.contains(&format!("{tenant}#")));
             let mailboxes: Vec<_> = mine
@@ -276,7 +287,7 @@ fn an_idle_poll_costs_half_a_unit_and_writes_nothing() {
                 })
                 .collect();
             assert_eq!(mailboxes.len(), 100);
-            let _ = meter.read().await;
+            meter.rest().await;
             assert_eq!(work_with(&client, mailboxes.clone()).await, nothing_failed());
             let quiet = meter.read().await;
             println!("{receive:?}: {:.4} dollars for a million quiet polls", dollars(&quiet, 100.0));
@@ -299,12 +310,12 @@ fn an_idle_poll_costs_half_a_unit_and_writes_nothing() {
 ///
 /// | | units of reading | of writing | PUTs | dollars | by the goal's measure |
 /// |---|---|---|---|---|---|
-/// | plain | 23.5 / 20 | 47 / 20 | 1 | 6.62 | 6.0 |
-/// | with an attachment of 20 KB | 23.5 / 20 | 47 / 20 | 2 | 11.62 | 11.0 |
+/// | plain | 23.5 / 20 | 56 / 20 | 1 | 6.9 | 6.3 |
+/// | with an attachment of 20 KB | 23.5 / 20 | 57 / 20 | 2 | 11.9 | 11.3 |
 ///
-/// Writing: 20 rows of two units with the index, the ledger twice, the lease three times, status and slot once each.
-/// Reading: whether each message is known (20), and of the mailbox settings, status, ledger (1.5), settings and status
-/// once more (2). What other features add to a run has to fit below as well.
+/// Writing: 20 rows of two units with the index, the ledger twice, the lease three times, status and slot once each, and
+/// the index of words. Reading: whether each message is known (20), and of the mailbox settings, status, ledger (1.5),
+/// settings and status once more (2). What other features add to a run has to fit below as well.
 #[test]
 fn a_received_message_costs_what_it_should() {
     run(async {
@@ -314,9 +325,10 @@ fn a_received_message_costs_what_it_should() {
             let (tenant, client) = service.tenant();
             let crowd = Crowd::start(&client, 1, 1, receive).await;
             assert_eq!(work(&client, &tenant, &crowd.names).await, nothing_failed());
+            meter.rest().await;
             for (message, puts, most) in [
-                (corpus::plain as fn(usize) -> Vec<u8>, 20, 7.0),
-                (|n| corpus::with_attachment(n, "a.pdf", &Random::new(n as u64 + 7).bytes(20_000)), 40, 12.0),
+                (corpus::plain as fn(usize) -> Vec<u8>, 20, 7.5),
+                (|n| corpus::with_attachment(n, "a.pdf", &Random::new(n as u64 + 7).bytes(20_000)), 40, 12.5),
             ] {
                 (0..20).for_each(|n| crowd.deliver(0, message(n)));
                 let _ = meter.read().await;

@@ -8,7 +8,7 @@ use tests::peer::{Peer, Receive, Way};
 use crate::pull::pull_all;
 use crate::{account, masked, run, service};
 
-async fn pulled(messages: &[Vec<u8>]) -> (String, Client, Peer, String) {
+pub(crate) async fn pulled(messages: &[Vec<u8>]) -> (String, Client, Peer, String) {
     let (tenant, client) = service().await.tenant();
     let peer = Peer::start().await;
     for message in messages {
@@ -20,7 +20,7 @@ async fn pulled(messages: &[Vec<u8>]) -> (String, Client, Peer, String) {
 }
 
 /// The one message of an account.
-async fn only(client: &Client, path: &str) -> (String, Value) {
+pub(crate) async fn only(client: &Client, path: &str) -> (String, Value) {
     let items = client.get(format!("{path}/messages")).await.value(200)["items"].clone();
     assert_eq!(items.as_array().unwrap().len(), 1);
     (items[0]["id"].as_str().unwrap().to_owned(), items[0].clone())

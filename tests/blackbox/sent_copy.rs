@@ -183,7 +183,7 @@ fn inbox_flags(peer: &Peer) -> Vec<String> {
     peer.sandbox.messages(&peer.user).iter().map(|message| message.flags.iter().cloned().collect()).collect()
 }
 
-/// A3.4/20
+/// A3.4/20, A3.1/5
 #[test]
 fn a_3_4_20_what_was_answered_or_forwarded_is_marked_at_the_server_and_here() {
     run(async {

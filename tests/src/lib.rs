@@ -54,6 +54,7 @@ pub mod postfix;
 pub mod proofs;
 pub mod proxy;
 pub mod random;
+pub mod receiver;
 pub mod runtime;
 pub mod send_checker;
 pub mod sends;

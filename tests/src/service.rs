@@ -30,6 +30,10 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("DotSeconds", "5"),
     ("ProbeSeconds", "8"),
     ("VisibilitySeconds", "5"),
+    ("WebhookCacheSeconds", "0"),
+    ("WebhookBackoffSeconds", "1"),
+    ("WebhookReplySeconds", "5"),
+    ("WebhookVisibilitySeconds", "8"),
 ];
 
 /// A running service.

@@ -1,10 +1,11 @@
-//! `config`: accounts and tokens; also what needs no token at all.
+//! `config`: accounts, tokens and webhooks; also what needs no token at all.
 
 mod accounts;
 mod doors;
 mod history;
 mod tokens;
 mod usecase;
+mod webhooks;
 
 use shared::http::{Reply, docs, doors as paths, mount, open, openapi, routes, serve};
 use shared::model::views::Health;
@@ -39,6 +40,18 @@ async fn main() -> Result<(), lambda_http::Error> {
         mount(&routes::TOKEN_CREATE, with_tools!(tokens::create)),
         mount(&routes::TOKENS_LIST, with_tools!(tokens::list)),
         mount(&routes::TOKEN_DELETE, with_tools!(tokens::delete)),
+        mount(&routes::WEBHOOKS_LIST, with_tools!(webhooks::list)),
+        mount(&routes::WEBHOOK_CREATE, with_tools!(webhooks::create)),
+        mount(&routes::WEBHOOK_MOCK, webhooks::mock),
+        mount(&routes::WEBHOOK_GET, with_tools!(webhooks::get)),
+        mount(&routes::WEBHOOK_PUT, with_tools!(webhooks::put)),
+        mount(&routes::WEBHOOK_PATCH, with_tools!(webhooks::patch)),
+        mount(&routes::WEBHOOK_DELETE, with_tools!(webhooks::delete)),
+        mount(&routes::WEBHOOK_ROTATE, with_tools!(webhooks::rotate)),
+        mount(&routes::WEBHOOK_TEST, with_tools!(webhooks::test)),
+        mount(&routes::WEBHOOK_DELIVERIES, with_tools!(webhooks::deliveries)),
+        mount(&routes::WEBHOOK_REPLAY, with_tools!(webhooks::replay)),
+        mount(&routes::WEBHOOK_REPLAY_FAILED, with_tools!(webhooks::replay_failed)),
         mount(&paths::ENGINE_CREATE, with_tools!(emailengine::create)),
         mount(&paths::ENGINE_GET, with_tools!(emailengine::get)),
         mount(&paths::ENGINE_UPDATE, with_tools!(emailengine::update)),

@@ -1,13 +1,12 @@
-//! Which messages a list shows, and which of their fields.
+//! Which messages a list shows.
 
-use serde_json::{Map, Value};
 use shared::http::Call;
 use shared::http::call::wrong_parameter;
 use shared::model::{Address, Direction, Message, Problem};
 use shared::ops::search::Query;
 
 /// All parameters that a list takes.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 20] = [
     "q",
     "limit",
     "cursor",
@@ -20,38 +19,18 @@ const KNOWN: [&str; 14] = [
     "before",
     "hasAttachments",
     "unseen",
+    "flagged",
+    "answered",
+    "flag",
+    "state",
+    "correlationSource",
+    "correlationId",
     "thread",
     "fields",
 ];
 
-/// Fields that can be asked for.
-const FIELDS: [&str; 23] = [
-    "id",
-    "account",
-    "direction",
-    "folder",
-    "subject",
-    "from",
-    "to",
-    "cc",
-    "replyTo",
-    "date",
-    "receivedAt",
-    "size",
-    "flags",
-    "messageId",
-    "inReplyTo",
-    "threadId",
-    "preview",
-    "hasAttachments",
-    "attachments",
-    "sha256",
-    "state",
-    "correlation",
-    "delivery",
-];
-
 /// What a caller asked for.
+#[derive(Default)]
 pub(crate) struct Filter {
     folder: Option<String>,
     direction: Option<Direction>,
@@ -59,9 +38,11 @@ pub(crate) struct Filter {
     to: Option<String>,
     subject: Option<String>,
     has_attachments: Option<bool>,
-    unseen: Option<bool>,
+    flags: Vec<(String, bool)>,
+    state: Option<String>,
+    correlation_source: Option<String>,
+    correlation_id: Option<String>,
     thread: Option<String>,
-    fields: Option<Vec<String>>,
     /// What is searched for.
     pub(crate) query: Option<Query>,
 }
@@ -78,11 +59,14 @@ impl Filter {
             Some("outgoing") => Some(Direction::Outgoing),
             Some(_) => return Err(wrong_parameter("direction", "incoming or outgoing")),
         };
-        let fields =
-            text("fields").map(|names| names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>());
-        if let Some(unknown) = fields.iter().flatten().find(|name| !FIELDS.contains(&name.as_str())) {
-            return Err(wrong_parameter("fields", &format!("some of {}; not {unknown:?}", FIELDS.join(", "))));
+        // RFC 3501 §2.3.2: those of the system begin with a backslash.
+        let mut flags: Vec<(String, bool)> = Vec::new();
+        for (parameter, flag, turned) in
+            [("unseen", "Seen", true), ("flagged", "Flagged", false), ("answered", "Answered", false)]
+        {
+            flags.extend(call.flag(parameter)?.map(|wanted| (flag.to_owned(), wanted != turned)));
         }
+        flags.extend(text("flag").map(|flag| (flag.trim_start_matches('\\').to_owned(), true)));
         Ok(Self {
             folder: text("folder"),
             direction,
@@ -90,11 +74,55 @@ impl Filter {
             to: folded("to"),
             subject: folded("subject"),
             has_attachments: call.flag("hasAttachments")?,
-            unseen: call.flag("unseen")?,
+            flags,
+            state: text("state"),
+            correlation_source: text("correlationSource"),
+            correlation_id: text("correlationId"),
             thread: text("thread"),
-            fields,
             query: call.query.get("q").map(|text| Query::read(text)).transpose()?,
         })
+    }
+
+    /// The messages between these people, about this.
+    pub(crate) fn of_people(
+        direction: Direction,
+        from: &Option<String>,
+        to: &Option<String>,
+        subject: &Option<String>,
+    ) -> Self {
+        let folded = |text: &Option<String>| text.as_ref().map(|text| text.to_lowercase());
+        Self {
+            direction: Some(direction),
+            from: folded(from),
+            to: folded(to),
+            subject: folded(subject),
+            ..Self::default()
+        }
+    }
+
+    /// The messages of one conversation.
+    pub(crate) fn of_thread(thread: String) -> Self {
+        Self { thread: Some(thread), ..Self::default() }
+    }
+
+    /// Whether it lets everything through: of such a list no message is read that is not shown.
+    pub(crate) fn passes_all(&self) -> bool {
+        let Self {
+            folder,
+            direction,
+            from,
+            to,
+            subject,
+            has_attachments,
+            flags,
+            state,
+            correlation_source,
+            correlation_id,
+            thread,
+            query: _, // what was searched for has been found
+        } = self;
+        let texts = [folder, from, to, subject, state, correlation_source, correlation_id, thread];
+        texts.iter().all(|text| text.is_none()) && direction.is_none() && has_attachments.is_none() && flags.is_empty()
     }
 
     /// Whether the list shows it.
@@ -102,7 +130,9 @@ impl Filter {
         let names = |addresses: &[&Address], wanted: &String| addresses.iter().any(|address| holds(address, wanted));
         let to: Vec<&Address> = message.to.iter().chain(&message.cc).collect();
         let from: Vec<&Address> = message.from.iter().collect();
-        let seen = message.flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Seen"));
+        let has =
+            |wanted: &str| message.flags.iter().any(|flag| flag.trim_start_matches('\\').eq_ignore_ascii_case(wanted));
+        let correlation = message.correlation.as_ref();
         self.folder.as_ref().is_none_or(|folder| message.folder.as_ref() == Some(folder))
             && self.direction.is_none_or(|direction| message.direction == direction)
             && self.from.as_ref().is_none_or(|wanted| names(&from, wanted))
@@ -111,22 +141,11 @@ impl Filter {
                 message.subject.as_ref().is_some_and(|subject| subject.to_lowercase().contains(wanted))
             })
             && self.has_attachments.is_none_or(|wanted| message.has_attachments == wanted)
-            && self.unseen.is_none_or(|wanted| seen != wanted)
+            && self.flags.iter().all(|(flag, wanted)| has(flag) == *wanted)
+            && self.state.as_ref().is_none_or(|state| message.state == *state)
+            && self.correlation_source.as_ref().is_none_or(|source| correlation.is_some_and(|it| it.source == *source))
+            && self.correlation_id.as_ref().is_none_or(|id| correlation.is_some_and(|it| it.id == *id))
             && self.thread.as_ref().is_none_or(|thread| message.thread_id == *thread)
-    }
-
-    /// The message, or the fields of it that were asked for.
-    pub(crate) fn project(&self, message: &Message) -> Result<Value, Problem> {
-        let whole = serde_json::to_value(message).map_err(Problem::internal)?;
-        let (Some(fields), Value::Object(object)) = (&self.fields, &whole) else {
-            return Ok(whole);
-        };
-        let chosen: Map<String, Value> = object
-            .iter()
-            .filter(|(name, _)| fields.contains(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        Ok(Value::Object(chosen))
     }
 }
 

@@ -1,17 +1,18 @@
-//! Stored mail: lists, one message, its source and its attachments.
+//! Stored mail: one message, its source and its attachments.
 
 use std::time::Duration;
 
 use shared::http::body::INLINE_ANSWER_BYTES;
 use shared::http::reply::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use shared::http::{Call, Reply};
-use shared::mail::{parse, sanitize};
-use shared::model::views::{Defect, HeaderLine, MessageDetail, Page};
+use shared::mail::parse;
+use shared::mail::sanitize::{self, Remote};
+use shared::model::views::{Defect, HeaderLine, MessageDetail};
 use shared::model::{Address, Attachment, Code, FieldError, Message, Problem};
-use shared::ops::{self, Tools, search, send, sign_in};
-use shared::store::{Download, Incoming, Range, StoredMessage};
+use shared::ops::{self, Tools, send};
+use shared::store::{Download, Incoming, StoredMessage};
 
-use crate::filter::Filter;
+use crate::fields::{Fields, LISTED, READ};
 
 /// How long a presigned URL is good for.
 pub(crate) const LINK: Duration = Duration::from_secs(15 * 60);
@@ -19,53 +20,23 @@ pub(crate) const LINK: Duration = Duration::from_secs(15 * 60);
 /// How much of a source is read to show a message: bodies come before attachments, and nobody reads 16 MB of text.
 const READ_BYTES: u64 = 16 << 20;
 
-/// Messages that are looked at for one page, whatever the filter lets through.
-const SCANNED: u32 = 500;
-
-/// A page of messages, newest first.
-pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    let mut filter = Filter::read(&call)?;
-    let account = call.account()?;
-    let limit = call.number("limit", 50, 1, 100)?;
-    let range = Range { since: call.time("since")?, before: call.time("before")? };
-    let hits = match filter.query.take() {
-        Some(query) => Some(search::find(&tools.store, call.tenant(), &account, query, range).await?),
-        None => None,
-    };
-    let most = hits.as_ref().map_or(SCANNED, |hits| hits.most(SCANNED));
-    let mut cursor = call.query.get("cursor").cloned();
-    let (mut items, mut scanned): (Vec<Message>, u32) = (Vec::new(), 0);
-    loop {
-        let room = limit - u32::try_from(items.len()).unwrap_or(limit);
-        let page = match &hits {
-            Some(hits) => hits.page(&tools.store, call.tenant(), &account, room, cursor.as_deref()).await?,
-            None => tools.store.messages.list(call.tenant(), &account, range, room, cursor.as_deref()).await?,
-        };
-        scanned += room;
-        items.extend(page.items.into_iter().map(summary).filter(|message| filter.passes(message)));
-        cursor = page.next_cursor;
-        if cursor.is_none() || items.len() >= limit as usize || scanned >= most {
-            break;
-        }
-    }
-    if items.is_empty() && scanned <= limit {
-        // Mail outlives its account; only where there is neither is the path wrong.
-        sign_in::account(&tools, call.tenant(), &account).await?;
-    }
-    let items = items.iter().map(|message| filter.project(message)).collect::<Result<Vec<_>, _>>()?;
-    Reply::ok(&Page { items, next_cursor: cursor })
-}
-
 /// One message with its bodies and headers.
 pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    call.only(&[])?;
+    call.only(&["fields"])?;
+    let fields = Fields::read(&call, &[&LISTED, &READ])?;
     let stored = find(&tools, &call).await?;
-    let source = readable(&tools, &call, &stored).await?;
-    let mut message = summary(stored);
-    let Some(source) = source else {
-        return Reply::ok(&MessageDetail { message, text: None, html: None, headers: Vec::new(), defects: Vec::new() });
-    };
-    let parsed = parse::parse(&source);
+    let needless = matches!(stored, StoredMessage::Incoming(_)) && fields.within(&LISTED);
+    let source = if needless { None } else { readable(&tools, &call, &stored).await? };
+    let message = summary(stored);
+    Reply::ok(&fields.project(&match source {
+        Some(source) => detail(message, &source),
+        None => MessageDetail::of(message),
+    })?)
+}
+
+/// What the source says beyond the row; of an outgoing message it says what people are called.
+fn detail(mut message: Message, source: &[u8]) -> MessageDetail {
+    let parsed = parse::parse(source);
     if message.direction == shared::model::Direction::Outgoing {
         let people = |list: &[Address]| list.iter().cloned().map(ops::pii::unmasked).collect();
         message.cc = people(&parsed.cc);
@@ -74,11 +45,21 @@ pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
         message.preview.clone_from(&parsed.preview);
         message.in_reply_to = parsed.in_reply_to.first().cloned();
     }
-    let html = parse::html(&source).map(|html| sanitize::html(&html, |_| None));
-    let headers = parse::headers(&source).into_iter().map(|(name, value)| HeaderLine { name, value }).collect();
+    let headers = parse::headers(source).into_iter().map(|(name, value)| HeaderLine { name, value }).collect();
+    let appointments = parse::appointments(source);
+    let authors = if parsed.has_many_authors() { parsed.from } else { Vec::new() };
     let defects =
         parsed.defects.into_iter().map(|defect| Defect { code: defect.code, detail: defect.detail }).collect();
-    Reply::ok(&MessageDetail { message, text: parse::text(&source), html, headers, defects })
+    MessageDetail {
+        authors,
+        text: parse::text_by(source, sanitize::text),
+        html: parse::html(source).map(|html| sanitize::html(&html, Remote::Blocked, |_| None)),
+        headers,
+        appointments: appointments.count,
+        calendar: appointments.one,
+        defects,
+        ..MessageDetail::of(message)
+    }
 }
 
 /// The source, byte for byte.
@@ -113,10 +94,15 @@ pub(crate) async fn source(tools: Tools, call: Call) -> Result<Reply, Problem> {
 
 /// What a stranger sent, under the type that he gave it: no browser may run it or guess another one (RFC 9110 §8.3).
 pub(crate) fn harmless(content_type: &str, body: Vec<u8>) -> Reply {
+    harmless_as(content_type, "attachment", body)
+}
+
+/// The same under a name (Content-Disposition).
+pub(crate) fn harmless_as(content_type: &str, disposition: &str, body: Vec<u8>) -> Reply {
     Reply::bytes(content_type, body)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'")
-        .header(CONTENT_DISPOSITION, "attachment")
+        .header(CONTENT_DISPOSITION, disposition)
 }
 
 /// An attachment, decoded.
@@ -151,7 +137,7 @@ fn download(attachment: &Attachment) -> Download {
 }
 
 /// The message of the path, if it belongs to the account of the path.
-async fn find(tools: &Tools, call: &Call) -> Result<StoredMessage, Problem> {
+pub(crate) async fn find(tools: &Tools, call: &Call) -> Result<StoredMessage, Problem> {
     let account = call.account()?;
     let found = tools.store.messages.get(call.tenant(), &call.message_id()?).await?;
     let found = found.filter(|stored| match stored {
@@ -162,7 +148,7 @@ async fn find(tools: &Tools, call: &Call) -> Result<StoredMessage, Problem> {
 }
 
 /// The source, or as much of it as showing a message takes; none where it was left on the server.
-async fn readable(tools: &Tools, call: &Call, stored: &StoredMessage) -> Result<Option<Vec<u8>>, Problem> {
+pub(crate) async fn readable(tools: &Tools, call: &Call, stored: &StoredMessage) -> Result<Option<Vec<u8>>, Problem> {
     match stored {
         StoredMessage::Outgoing(row) => Ok(Some(send::source(&tools.store, call.tenant(), row).await?)),
         StoredMessage::Incoming(row) if row.message.sha256.is_none() => Ok(None),
@@ -172,7 +158,7 @@ async fn readable(tools: &Tools, call: &Call, stored: &StoredMessage) -> Result<
     }
 }
 
-fn present(row: &Incoming) -> Result<(), Problem> {
+pub(crate) fn present(row: &Incoming) -> Result<(), Problem> {
     if row.message.sha256.is_some() {
         return Ok(());
     }
@@ -195,7 +181,7 @@ pub(crate) fn within(size: u64) -> Result<(), Problem> {
     Err(Problem::invalid(vec![FieldError::new("?inline", "too_large", detail)]))
 }
 
-fn summary(stored: StoredMessage) -> Message {
+pub(crate) fn summary(stored: StoredMessage) -> Message {
     match stored {
         StoredMessage::Incoming(row) => row.message,
         StoredMessage::Outgoing(row) => row.message(),

@@ -91,7 +91,7 @@ pub(crate) async fn run(settings: Settings, stop: CancellationToken) -> Result<(
         account: ACCOUNT.to_owned(),
     };
     let runtime = Runtime::start(options, functions(&settings, &template, &aws)?).await?;
-    let triggers = Triggers::start(&template, &runtime, aws.sqs())?;
+    let triggers = Triggers::start(&template, &runtime, aws.sqs(), aws.streams())?;
     announce(&data, &token, &listeners, &template, &aws, sandbox.as_ref())?;
 
     gateway::serve(listeners, &template, Arc::clone(&runtime), stop.cancelled()).await;
@@ -178,7 +178,7 @@ async fn start_aws(
             Context { region: REGION.to_owned(), account: ACCOUNT.to_owned(), stack: STACK.to_owned(), queue_url_base };
         Template::load(&path, parameters, &context)
     };
-    let Template { functions, tables, buckets, queues, .. } = load(String::new())?;
+    let Template { functions, tables, buckets, queues, buses, .. } = load(String::new())?;
     let aws = Aws::start(aws::Options {
         data: data.path().to_owned(),
         dynamodb_port: above(settings.port, 1),
@@ -186,6 +186,7 @@ async fn start_aws(
         tables,
         buckets,
         queues: queues.into_iter().map(|spec| queue(spec, settings.sqs_copies)).collect(),
+        buses,
         policies: functions.into_iter().map(policy).collect(),
     });
     let aws = aws.await?;
@@ -229,7 +230,9 @@ fn functions(settings: &Settings, template: &Template, aws: &Aws) -> Result<Vec<
             memory_mb: function.memory_mb,
             timeout: function.timeout,
             env,
-            instances: concurrency.unwrap_or_default().max(DEFAULT_CONCURRENCY),
+            // A stream waits for no free instance: its one batch at a time comes on top.
+            instances: concurrency.unwrap_or_default().max(DEFAULT_CONCURRENCY)
+                + u32::from(!function.streams.is_empty()),
         })
     };
     template.functions.iter().map(spec).collect()

@@ -196,6 +196,60 @@ pub const PREFIXED_OUTBOX_LIST: Route =
 pub const PREFIXED_OUTBOX_DELETE: Route =
     email_engine("DELETE", "/emailengine/v1/outbox/{id}", "send", "engineUnqueue", Scope::Send);
 
+/// List messages of a folder (A3.3).
+pub const ENGINE_MESSAGES: Route =
+    email_engine("GET", "/v1/account/{account}/messages", "messages", "engineMessages", Scope::Read);
+/// [`ENGINE_MESSAGES`] under the prefix.
+pub const PREFIXED_MESSAGES: Route = Route { path: "/emailengine/v1/account/{account}/messages", ..ENGINE_MESSAGES };
+/// Read a message.
+pub const ENGINE_MESSAGE: Route =
+    email_engine("GET", "/v1/account/{account}/message/{id}", "messages", "engineMessage", Scope::Read);
+/// [`ENGINE_MESSAGE`] under the prefix.
+pub const PREFIXED_MESSAGE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_MESSAGE };
+/// The source of a message.
+pub const ENGINE_SOURCE: Route =
+    email_engine("GET", "/v1/account/{account}/message/{id}/source", "messages", "engineSource", Scope::Read);
+/// [`ENGINE_SOURCE`] under the prefix.
+pub const PREFIXED_SOURCE: Route =
+    Route { path: "/emailengine/v1/account/{account}/message/{id}/source", ..ENGINE_SOURCE };
+/// The texts of a message.
+pub const ENGINE_TEXT: Route =
+    email_engine("GET", "/v1/account/{account}/text/{id}", "messages", "engineText", Scope::Read);
+/// [`ENGINE_TEXT`] under the prefix.
+pub const PREFIXED_TEXT: Route = Route { path: "/emailengine/v1/account/{account}/text/{id}", ..ENGINE_TEXT };
+/// An attachment.
+pub const ENGINE_ATTACHMENT: Route =
+    email_engine("GET", "/v1/account/{account}/attachment/{attachment}", "messages", "engineAttachment", Scope::Read);
+/// [`ENGINE_ATTACHMENT`] under the prefix.
+pub const PREFIXED_ATTACHMENT: Route =
+    Route { path: "/emailengine/v1/account/{account}/attachment/{attachment}", ..ENGINE_ATTACHMENT };
+/// Search messages.
+pub const ENGINE_SEARCH: Route =
+    email_engine("POST", "/v1/account/{account}/search", "messages", "engineSearch", Scope::Read);
+/// [`ENGINE_SEARCH`] under the prefix.
+pub const PREFIXED_SEARCH: Route = Route { path: "/emailengine/v1/account/{account}/search", ..ENGINE_SEARCH };
+
+/// Change a message's flags.
+pub const ENGINE_CHANGE: Route =
+    email_engine("PUT", "/v1/account/{account}/message/{id}", "messages", "engineChange", Scope::Send);
+/// [`ENGINE_CHANGE`] under the prefix.
+pub const PREFIXED_CHANGE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_CHANGE };
+/// Move a message.
+pub const ENGINE_MOVE: Route =
+    email_engine("PUT", "/v1/account/{account}/message/{id}/move", "messages", "engineMove", Scope::Send);
+/// [`ENGINE_MOVE`] under the prefix.
+pub const PREFIXED_MOVE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}/move", ..ENGINE_MOVE };
+/// Delete a message.
+pub const ENGINE_REMOVE: Route =
+    email_engine("DELETE", "/v1/account/{account}/message/{id}", "messages", "engineRemove", Scope::Send);
+/// [`ENGINE_REMOVE`] under the prefix.
+pub const PREFIXED_REMOVE: Route = Route { path: "/emailengine/v1/account/{account}/message/{id}", ..ENGINE_REMOVE };
+/// List the folders.
+pub const ENGINE_MAILBOXES: Route =
+    email_engine("GET", "/v1/account/{account}/mailboxes", "messages", "engineMailboxes", Scope::Read);
+/// [`ENGINE_MAILBOXES`] under the prefix.
+pub const PREFIXED_MAILBOXES: Route = Route { path: "/emailengine/v1/account/{account}/mailboxes", ..ENGINE_MAILBOXES };
+
 /// Send mails (A2.1/1).
 pub const OFFICE_SEND: Route = Route {
     door: Door::SuperOffice,
@@ -265,6 +319,26 @@ pub const ALL: &[&Route] = &[
     &PREFIXED_OUTBOX_LIST,
     &PREFIXED_OUTBOX_GET,
     &PREFIXED_OUTBOX_DELETE,
+    &ENGINE_MESSAGES,
+    &PREFIXED_MESSAGES,
+    &ENGINE_MESSAGE,
+    &PREFIXED_MESSAGE,
+    &ENGINE_SOURCE,
+    &PREFIXED_SOURCE,
+    &ENGINE_TEXT,
+    &PREFIXED_TEXT,
+    &ENGINE_ATTACHMENT,
+    &PREFIXED_ATTACHMENT,
+    &ENGINE_SEARCH,
+    &PREFIXED_SEARCH,
+    &ENGINE_CHANGE,
+    &PREFIXED_CHANGE,
+    &ENGINE_MOVE,
+    &PREFIXED_MOVE,
+    &ENGINE_REMOVE,
+    &PREFIXED_REMOVE,
+    &ENGINE_MAILBOXES,
+    &PREFIXED_MAILBOXES,
     &OFFICE_SEND,
     &OFFICE_SEND_BEHIND,
 ];

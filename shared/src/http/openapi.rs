@@ -27,6 +27,11 @@ use crate::model::views::{
     AccountVersion, AccountView, Health, Imported, MailFolder, MessageDetail, Pulled, PulledNow, Pushed, QueuedPulls,
     Synced, SyncedAll, TestEmailInput, TokenCreated, TokenInput, TokenView, ValidateInput,
 };
+use crate::model::waiting::{AwaitInput, Awaited};
+use crate::model::webhook::{
+    Delivery, MockPayload, ReplayInput, Replayed, RotateInput, WebhookInput, WebhookSecret, WebhookTest,
+    WebhookTestInput, WebhookView,
+};
 
 /// The document, OpenAPI 3.1.
 pub fn document() -> Value {
@@ -87,7 +92,7 @@ fn operation(route: &Route) -> Value {
 /// PATCH tells its two languages apart by their media types (RFC 6902 §6, RFC 7396 §4).
 fn request_types(route: &Route) -> &'static [&'static str] {
     match (route.method, route.request) {
-        ("PATCH", Some("OutboxPatch")) => &["application/json", "application/merge-patch+json"],
+        ("PATCH", Some("OutboxPatch" | "WebhookPatch")) => &["application/json", "application/merge-patch+json"],
         ("PATCH", _) => &["application/json", "application/merge-patch+json", "application/json-patch+json"],
         _ => &["application/json"],
     }
@@ -133,6 +138,8 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<TokenInput>(&mut found);
     add::<TokenCreated>(&mut found);
     add::<TokenView>(&mut found);
+    webhooks(&mut found);
+    stored_mail(&mut found);
     add::<Probe>(&mut found);
     add::<DiagnoseInput>(&mut found);
     add::<Diagnosis>(&mut found);
@@ -147,25 +154,6 @@ fn schemas() -> BTreeMap<String, Value> {
     add::<DryRun>(&mut found);
     add::<OutboxItem>(&mut found);
     add::<BatchAnswer<'_>>(&mut found);
-    add::<Pulled>(&mut found);
-    add::<RewindInput>(&mut found);
-    add::<Rewound>(&mut found);
-    add::<ReparseInput>(&mut found);
-    add::<Reparsed>(&mut found);
-    add::<AcknowledgeInput>(&mut found);
-    add::<Acknowledged>(&mut found);
-    add::<PulledNow>(&mut found);
-    add::<Pushed>(&mut found);
-    add::<Synced>(&mut found);
-    add::<SyncedAll>(&mut found);
-    add::<QueuedPulls>(&mut found);
-    add::<Message>(&mut found);
-    add::<MessageDetail>(&mut found);
-    add::<MessageChange>(&mut found);
-    add::<Removed>(&mut found);
-    add::<MailFolder>(&mut found);
-    add::<FileInput>(&mut found);
-    add::<FileTicket>(&mut found);
     add::<TemplateInput>(&mut found);
     add::<Template>(&mut found);
     add::<RenderInput>(&mut found);
@@ -188,11 +176,15 @@ fn schemas() -> BTreeMap<String, Value> {
     schemas.insert("BatchInput".to_owned(), batch_input(&schemas));
     let words = "Merge patch of SendRequest: what it names is replaced, null removes.";
     schemas.insert("OutboxPatch".to_owned(), json!({"type": "object", "description": words}));
+    let words = "Merge patch of WebhookInput: what it names is replaced, null removes.";
+    schemas.insert("WebhookPatch".to_owned(), json!({"type": "object", "description": words}));
     let versions = ("AccountVersionPage", "AccountVersion");
     for (page, item) in [
         versions,
         ("AccountPage", "AccountView"),
         ("TokenPage", "TokenView"),
+        ("WebhookPage", "WebhookView"),
+        ("DeliveryPage", "Delivery"),
         ("MessagePage", "Message"),
         ("MailFolderPage", "MailFolder"),
         ("RiskPage", "Risk"),
@@ -208,6 +200,45 @@ fn schemas() -> BTreeMap<String, Value> {
         schemas.insert(page.to_owned(), schema);
     }
     schemas
+}
+
+/// The shapes of stored mail and files, and of what moves mail.
+fn stored_mail(found: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<Pulled>(found);
+    add::<RewindInput>(found);
+    add::<Rewound>(found);
+    add::<ReparseInput>(found);
+    add::<Reparsed>(found);
+    add::<AcknowledgeInput>(found);
+    add::<Acknowledged>(found);
+    add::<PulledNow>(found);
+    add::<Pushed>(found);
+    add::<Synced>(found);
+    add::<SyncedAll>(found);
+    add::<QueuedPulls>(found);
+    add::<Message>(found);
+    add::<MessageDetail>(found);
+    add::<MessageChange>(found);
+    add::<Removed>(found);
+    add::<MailFolder>(found);
+    add::<FileInput>(found);
+    add::<FileTicket>(found);
+    add::<AwaitInput>(found);
+    add::<Awaited>(found);
+}
+
+/// The shapes of webhooks.
+fn webhooks(found: &mut Vec<(String, RefOr<Schema>)>) {
+    add::<WebhookInput>(found);
+    add::<WebhookView>(found);
+    add::<WebhookSecret>(found);
+    add::<RotateInput>(found);
+    add::<WebhookTestInput>(found);
+    add::<WebhookTest>(found);
+    add::<Delivery>(found);
+    add::<ReplayInput>(found);
+    add::<Replayed>(found);
+    add::<MockPayload>(found);
 }
 
 /// What is written as one object is described as one: a part that refuses unknown fields by itself would refuse those of

@@ -1,6 +1,9 @@
 //! What a handler answers.
 
-pub use lambda_http::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+pub use lambda_http::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_DNS_PREFETCH_CONTROL,
+};
 use lambda_http::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use lambda_http::http::{HeaderMap, StatusCode};
 use lambda_http::{Body, Response};

@@ -72,15 +72,13 @@ impl FlagsChange {
         if self.set.is_some() && !(self.add.is_empty() && self.remove.is_empty()) {
             errors.push(FieldError::new("/flags/set", "conflict", "give set alone, or add and remove"));
         }
-        for (name, flags) in
-            [("add", &self.add), ("remove", &self.remove), ("set", self.set.as_ref().unwrap_or(&self.add))]
-        {
+        let set = self.set.as_deref().unwrap_or_default();
+        for (name, flags) in [("add", self.add.as_slice()), ("remove", self.remove.as_slice()), ("set", set)] {
             let wrong =
                 flags.iter().enumerate().filter(|(_, flag)| !is_flag(flag) || flag.eq_ignore_ascii_case(r"\Recent"));
             let detail = "a flag such as \\Seen, or a keyword of printable ASCII without blanks; not \\Recent";
             errors.extend(wrong.map(|(at, _)| FieldError::new(format!("/flags/{name}/{at}"), "invalid_value", detail)));
         }
-        errors.dedup_by(|one, other| one.pointer == other.pointer);
     }
 
     /// These flags, changed.

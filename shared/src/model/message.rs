@@ -41,6 +41,24 @@ pub struct Attachment {
     pub safe: bool,
 }
 
+/// How long the texts of a message are as they are encoded; 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct TextSizes {
+    /// The plain text.
+    #[serde(skip_serializing_if = "is_none")]
+    pub plain: u64,
+    /// The HTML.
+    #[serde(skip_serializing_if = "is_none")]
+    pub html: u64,
+}
+
+// serde asks for a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
 /// Name of a conversation: it follows from the Message-ID of its first message, which every answer refers to
 /// (RFC 5322 §3.6.4).
 pub fn thread_of(first: &str) -> String {
@@ -63,6 +81,9 @@ pub struct Message {
     pub subject: Option<String>,
     /// The (first) From.
     pub from: Option<Address>,
+    /// From names more than one author (RFC 5322 §3.6.2): readers differ in whom they show. Left out where it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub many_from: bool,
     /// To.
     pub to: Vec<Address>,
     /// Cc.
@@ -85,6 +106,9 @@ pub struct Message {
     pub thread_id: String,
     /// The first 200 characters of the text.
     pub preview: String,
+    /// Bytes of its texts as they came; left out where they are not known, or it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_sizes: Option<TextSizes>,
     /// Whether there are attachments.
     pub has_attachments: bool,
     /// The attachments.

@@ -14,9 +14,6 @@ const SILENCE_PER_INTERVAL: i64 = 10;
 /// mailbox has been quiet for longer, so that it is probably quiet for as long again.
 const POLLS_PER_MARK: i64 = 8;
 
-/// A queue may take this long to hand a message out: no tick is stale before.
-const QUEUE_SECONDS: i64 = 10;
-
 /// When one mailbox is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rhythm {
@@ -70,8 +67,7 @@ impl Rhythm {
 
     /// A tick older than one interval is stale: a later one has been or will be sent.
     pub fn is_stale(&self, tick: Timestamp, now: Timestamp) -> bool {
-        let interval = self.period(tick) * i64::from(self.tick_seconds.max(1));
-        now.seconds() - tick.seconds() > interval.max(QUEUE_SECONDS)
+        now.seconds() - tick.seconds() > self.period(tick) * i64::from(self.tick_seconds.max(1))
     }
 
     fn slot(&self, at: Timestamp) -> i64 {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::account::{AccountInput, ReceiveInput, ServerInput};
+use super::calendar::Appointment;
 use super::principal::Scope;
 use super::{Account, AccountId, Address, Message, MessageId, Security, SendState, Timestamp};
 
@@ -380,14 +381,38 @@ pub struct MessageDetail {
     /// What lists show.
     #[serde(flatten)]
     pub message: Message,
+    /// All authors, where there is more than one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authors: Vec<Address>,
     /// The text body, UTF-8; made from the HTML where there is no text part.
     pub text: Option<String>,
-    /// The HTML body, safe to show: no script, no remote content.
+    /// The HTML body, safe to show: no script, no remote content, no pictures. With those of the message itself:
+    /// `…/html`.
     pub html: Option<String>,
     /// All headers in order.
     pub headers: Vec<HeaderLine>,
+    /// The appointment that it is about; null where there is none, or more than one.
+    pub calendar: Option<Appointment>,
+    /// How many appointments its calendar parts hold.
+    pub appointments: usize,
     /// What was wrong with it.
     pub defects: Vec<Defect>,
+}
+
+impl MessageDetail {
+    /// What is known without the source.
+    pub fn of(message: Message) -> Self {
+        Self {
+            message,
+            authors: Vec::new(),
+            text: None,
+            html: None,
+            headers: Vec::new(),
+            calendar: None,
+            appointments: 0,
+            defects: Vec::new(),
+        }
+    }
 }
 
 /// A token to make.

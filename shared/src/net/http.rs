@@ -122,7 +122,21 @@ impl Network {
         timeout_at(until, self.fetched(request, most, until)).await.map_err(|_| Error::Timeout)?
     }
 
+    /// Sends a request and reads the status of the answer alone: its body is nobody's business, however long it is.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn status(&self, request: Request, until: Instant) -> Result<u16, Error> {
+        let answer = timeout_at(until, self.sent(request, None, until)).await.map_err(|_| Error::Timeout)??;
+        Ok(answer.status)
+    }
+
     async fn fetched(&self, request: Request, most: usize, until: Instant) -> Result<Answer, Error> {
+        self.sent(request, Some(most), until).await
+    }
+
+    /// `most`: how much of a body is read at most; none: no body is read.
+    async fn sent(&self, request: Request, most: Option<usize>, until: Instant) -> Result<Answer, Error> {
         let host = request.url.host_str().ok_or(Error::Url)?.to_owned();
         let port = request.url.port_or_known_default().ok_or(Error::Url)?;
         match request.url.scheme() {
@@ -140,7 +154,7 @@ impl Network {
     }
 }
 
-async fn exchange<S>(stream: S, request: Request, most: usize) -> Result<Answer, Error>
+async fn exchange<S>(stream: S, request: Request, most: Option<usize>) -> Result<Answer, Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -149,7 +163,10 @@ where
     let asking = async {
         let answer = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = answer.into_parts();
-        let body = read(body, most).await?;
+        let body = match most {
+            Some(most) => read(body, most).await?,
+            None => Bytes::new(),
+        };
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     };
     tokio::pin!(asking, connection);
@@ -259,6 +276,9 @@ mod tests {
         let two = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
         assert_eq!(fetch(two, 2).await.unwrap().body, "hi");
         assert!(matches!(fetch(two, 1).await, Err(Error::TooLarge(1))));
+        let (url, _) = server("HTTP/1.1 410 Gone\r\ncontent-length: 99999999\r\n\r\nhi").await;
+        let soon = Instant::now() + Duration::from_secs(5);
+        assert_eq!(network("127.0.0.1").status(Request::get(url), soon).await.unwrap(), 410);
         assert_eq!(fetch("HTTP/1.0 200 OK\r\n\r\nuntil the end", 100).await.unwrap().body, "until the end");
         assert!(matches!(fetch("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi", 100).await, Err(Error::Broken(_))));
         assert!(matches!(fetch("220 smtp\r\n", 100).await, Err(Error::Broken(_))));

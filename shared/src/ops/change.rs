@@ -1,9 +1,9 @@
 //! What a caller does with a stored message: other flags, another folder, deletion. The server comes first, and then
 //! the row: whoever dies between the two is put right by the next pull, which follows what the server says.
 
-use super::Tools;
 use super::pull::folders::which;
 use super::sign_in::{self, Receiver};
+use super::{Tools, search};
 use crate::mail::imap::places::{self, Choice};
 use crate::mail::imap::{Client, Marking, Moved, SpecialUse};
 use crate::mail::{self, BoxedStream, Deadline, pop3};
@@ -180,8 +180,9 @@ async fn delete_by_pop3(
 }
 
 /// A mailbox, opened.
+#[allow(clippy::large_enum_variant)] // one at a time, on its way to its reader
 enum Open<'a> {
-    Imap(Desk<'a>),
+    Imap(Box<Desk<'a>>),
     Pop3(Box<pop3::Client<BoxedStream>>),
 }
 
@@ -206,7 +207,7 @@ impl<'a> Desk<'a> {
         })?;
         let receiver = sign_in::admitted(tools, tenant, account, deadline).await;
         match receiver.map_err(|error| error.into_problem(true))? {
-            Receiver::Imap(client) => Ok(Open::Imap(Self { tools, tenant, account, receive, client })),
+            Receiver::Imap(client) => Ok(Open::Imap(Box::new(Self { tools, tenant, account, receive, client }))),
             Receiver::Pop3(client) => Ok(Open::Pop3(Box::new(client))),
         }
     }
@@ -296,6 +297,7 @@ impl<'a> Desk<'a> {
             run: u64::MAX,
         };
         self.tools.store.messages.move_to(self.tenant, &placed.standing, &to).await?;
+        search::refile(&self.tools.store, self.tenant, &placed.standing.id).await?;
         placed.standing = Standing { place: to.place, key: to.key, ..placed.standing.clone() };
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! - [`suppressions`]: who is not sent to any more?
 //! - [`search`]: which messages have these words?
 //! - [`risks`]: what will stop working soon?
+//! - [`notify`]: what happened, as events; [`webhooks`]: who is told.
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`files`]: a file by the hash of its content, wherever it is.
@@ -40,6 +41,7 @@ pub mod guesses;
 pub mod keyring;
 pub mod limits;
 mod mark;
+pub mod notify;
 pub mod pii;
 pub mod probe;
 pub mod pull;
@@ -54,6 +56,7 @@ pub mod suppressions;
 pub mod templates;
 pub mod test_email;
 pub mod tokens;
+pub mod webhooks;
 
 use std::sync::Arc;
 

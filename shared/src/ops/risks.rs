@@ -9,7 +9,7 @@ use crate::model::{Account, AccountId, Auth, Security, Server, Tenant, Timestamp
 use crate::store::{AccountRow, AccountStatus, SeenTls, Side, SideStatus, StatusChange, StoreError};
 
 /// A certificate is mentioned this long before its end.
-const EXPIRING_SECONDS: i64 = 30 * 86_400;
+pub(super) const EXPIRING_SECONDS: i64 = 30 * 86_400;
 
 /// An end within this time is high.
 const NEAR_SECONDS: i64 = 7 * 86_400;

@@ -11,6 +11,7 @@ use aws_smithy_http_client::{
 /// One client per service, over one connection pool.
 pub(super) struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
+    pub events: aws_sdk_eventbridge::Client,
     pub s3: aws_sdk_s3::Client,
     pub secrets: aws_sdk_secretsmanager::Client,
     pub sqs: aws_sdk_sqs::Client,
@@ -29,6 +30,7 @@ impl Clients {
             .await;
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            events: aws_sdk_eventbridge::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3(&config)),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             sqs: aws_sdk_sqs::Client::new(&config),

@@ -32,6 +32,13 @@ pub struct Download {
     pub content_type: String,
 }
 
+impl Download {
+    /// Its Content-Disposition.
+    pub fn disposition(&self) -> String {
+        disposition(&self.filename)
+    }
+}
+
 /// What is stored of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {

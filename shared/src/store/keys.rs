@@ -28,6 +28,8 @@
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
 //! | where a file that is no object yet can be found | `T#<tenant>#F#<first half of sha256>` | `<sha256>` | |
+//! | webhook | `T#<tenant>#H` | `<webhook>` | |
+//! | event on its way to a webhook, or delivered | `T#<tenant>#H#<webhook>` | `<milliseconds>-<event>` | |
 //! | words of messages that came lately | `T#<tenant>#W#<account>` | `E#<time>#<random>` | |
 //! | which segments the index of words has | `T#<tenant>#W#<account>` | `M` | |
 //! | the message under a Message-ID of the caller's | `T#<tenant>#I#<hash>` | `I` | |
@@ -42,7 +44,7 @@
 //! | segment of a mailbox's index of words | `t/<tenant>/words/<hash of the account>/<random>` |
 //! | body of an outgoing message over 8 KB | `t/<tenant>/body/<message id>-<fingerprint head>` |
 //!
-//! Secrets: `halfpenny/<tenant>/<shard>`.
+//! Secrets: `halfpenny/<tenant>/<shard>`; [`WEBHOOK_KEY`].
 //!
 //! A tenant holds no `#` and no `/` ([`Tenant`]), an account no `#` ([`AccountId`]), an id is hex: so no key can be
 //! read in two ways.
@@ -78,6 +80,10 @@ pub const BY_DUE: &str = "by-due";
 /// that is sent while its caller waits is never in it and costs nothing; queued or deferred mail costs one write when
 /// it enters and one when it leaves. A page costs half a unit per 4 KB of keys, and a unit per row shown.
 pub const BY_OUTBOX: &str = "by-outbox";
+
+/// The secret under whose key the signing secrets of all webhooks are encrypted. It is no tenant's and stands outside
+/// `halfpenny/`: whoever delivers webhooks may read it, and no password (decision 19).
+pub(super) const WEBHOOK_KEY: &str = "halfpenny-webhooks/key";
 
 /// Primary key of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -276,6 +282,24 @@ pub(super) fn preferences(tenant: &Tenant) -> Key {
     key(format!("T#{tenant}#P"), "P")
 }
 
+pub(super) fn webhooks(tenant: &Tenant) -> String {
+    format!("T#{tenant}#H")
+}
+
+/// An id of ours, or one that a caller gives: [`is_webhook_id`].
+pub(super) fn webhook(tenant: &Tenant, webhook: &str) -> Key {
+    key(webhooks(tenant), webhook)
+}
+
+/// The deliveries of a webhook, by the time of their events.
+pub(super) fn deliveries(tenant: &Tenant, webhook: &str) -> String {
+    format!("T#{tenant}#H#{webhook}")
+}
+
+pub(super) fn delivery(tenant: &Tenant, webhook: &str, delivery: &str) -> Key {
+    key(deliveries(tenant, webhook), delivery)
+}
+
 pub(super) fn suppressions(tenant: &Tenant) -> String {
     format!("T#{tenant}#X")
 }
@@ -394,6 +418,19 @@ pub(super) fn message_id(tenant: &Tenant, message_id: &str) -> Key {
 pub(super) fn message_of(pk: &str) -> Option<(Tenant, MessageId)> {
     let (tenant, id) = pk.strip_prefix("T#")?.split_once("#M#")?;
     Some((Tenant::new(tenant).ok()?, MessageId::new(id).ok()?))
+}
+
+/// Tenant and account of a status.
+pub(super) fn status_of(pk: &str, sk: &str) -> Option<(Tenant, AccountId)> {
+    let tenant = pk.strip_prefix("T#")?.strip_suffix("#S")?;
+    Some((Tenant::new(tenant).ok()?, AccountId::new(sk).ok()?))
+}
+
+/// Tenant and account of a ledger.
+pub(super) fn ledger_of(pk: &str, sk: &str) -> Option<(Tenant, AccountId)> {
+    sk.strip_prefix("L#")?;
+    let (tenant, account) = pk.strip_prefix("T#")?.split_once("#A#")?;
+    Some((Tenant::new(tenant).ok()?, AccountId::new(account).ok()?))
 }
 
 pub(super) fn due(id: &MessageId, lane: Lane) -> String {

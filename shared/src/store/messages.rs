@@ -142,6 +142,11 @@ impl Messages {
         Ok(Some(message))
     }
 
+    /// Reads what a row of a message to many leads to; nothing is read for others.
+    pub async fn complete(&self, tenant: &Tenant, message: &mut StoredMessage) -> Result<(), StoreError> {
+        outgoing::complete(&self.table, tenant, message.outgoing().into_iter()).await
+    }
+
     /// A mailbox's messages, newest first, without those that are gone at their server. Strongly consistent rows behind
     /// an eventually consistent index.
     ///
@@ -195,6 +200,12 @@ impl Messages {
         }
         outgoing::complete(&self.table, tenant, found.values_mut().filter_map(StoredMessage::outgoing)).await?;
         Ok(ids.iter().filter_map(|id| found.remove(id)).filter(|message| !message.is_gone()).collect())
+    }
+
+    /// A cursor of [`Messages::list`] behind this message: for a page that ends before all that was read for it.
+    pub fn cursor_behind(&self, tenant: &Tenant, message: &Message) -> String {
+        let place = keys::in_time_line(message.received_at, &message.id);
+        cursor::seal(&keys::mailbox(tenant, &message.account), &place)
     }
 
     /// Deletes a message with everything beside it in the table; false: there was none. Its objects in S3 stay.

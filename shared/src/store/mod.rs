@@ -6,6 +6,8 @@
 
 mod accounts;
 mod bounces;
+mod bus;
+pub mod changes;
 mod clients;
 mod compact;
 mod counters;
@@ -41,12 +43,14 @@ mod table;
 mod templates;
 mod tokens;
 mod waiting;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
 
 pub use accounts::{AccountRow, Accounts, Expect};
 pub use bounces::{Bounced, NOTED_BOUNCES};
+pub use bus::Bus;
 pub use counters::Counters;
 pub use cursor::Page;
 pub use drafts::{Drafted, Drafts};
@@ -67,7 +71,7 @@ pub use places::{NewPlace, Placed, Standing};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{
-    Again, AgainJob, DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, Wanted, Which,
+    Again, AgainJob, DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, Wanted, WebhookJob, Which,
 };
 pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
@@ -77,6 +81,7 @@ pub use suppressions::Suppressions;
 pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
 pub use waiting::{Cancel, Due, Replaced};
+pub use webhooks::{DeliveryRow, WebhookRow, Webhooks, delivery_id, is_delivery_id, is_webhook_id, secret_bytes};
 
 use crate::settings::Settings;
 
@@ -125,6 +130,10 @@ pub struct Store {
     pub pii: Pii,
     /// What OAuth grants have brought.
     pub grants: Grants,
+    /// Where tenants want to be told what happened.
+    pub webhooks: Webhooks,
+    /// What happened, for whoever has rules on it.
+    pub bus: Bus,
     /// Work for other functions.
     pub queues: Queues,
 }
@@ -136,7 +145,9 @@ impl Store {
         let clients = clients::Clients::load().await;
         let table = table::Table::new(clients.dynamodb, settings.table.clone());
         let files = Files::new(clients.s3, settings.bucket.clone());
+        let webhooks = Webhooks::new(table.clone(), clients.secrets.clone(), settings.webhook_cache_seconds);
         let secrets = Secrets::new(clients.secrets, settings.secret_cache_seconds);
+        let queues = [&settings.deliver_queue, &settings.pull_queue, &settings.webhook_queue];
         Self {
             accounts: Accounts::new(table.clone()),
             history: History::new(table.clone()),
@@ -159,7 +170,9 @@ impl Store {
             pii: Pii::new(table.clone(), secrets.clone()),
             grants: Grants::new(table, secrets.clone()),
             secrets,
-            queues: Queues::new(clients.sqs, settings.deliver_queue.clone(), settings.pull_queue.clone()),
+            webhooks,
+            bus: Bus::new(clients.events, settings.event_bus.clone()),
+            queues: Queues::new(clients.sqs, queues),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Work for other functions, by SQS. These shapes are what `deliver` and `pull-worker` read.
+//! Work for other functions, by SQS. These shapes are what `deliver`, `pull-worker` and `notify` read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, error::aws};
-use crate::model::{AccountId, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Event, MessageId, Tenant, Timestamp};
 
 /// Messages of one account to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +88,23 @@ impl PullBatch {
     }
 }
 
+/// An event to tell one webhook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookJob {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Which webhook.
+    pub webhook: String,
+    /// What happened.
+    pub event: Event,
+    /// Attempts before this one.
+    pub attempt: u32,
+    /// When trying began: it is given up some time later.
+    pub began: Timestamp,
+    /// Not before. SQS delays for 15 minutes at most: what has longer to wait goes round.
+    pub due: Timestamp,
+}
+
 /// Messages of one account that are to be announced or read again, as far as a call did not get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -134,17 +151,20 @@ const BATCH: usize = 10;
 /// SQS delays at most this long; what is due later is found by its due time.
 const LONGEST_DELAY_SECONDS: u32 = 900;
 
-/// The two queues.
+/// The queues.
 #[derive(Clone, Debug)]
 pub struct Queues {
     client: Client,
     deliver: Arc<str>,
     pull: Arc<str>,
+    webhook: Arc<str>,
 }
 
 impl Queues {
-    pub(super) fn new(client: Client, deliver: String, pull: String) -> Self {
-        Self { client, deliver: deliver.into(), pull: pull.into() }
+    /// The URLs: to deliver, to pull, to tell webhooks.
+    pub(super) fn new(client: Client, urls: [&String; 3]) -> Self {
+        let [deliver, pull, webhook] = urls.map(|url| url.as_str().into());
+        Self { client, deliver, pull, webhook }
     }
 
     /// Asks `deliver` to deliver, after a delay of at most 900 s.
@@ -168,6 +188,11 @@ impl Queues {
     /// The same for those whose slot it is.
     pub async fn enqueue_polls(&self, tick: Timestamp, due: Vec<Wanted>) -> Result<(), StoreError> {
         self.enqueue(&self.pull, &PullBatch::deal(tick, false, due), 0).await
+    }
+
+    /// Asks `notify` to tell webhooks, after a delay of at most 900 s.
+    pub async fn enqueue_webhooks(&self, jobs: &[WebhookJob], delay_seconds: u32) -> Result<(), StoreError> {
+        self.enqueue(&self.webhook, jobs, delay_seconds).await
     }
 
     /// Asks `pull-worker` to go on with what a call did not get done.

@@ -87,7 +87,7 @@ pub(crate) async fn get(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let source = source.unwrap_or_default();
     let body = Body {
         mail_body_text: parse::text(&source),
-        mail_body_html: parse::html(&source).map(|html| sanitize::html(&html, |_| None)),
+        mail_body_html: parse::html(&source).map(|html| sanitize::html(&html, sanitize::Remote::Blocked, |_| None)),
     };
     Reply::ok(&mail(message, Some(body)))
 }

@@ -1,3 +1,4 @@
-//! Front doors (A1): other systems' wire formats, thin over the same use cases.
+//! Front doors: each translates its own wire format and no more.
 
+pub(crate) mod emailengine;
 pub(crate) mod jetquery;

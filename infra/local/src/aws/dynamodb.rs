@@ -28,13 +28,14 @@ const STREAM_SECONDS: i64 = 24 * 60 * 60;
 /// How long the sweep waits for a writer.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Opens the file, creates the tables that are missing and serves; answers with the base URL.
+/// Opens the file, creates the tables that are missing and serves; answers with the base URL, and with the
+/// database for what reads its streams in process.
 pub(super) async fn start(
     options: &Options,
     policies: &Policies,
     counts: &Counts,
     stop: &CancellationToken,
-) -> Result<String, AwsError> {
+) -> Result<(String, Database), AwsError> {
     let front = http::Listener::bind(options.dynamodb_port).await?;
     let url = front.url();
     let failed = |source| AwsError::Port { port: 0, source };
@@ -50,7 +51,7 @@ pub(super) async fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     tokio::spawn(sweep(db.clone(), path, stop.clone()));
     let counting = tracing_subscriber::registry().with(Requests(counts.clone()).with_filter(requests_only()));
-    let serving = serve(listener, db, stop.clone());
+    let serving = serve(listener, db.clone(), stop.clone());
     let thread = move || {
         let served = tracing::subscriber::with_default(counting, || runtime.block_on(serving));
         if let Err(error) = served {
@@ -59,7 +60,7 @@ pub(super) async fn start(
     };
     std::thread::Builder::new().name("dynamodb".to_owned()).spawn(thread).map_err(failed)?;
     tokio::spawn(front.serve(guard, stop.clone()));
-    Ok(url)
+    Ok((url, db))
 }
 
 fn open(path: &Path) -> Result<Database, AwsError> {

@@ -1,4 +1,4 @@
-//! What listens, and one router for S3, Secrets Manager and SQS: `x-amz-target` names a JSON service, everything else
+//! What listens, and one router for S3, Secrets Manager, SQS and EventBridge: `x-amz-target` names a JSON service, everything else
 //! is S3.
 
 use std::convert::Infallible;
@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::counts::Counts;
+use super::events::Events;
 use super::policy::{self, Need, Policies, actions};
 use super::secrets::Secrets;
 use super::sqs::Sqs;
@@ -94,12 +95,16 @@ async fn connection(stream: TcpStream, service: impl Answer, stop: CancellationT
 /// No bucket can have this name.
 const COUNTS: &str = "/_counts";
 
+/// What was put to the event buses as JSON, oldest first, for tests and the curious.
+const EVENTS: &str = "/_events";
+
 /// The services behind the listener.
 #[derive(Clone)]
 pub(super) struct Router {
     pub(super) s3: S3Service,
     pub(super) secrets: Secrets,
     pub(super) sqs: Sqs,
+    pub(super) events: Events,
     pub(super) policies: Policies,
     pub(super) counts: Counts,
 }
@@ -109,6 +114,7 @@ impl Answer for Router {
         let Some(target) = request.headers().get("x-amz-target") else {
             return match request.uri().path() {
                 COUNTS => Response::new(Body::from(Bytes::from(json!(self.counts.snapshot()).to_string()))),
+                EVENTS => respond(&JSON_1_1, self.events.kept().await),
                 _ => self.s3(request).await,
             };
         };
@@ -126,6 +132,14 @@ impl Answer for Router {
                 self.counts.add("secretsmanager", operation);
                 let result = match self.admit(request, operation, actions::secrets).await {
                     Ok(body) => self.secrets.handle(operation, body).await,
+                    Err(error) => Err(error),
+                };
+                respond(&JSON_1_1, result)
+            }
+            Some(("AWSEvents", operation)) => {
+                self.counts.add("events", operation);
+                let result = match self.admit(request, operation, actions::events).await {
+                    Ok(body) => self.events.handle(operation, body).await,
                     Err(error) => Err(error),
                 };
                 respond(&JSON_1_1, result)
@@ -192,7 +206,7 @@ pub(super) const DYNAMODB: Protocol = Protocol {
     query_names: false,
 };
 
-/// Secrets Manager.
+/// Secrets Manager and EventBridge.
 const JSON_1_1: Protocol = Protocol {
     content_type: HeaderValue::from_static("application/x-amz-json-1.1"),
     namespace: "",

@@ -2,10 +2,11 @@
 //!
 //! | service | engine | port |
 //! |---|---|---|
-//! | DynamoDB and its streams | dynoxide on `dynamodb.sqlite`, a thread of its own ([`dynamodb`]) | its own |
+//! | DynamoDB and its streams | dynoxide on `dynamodb.sqlite`, a thread of its own ([`dynamodb`]); the host's triggers read the streams in process ([`streams`]) | its own |
 //! | S3 | the protocol by `s3s`, storage in [`s3`]: a row decides, the bytes are files | shared |
 //! | Secrets Manager | [`secrets`], rows | shared |
 //! | SQS | [`sqs`], rows; the host's triggers use it in process | shared |
+//! | EventBridge | [`events`], rows: `PutEvents` alone | shared |
 //!
 //! **Invariant**: what was answered with success is there after `kill -9`. Every answer follows its commit, and a
 //! body file is complete before the row that names it. (Power loss may cost the last moments: WAL with
@@ -21,11 +22,13 @@ mod counts;
 mod db;
 mod dynamodb;
 mod error;
+mod events;
 mod http;
 mod policy;
 mod s3;
 mod secrets;
 mod sqs;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +41,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) use self::error::AwsError;
 pub(crate) use self::policy::{Statement, access_key};
 pub(crate) use self::sqs::{Sqs, SqsMessage};
+pub(crate) use self::streams::{StreamRecord, Streams, shard_id, stream_arn};
 
 use self::counts::Counts;
 use self::db::Db;
@@ -60,7 +64,7 @@ pub(crate) struct Options {
     pub data: PathBuf,
     /// 0 takes any free port; see [`Aws::endpoints`].
     pub dynamodb_port: u16,
-    /// S3, Secrets Manager and SQS; 0 takes any free port.
+    /// S3, Secrets Manager, SQS and EventBridge; 0 takes any free port.
     pub services_port: u16,
     /// `Properties` of `AWS::DynamoDB::Table`, intrinsics resolved, `TableName` set.
     pub tables: Vec<serde_json::Value>,
@@ -68,6 +72,8 @@ pub(crate) struct Options {
     pub buckets: Vec<String>,
     /// Every queue, dead-letter queues included.
     pub queues: Vec<QueueSpec>,
+    /// Names of the event buses.
+    pub buses: Vec<String>,
     /// What each function may do, by its name.
     pub policies: BTreeMap<String, Vec<Statement>>,
 }
@@ -103,7 +109,7 @@ pub(crate) struct Redrive {
 pub(crate) struct Endpoints {
     /// `http://127.0.0.1:PORT` of DynamoDB and its streams.
     pub dynamodb: String,
-    /// `http://127.0.0.1:PORT` of S3, Secrets Manager and SQS.
+    /// `http://127.0.0.1:PORT` of S3, Secrets Manager, SQS and EventBridge.
     pub services: String,
 }
 
@@ -116,6 +122,7 @@ pub(crate) struct Aws {
 struct Inner {
     endpoints: Endpoints,
     sqs: Sqs,
+    streams: Streams,
     counts: Counts,
     stop: CancellationToken,
     _stops_when_dropped: DropGuard,
@@ -134,19 +141,21 @@ impl Aws {
         std::fs::create_dir_all(&options.data).map_err(AwsError::file(&options.data))?;
 
         let policies = Policies::new(options.policies.clone());
-        let dynamodb = dynamodb::start(&options, &policies, &counts, &stop).await?;
+        let (dynamodb, database) = dynamodb::start(&options, &policies, &counts, &stop).await?;
         let listener = http::Listener::bind(options.services_port).await?;
         let services = listener.url();
         let db = Db::open(&options.data.join("services.sqlite"))?;
         let sqs = Sqs::new(db.clone(), &services, options.queues)?;
         let guard_s3 = s3::Guard { policies: policies.clone(), counts: counts.clone() };
         let s3 = s3::service(db.clone(), &options.data.join("objects"), &options.buckets, guard_s3).await?;
-        let secrets = secrets::Secrets::new(db);
-        let router = http::Router { s3, secrets, sqs: sqs.clone(), policies, counts: counts.clone() };
+        let secrets = secrets::Secrets::new(db.clone());
+        let streams = Streams::new(database, db.clone());
+        let events = events::Events::new(db, &options.buses);
+        let router = http::Router { s3, secrets, events, sqs: sqs.clone(), policies, counts: counts.clone() };
         tokio::spawn(listener.serve(router, stop.clone()));
 
         let endpoints = Endpoints { dynamodb, services };
-        Ok(Self { inner: Arc::new(Inner { endpoints, sqs, counts, stop, _stops_when_dropped: guard }) })
+        Ok(Self { inner: Arc::new(Inner { endpoints, sqs, streams, counts, stop, _stops_when_dropped: guard }) })
     }
 
     /// Where the services listen.
@@ -157,6 +166,11 @@ impl Aws {
     /// The queues, in process: for the host's triggers.
     pub(crate) fn sqs(&self) -> &Sqs {
         &self.inner.sqs
+    }
+
+    /// The tables' streams, in process: for the host's triggers.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.inner.streams
     }
 
     /// Stops listening; requests that run are finished. State stays where it is.

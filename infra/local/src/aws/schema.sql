@@ -88,3 +88,17 @@ CREATE TABLE IF NOT EXISTS secret_stages (
     PRIMARY KEY (secret, stage),
     FOREIGN KEY (secret, version) REFERENCES secret_versions (secret, id) ON DELETE CASCADE
 ) WITHOUT ROWID;
+
+-- How far each consumer of a stream has come.
+CREATE TABLE IF NOT EXISTS stream_positions (
+    consumer TEXT PRIMARY KEY,
+    sequence TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What was put to the event buses.
+CREATE TABLE IF NOT EXISTS events (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    bus TEXT NOT NULL,
+    event TEXT NOT NULL,
+    put_at INTEGER NOT NULL
+);

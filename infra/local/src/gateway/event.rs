@@ -248,6 +248,7 @@ mod tests {
             environment: Default::default(),
             routes: vec![route("/a/{name}"), route("$default")],
             queues: Vec::new(),
+            streams: Vec::new(),
             schedules: Vec::new(),
         };
         Router::new(&Template {
@@ -256,6 +257,7 @@ mod tests {
             tables: Vec::new(),
             buckets: Vec::new(),
             queues: Vec::new(),
+            buses: Vec::new(),
         })
     }
 

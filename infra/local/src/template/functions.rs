@@ -11,7 +11,7 @@ use super::intrinsics::Scope;
 use super::parameters::scalar_text;
 use super::read::{arn_name, number, optional_number, typed};
 use super::yaml::{invalid, join};
-use super::{Authorizer, Function, QueueTrigger, Route, ScheduleTrigger, TemplateError};
+use super::{Authorizer, Function, QueueTrigger, Route, ScheduleTrigger, TemplateError, streams};
 
 /// What SAM has for a function: 3 s and 128 MB unless said otherwise.
 #[derive(Deserialize)]
@@ -151,6 +151,7 @@ pub(super) fn read(
         environment: environment(properties.environment.variables, &at)?,
         routes: Vec::new(),
         queues: Vec::new(),
+        streams: Vec::new(),
         schedules: Vec::new(),
     };
     for (name, event) in properties.events {
@@ -184,6 +185,7 @@ impl Function {
                 self.routes.push(route(typed(properties, path)?, default_authorizer, path)?);
             }
             "SQS" => self.queues.push(queue_trigger(typed(event.properties, path)?)),
+            "DynamoDB" => self.streams.push(streams::trigger(name, event.properties, path)?),
             "ScheduleV2" => {
                 self.schedules.push(schedule(name, typed(event.properties, path)?, path)?);
             }

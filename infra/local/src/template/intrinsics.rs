@@ -9,6 +9,9 @@ use super::parameters::scalar_text;
 use super::yaml::{invalid, join};
 use super::{Context, TemplateError};
 
+/// What a table's stream is called here.
+const STREAM_LABEL: &str = "local";
+
 /// What a resource is called, and what else may be asked of it.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
@@ -155,6 +158,7 @@ impl Scope<'_> {
             return match resource.kind.as_str() {
                 "AWS::SQS::Queue" => Ok(self.queue_url(&resource.name)),
                 "AWS::DynamoDB::Table"
+                | "AWS::Events::EventBus"
                 | "AWS::S3::Bucket"
                 | "AWS::Serverless::Function"
                 | "AWS::Serverless::HttpApi" => Ok(resource.name.clone()),
@@ -187,6 +191,10 @@ impl Scope<'_> {
             ("AWS::SQS::Queue", "QueueName") => Ok(name.clone()),
             ("AWS::SQS::Queue", "QueueUrl") => Ok(self.queue_url(name)),
             ("AWS::DynamoDB::Table", "Arn") => Ok(arn("dynamodb", &format!("table/{name}"))),
+            ("AWS::DynamoDB::Table", "StreamArn") => {
+                Ok(arn("dynamodb", &format!("table/{name}/stream/{STREAM_LABEL}")))
+            }
+            ("AWS::Events::EventBus", "Arn") => Ok(arn("events", &format!("event-bus/{name}"))),
             ("AWS::S3::Bucket", "Arn") => Ok(format!("arn:aws:s3:::{name}")),
             ("AWS::Logs::LogGroup", "Arn") => Ok(arn("logs", &format!("log-group:{name}:*"))),
             ("AWS::Serverless::Function", "Arn") => Ok(arn("lambda", &format!("function:{name}"))),

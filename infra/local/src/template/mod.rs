@@ -13,6 +13,7 @@ mod parameters;
 mod policies;
 mod read;
 mod resources;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -25,6 +26,9 @@ use serde_json::{Map, Value};
 
 use intrinsics::Scope;
 pub(crate) use parameters::parse_overrides;
+pub(crate) use streams::StreamTrigger;
+#[cfg(test)]
+pub(crate) use streams::{Pattern, Rule};
 use yaml::invalid;
 
 /// The account that a template is read into: what pseudo parameters and generated names are made of.
@@ -53,6 +57,8 @@ pub(crate) struct Template {
     pub(crate) buckets: Vec<String>,
     /// Every `AWS::SQS::Queue`.
     pub(crate) queues: Vec<Queue>,
+    /// The names of every `AWS::Events::EventBus`.
+    pub(crate) buses: Vec<String>,
 }
 
 /// One Lambda function.
@@ -76,6 +82,8 @@ pub(crate) struct Function {
     pub(crate) routes: Vec<Route>,
     /// Events of type `SQS`.
     pub(crate) queues: Vec<QueueTrigger>,
+    /// Events of type `DynamoDB`.
+    pub(crate) streams: Vec<StreamTrigger>,
     /// Events of type `ScheduleV2`.
     pub(crate) schedules: Vec<ScheduleTrigger>,
 }
@@ -231,6 +239,7 @@ impl Template {
             tables: Vec::new(),
             buckets: Vec::new(),
             queues: Vec::new(),
+            buses: Vec::new(),
         };
         for (logical_id, resource) in resources {
             let Some(named) = scope.resources.get(logical_id) else {
@@ -249,6 +258,7 @@ impl Template {
                 "AWS::SQS::Queue" => {
                     template.queues.push(resources::queue(logical_id, resource, scope)?);
                 }
+                "AWS::Events::EventBus" => template.buses.push(named.name.clone()),
                 _ => {}
             }
         }

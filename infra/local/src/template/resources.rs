@@ -48,6 +48,7 @@ fn name_property(kind: &str) -> Option<&'static str> {
         "AWS::DynamoDB::Table" => Some("TableName"),
         "AWS::S3::Bucket" => Some("BucketName"),
         "AWS::SQS::Queue" => Some("QueueName"),
+        "AWS::Events::EventBus" => Some("Name"),
         _ => None,
     }
 }

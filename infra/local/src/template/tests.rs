@@ -34,7 +34,7 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn the_deployed_template_has_the_ten_functions() {
+fn the_deployed_template_has_the_eleven_functions() {
     let template = deployed("");
     let mut read: Vec<_> = template
         .functions
@@ -49,6 +49,7 @@ fn the_deployed_template_has_the_ten_functions() {
             ("Config", "config", 128, 30),
             ("Deliver", "deliver", 256, 900),
             ("Messages", "messages", 512, 30),
+            ("Notify", "notify", 128, 60),
             ("Pull", "pull", 256, 900),
             ("PullWorker", "pull-worker", 256, 900),
             ("Schedule", "schedule", 128, 60),
@@ -77,18 +78,26 @@ fn every_function_gets_the_whole_environment() {
         assert_eq!(variable("HALFPENNY_CA_FILE"), Some(""));
         assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
         assert_eq!(variable("HALFPENNY_LOGIN_PAUSE_SECONDS"), Some("60,120,240,480,3600,7200,14400,28800,57600,86400"));
-        assert_eq!(function.environment.len(), 23);
+        assert_eq!(variable("HALFPENNY_EVENT_BUS"), Some("halfpenny-events"));
+        assert_eq!(function.environment.len(), 30);
     }
 }
 
 /// All of them, by path.
-const DEPLOYED_ROUTES: [&str; 71] = [
+const DEPLOYED_ROUTES: [&str; 81] = [
     "ANY $default -> config",
     "ANY /api/core/mail/account/{account} -> config",
+    "ANY /api/core/mail/files/{uuid} -> messages",
+    "ANY /api/core/mail/mail -> messages",
+    "ANY /api/core/mail/mail/{proxy+} -> messages",
     "ANY /api/core/mail/mail_set -> send",
+    "ANY /api/core/mail/pull -> pull",
+    "ANY /api/core/mail/pull/{account} -> pull",
     "ANY /api/core/mail/push -> send",
     "ANY /api/core/mail/push/{account} -> send",
     "ANY /api/core/mail/send/{account} -> send",
+    "ANY /api/core/mail/sync -> pull",
+    "ANY /api/core/mail/sync/{account} -> pull",
     "ANY /api/v1/Agents/EMail/SendEMails -> send",
     "ANY /api/v1/transports/email-config -> config",
     "ANY /api/v1/transports/email-config/actions/send-test-email -> test-email",
@@ -116,6 +125,7 @@ const DEPLOYED_ROUTES: [&str; 71] = [
     "ANY /v1/accounts/{account} -> config",
     "ANY /v1/accounts/{account}/acknowledge -> pull",
     "ANY /v1/accounts/{account}/diagnose -> validate",
+    "ANY /v1/accounts/{account}/folders -> messages",
     "ANY /v1/accounts/{account}/history -> config",
     "ANY /v1/accounts/{account}/history/{proxy+} -> config",
     "ANY /v1/accounts/{account}/messages -> messages",
@@ -151,6 +161,8 @@ const DEPLOYED_ROUTES: [&str; 71] = [
     "ANY /v1/tokens/{proxy+} -> config",
     "ANY /v1/validate-credentials -> validate",
     "ANY /v1/verifyAccount -> validate",
+    "ANY /v1/webhooks -> config",
+    "ANY /v1/webhooks/{proxy+} -> config",
     "ANY /validate-credentials -> validate",
     "ANY /{installation}/api/v1/Agents/EMail/SendEMails -> send",
     "POST /v1/accounts/{account}/messages -> send",
@@ -212,6 +224,38 @@ fn the_deployed_queues_feed_the_workers() {
                 enabled: true,
             }]
         );
+    }
+}
+
+#[test]
+fn the_deployed_stream_and_queue_feed_notify() {
+    let template = deployed("WebhookVisibilitySeconds=3");
+    let notify = function(&template, "Notify");
+    let [stream] = notify.streams.as_slice() else { panic!("one stream") };
+    assert_eq!((stream.name.as_str(), stream.table.as_str(), stream.batch_size), ("Changes", "halfpenny-table", 100));
+    assert!(stream.partial_failures && stream.bisect && stream.enabled);
+    assert_eq!(stream.on_failure.as_deref(), Some("halfpenny-notifydeadletters"));
+    let passes = |pk: &str, sk: &str| {
+        let record = json!({"dynamodb": {"Keys": {"pk": {"S": pk}, "sk": {"S": sk}}}});
+        stream.filters.iter().any(|filter| filter.matches(Some(&record)))
+    };
+    for (pk, sk, expected) in [
+        ("T#a#M#1", "M", true),
+        ("T#a#S", "box", true),
+        ("T#a#A#box", "L#1", true),
+        ("T#a#M#1", "B#1", false),
+        ("T#a#A#box", "LEASE", false),
+        ("T#a#W#wh_1", "1-evt_1", false),
+    ] {
+        assert_eq!(passes(pk, sk), expected, "{pk} {sk}");
+    }
+    let [work] = notify.queues.as_slice() else { panic!("one queue") };
+    assert_eq!((work.queue.as_str(), work.batch_size), ("halfpenny-webhookqueue", 10));
+    assert_eq!(template.buses, ["halfpenny-events"]);
+    let arn = "arn:aws:dynamodb:eu-test-1:000000000000:table/halfpenny-table/stream/local";
+    for action in ["dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream"] {
+        let allows = |s: &Statement| s.actions.iter().any(|a| a == action) && s.resources.contains(&arn.to_owned());
+        assert!(notify.statements.iter().any(allows), "{action}");
     }
 }
 
@@ -429,7 +473,7 @@ Resources:
 #[test]
 fn the_deployed_workers_may_receive_from_their_queues() {
     let template = deployed("");
-    for worker in ["Deliver", "PullWorker"] {
+    for worker in ["Deliver", "PullWorker", "Notify"] {
         let function = function(&template, worker);
         let queue = format!("arn:aws:sqs:eu-test-1:000000000000:{}", function.queues[0].queue);
         for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"] {

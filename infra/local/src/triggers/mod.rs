@@ -1,7 +1,8 @@
-//! What starts functions by itself: queues ([`queue`]) and schedules ([`schedule`]).
+//! What starts functions by itself: queues ([`queue`]), streams ([`stream`]) and schedules ([`schedule`]).
 
 mod queue;
 mod schedule;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::aws::Sqs;
+use crate::aws::{Sqs, Streams};
 use crate::gateway::Invoke;
 use crate::template::Template;
 
@@ -38,16 +39,26 @@ pub(crate) struct Triggers {
 }
 
 impl Triggers {
-    /// Starts a poller for each queue and a clock for each schedule of the template.
+    /// Starts a poller for each queue and stream, and a clock for each schedule of the template.
     ///
     /// # Errors
     /// A schedule expression that is not understood.
-    pub(crate) fn start<I: Invoke>(template: &Template, functions: &Arc<I>, sqs: &Sqs) -> Result<Self, TriggerError> {
+    pub(crate) fn start<I: Invoke>(
+        template: &Template,
+        functions: &Arc<I>,
+        sqs: &Sqs,
+        streams: &Streams,
+    ) -> Result<Self, TriggerError> {
         let triggers = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         for function in &template.functions {
             for trigger in function.queues.iter().filter(|trigger| trigger.enabled) {
                 let poller = queue::Poller::new(&function.name, trigger, Arc::clone(functions), sqs.clone());
                 triggers.spawn(poller.run(triggers.tasks.clone()));
+            }
+            for trigger in function.streams.iter().filter(|trigger| trigger.enabled) {
+                let (functions, streams) = (Arc::clone(functions), streams.clone());
+                let poller = stream::Poller::new(&function.name, trigger, functions, streams, sqs.clone());
+                triggers.spawn(poller.run());
             }
             for trigger in function.schedules.iter().filter(|trigger| trigger.enabled) {
                 let refused = |reason| TriggerError {

@@ -82,12 +82,13 @@ async fn start(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Ru
             redrive: None,
             copies: 1,
         }],
+        buses: vec![],
         policies: BTreeMap::new(),
     });
     let aws = aws.await.unwrap();
     let (functions, calls) = mpsc::unbounded_channel();
     let template = template(queues, schedules);
-    let triggers = Triggers::start(&template, &Arc::new(Functions(functions)), aws.sqs()).unwrap();
+    let triggers = Triggers::start(&template, &Arc::new(Functions(functions)), aws.sqs(), aws.streams()).unwrap();
     Running { triggers, calls, aws, folder }
 }
 
@@ -102,9 +103,11 @@ fn template(queues: Vec<QueueTrigger>, schedules: Vec<ScheduleTrigger>) -> Templ
         environment: BTreeMap::new(),
         routes: vec![],
         queues,
+        streams: vec![],
         schedules,
     };
-    Template { functions: vec![function], authorizer: None, tables: vec![], buckets: vec![], queues: vec![] }
+    let (tables, buckets, buses) = (vec![], vec![], vec![]);
+    Template { functions: vec![function], authorizer: None, tables, buckets, queues: vec![], buses }
 }
 
 fn queue(batch_size: u32, max_concurrency: Option<u32>) -> QueueTrigger {
@@ -252,7 +255,7 @@ async fn a_schedule_that_is_not_understood_is_named() {
     let (functions, _) = mpsc::unbounded_channel();
     let running = start(vec![], vec![]).await;
     let template = template(vec![], vec![schedule("at(2026-11-21T10:00:00)", true)]);
-    let error = Triggers::start(&template, &Arc::new(Functions(functions)), running.aws.sqs());
+    let error = Triggers::start(&template, &Arc::new(Functions(functions)), running.aws.sqs(), running.aws.streams());
     let text = error.err().unwrap().to_string();
     let place = "Resources.F.Properties.Events.Tick: at(2026-11-21T10:00:00): ";
     assert!(text.starts_with(place), "{text}");

@@ -1,6 +1,6 @@
 //! Stored mail and files, and what moves mail now.
 
-use super::{CURSOR, INLINE, LIMIT, Parameter, Route, answer, bare, query, route};
+use super::{CURSOR, FIELDS, INLINE, LIMIT, Parameter, Route, answer, bare, query, route};
 use crate::model::principal::Scope;
 
 /// The dialogue with the server.
@@ -119,20 +119,84 @@ pub const MESSAGES_LIST: Route = Route {
              name a field. At most 16 words. Finds pulled mail; a page may be shorter than its limit and have a cursor.",
         ),
         query("hasAttachments", "true or false."),
-        query("unseen", "true: without the flag \\Seen when it was pulled."),
+        query("unseen", "true: without the flag \\Seen; false: with it."),
+        query("flagged", "true or false: with or without the flag \\Flagged."),
+        query("answered", "true or false: with or without the flag \\Answered."),
+        query(
+            "flag",
+            "Only with this flag or keyword, such as $Junk; of \\Draft and the like the backslash may be left out.",
+        ),
+        query("state", "Only in this state: received, quarantined, tooLarge, or that of an outgoing message."),
+        query("correlationSource", "Only with this correlation.source."),
+        query("correlationId", "Only with this correlation.id."),
         query("thread", "Only this threadId."),
-        query("fields", "Only these fields, separated by commas."),
+        FIELDS,
     ],
-    answers: &[answer(200, "A page of messages, newest first.", "MessagePage")],
+    answers: &[answer(
+        200,
+        "A page of messages, newest first. Where a filter lets few through, it may have fewer than limit, or none, and \
+         a cursor: 2,000 messages are looked at for one page.",
+        "MessagePage",
+    )],
     problems: &[404, 422],
     ..route("GET", "/v1/accounts/{account}/messages", "messages", "listMessages", "List stored mail")
 };
 
+/// A conversation.
+pub const THREAD_GET: Route = Route {
+    parameters: &[LIMIT, CURSOR, FIELDS],
+    answers: &[answer(
+        200,
+        "The conversation, incoming and outgoing, oldest first: its newest messages on the first page. 2,000 messages \
+         are looked at for one page.",
+        "MessagePage",
+    )],
+    problems: &[404, 422],
+    ..route("GET", "/v1/accounts/{account}/threads/{thread}", "messages", "getThread", "Read a conversation")
+};
+
 /// One stored message.
 pub const MESSAGE_GET: Route = Route {
+    parameters: &[FIELDS],
     answers: &[answer(200, "The message with its bodies and headers.", "MessageDetail")],
-    problems: &[404],
+    problems: &[404, 422],
     ..route("GET", "/v1/accounts/{account}/messages/{id}", "messages", "getMessage", "Read a stored message")
+};
+
+/// A stored message as a page.
+pub const MESSAGE_HTML: Route = Route {
+    parameters: &[query(
+        "remote",
+        "block (the default): nothing is loaded from anywhere; allow: pictures are, over https, and their servers learn \
+         who reads it when.",
+    )],
+    answers: &[bare(
+        200,
+        "text/html under a Content-Security-Policy that lets nothing run: safe HTML, or the text, with the message's own \
+         pictures in it.",
+    )],
+    problems: &[404, 422],
+    ..route(
+        "GET",
+        "/v1/accounts/{account}/messages/{id}/html",
+        "messages",
+        "getMessageHtml",
+        "Read a stored message as a page that is safe to show",
+    )
+};
+
+/// Wait for a message.
+pub const AWAIT: Route = Route {
+    request: Some("AwaitInput"),
+    answers: &[answer(200, "The message, with what was extracted; or that none came in time.", "Awaited")],
+    problems: &[400, 404, 409, 415, 422, 502, 503, 504],
+    ..route(
+        "POST",
+        "/v1/accounts/{account}/await",
+        "messages",
+        "awaitMessage",
+        "Wait up to 25 s for a matching message, and take a code or a link out of it",
+    )
 };
 
 /// Changes a stored message, at its server too.

@@ -4,6 +4,7 @@ mod accounts;
 mod mail;
 mod sending;
 mod service;
+mod webhooks;
 
 use super::Door;
 use crate::model::principal::Scope;
@@ -12,6 +13,7 @@ pub use accounts::*;
 pub use mail::*;
 pub use sending::*;
 pub use service::*;
+pub use webhooks::*;
 
 /// A shape in the document: the name under `components/schemas`.
 pub type Shape = &'static str;
@@ -94,6 +96,7 @@ const fn header(name: &'static str, about: &'static str) -> Parameter {
 
 const LIMIT: Parameter = query("limit", "Items per page, 1 to 100. Default 50.");
 const CURSOR: Parameter = query("cursor", "nextCursor of the page before.");
+const FIELDS: Parameter = query("fields", "Only these fields, separated by commas.");
 const VERIFY_FIRST: Parameter =
     query("verify", "true: probe first and change nothing if the probe fails (the default for `default`).");
 const INLINE: Parameter = query("inline", "true: the bytes themselves, up to 4 MB, instead of a redirect.");
@@ -137,6 +140,18 @@ pub const ALL: &[&Route] = &[
     &TOKEN_CREATE,
     &TOKENS_LIST,
     &TOKEN_DELETE,
+    &WEBHOOKS_LIST,
+    &WEBHOOK_CREATE,
+    &WEBHOOK_MOCK,
+    &WEBHOOK_GET,
+    &WEBHOOK_PUT,
+    &WEBHOOK_PATCH,
+    &WEBHOOK_DELETE,
+    &WEBHOOK_ROTATE,
+    &WEBHOOK_TEST,
+    &WEBHOOK_DELIVERIES,
+    &WEBHOOK_REPLAY,
+    &WEBHOOK_REPLAY_FAILED,
     &VERIFY,
     &VALIDATE,
     &DIAGNOSE_ACCOUNT,
@@ -165,7 +180,10 @@ pub const ALL: &[&Route] = &[
     &SYNC,
     &SYNC_ALL,
     &MESSAGES_LIST,
+    &THREAD_GET,
     &MESSAGE_GET,
+    &AWAIT,
+    &MESSAGE_HTML,
     &MESSAGE_CHANGE,
     &MESSAGE_DELETE,
     &FOLDERS_LIST,

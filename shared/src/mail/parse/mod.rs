@@ -3,18 +3,23 @@
 //! [`parse`] never fails and its result is bounded, whatever a stranger sends: a message that nobody can read still
 //! is a row with defects. Everything is a pure function of the bytes; attachments are decoded one at a time.
 
+mod calendar;
 mod decode;
+mod embedded;
 mod filename;
 mod header;
 mod large;
 mod layout;
 mod report;
+mod subject;
 #[cfg(test)]
 mod tests;
 
-use crate::model::Address as Mailbox;
 use crate::model::send::Disposition;
+use crate::model::{Address as Mailbox, TextSizes};
+pub use calendar::{Appointments, appointments};
 use decode::{Charset, to_utf8};
+pub use embedded::pictures;
 pub use filename::is_safe;
 use header::{PartHeader, part_header};
 pub use large::{Large, LargeFile, large};
@@ -23,6 +28,7 @@ use mail_parser::decoders::html::{html_to_text, text_to_html};
 pub use report::{Automatic, automatic};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+pub use subject::base_subject;
 use time::OffsetDateTime;
 
 /// Parts that are looked at; the tree of an honest message has a few dozen.
@@ -100,6 +106,8 @@ pub struct Parsed {
     pub references: Vec<String>,
     /// First 200 characters of the text, white space folded.
     pub preview: String,
+    /// Bytes of its texts as they are encoded.
+    pub text_sizes: TextSizes,
     /// Whether there is anything to read.
     pub has_text: bool,
     /// Files.
@@ -121,6 +129,12 @@ impl Defect {
 }
 
 impl Parsed {
+    /// Whether From names different authors (RFC 5322 §3.6.2), in one field or in several.
+    pub fn has_many_authors(&self) -> bool {
+        let first = self.from.first().map(|author| &author.address);
+        self.from.iter().any(|author| Some(&author.address) != first)
+    }
+
     fn defect(&mut self, code: &str, detail: impl Into<String>) {
         if self.defects.len() < MAX_DEFECTS && !self.defects.iter().any(|d| d.code == code && code != "duplicate_field")
         {
@@ -153,6 +167,7 @@ fn read(raw: &[u8]) -> Parsed {
     }
     header::fill(slice(raw, &layout.header), &mut parsed);
     parsed.preview = preview(raw, &layout);
+    parsed.text_sizes = sizes(&layout);
     parsed.has_text = !parsed.preview.is_empty();
     for part in layout.text.iter().chain(&layout.html) {
         check_body(raw, part, &mut parsed);
@@ -176,6 +191,14 @@ fn read(raw: &[u8]) -> Parsed {
 
 fn slice<'r>(raw: &'r [u8], range: &std::ops::Range<usize>) -> &'r [u8] {
     raw.get(range.clone()).unwrap_or_default()
+}
+
+/// Text without HTML, and HTML without text; in parts of a multipart/alternative there may be both.
+fn sizes(layout: &Layout) -> TextSizes {
+    let of = |parts: &[Part], html: bool| {
+        parts.iter().filter(|part| (part.kind == Kind::Html) == html).map(|part| part.body.len() as u64).sum()
+    };
+    TextSizes { plain: of(&layout.text, false), html: of(&layout.html, true) }
 }
 
 /// Notes what is wrong with a readable part.
@@ -232,22 +255,31 @@ fn preview(raw: &[u8], layout: &Layout) -> String {
 
 /// The text of a message with LF line ends, made from the HTML where there is no text; at most 1 MB.
 pub fn text(raw: &[u8]) -> Option<String> {
-    text_head(raw, usize::MAX)
+    text_of(raw, usize::MAX, html_to_text)
+}
+
+/// The same, where this function makes text of HTML.
+pub fn text_by(raw: &[u8], from_html: fn(&str) -> String) -> Option<String> {
+    text_of(raw, usize::MAX, from_html)
 }
 
 /// The same of the first bytes of each part, as they are encoded.
 pub fn text_head(raw: &[u8], bytes: usize) -> Option<String> {
+    text_of(raw, bytes, html_to_text)
+}
+
+fn text_of(raw: &[u8], bytes: usize, from_html: fn(&str) -> String) -> Option<String> {
     guard(|| {
         let layout = layout(raw);
-        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part, bytes)).collect();
+        let texts: Vec<String> = layout.text.iter().map(|part| plain(raw, part, bytes, from_html)).collect();
         let text = texts.join("\n");
         (!text.trim().is_empty()).then(|| cut(&text, MAX_TEXT).to_owned())
     })?
 }
 
-fn plain(raw: &[u8], part: &Part, bytes: usize) -> String {
+fn plain(raw: &[u8], part: &Part, bytes: usize, from_html: fn(&str) -> String) -> String {
     let text = part_text(raw, part, bytes);
-    let text = if part.kind == Kind::Html { html_to_text(&text) } else { text };
+    let text = if part.kind == Kind::Html { from_html(&text) } else { text };
     let text = text.replace("\r\n", "\n");
     text.trim_end_matches('\n').to_owned()
 }

@@ -1,4 +1,8 @@
-use super::html;
+use super::{Remote, text};
+
+fn html(source: &str, cid: impl Fn(&str) -> Option<String>) -> String {
+    super::html(source, Remote::Blocked, cid)
+}
 
 /// The parts of a message that has a picture `logo@x`.
 fn parts(id: &str) -> Option<String> {
@@ -136,4 +140,42 @@ fn hostile_shapes_complete_and_stay_small() {
         let shown = html(&shape, parts);
         assert!(shown.len() <= 8 * shape.len(), "{start} grew to {}", shown.len());
     }
+}
+
+#[test]
+fn a_picture_that_is_used_often_does_not_blow_up_the_page() {
+    let url = format!("data:image/png;base64,{}", "A".repeat(100_000));
+    let shown = html(&"<img src=\"cid:logo@x\">".repeat(1_000), |_| Some(url.clone()));
+    assert!(shown.contains("data:image/png"));
+    assert!(shown.len() < super::MAX_PAGE, "{}", shown.len());
+}
+
+#[test]
+fn pictures_of_others_are_shown_where_that_is_allowed_and_nothing_else_is() {
+    let shown = |source: &str| super::html(source, Remote::Allowed, parts);
+    assert_eq!(shown("<img src=\"https://example.com/a.png\">"), "<img src=\"https://example.com/a.png\">");
+    for blocked in [
+        "<img src=\"http://example.com/a.png\">",
+        "<img src=\"//example.com/a.png\">",
+        "<img src=\"javascript:alert(1)\">",
+        "<img srcset=\"https://example.com/a.png 2x\">",
+        "<table background=\"https://example.com/a.png\"></table>",
+        "<p style=\"background:url(https://example.com/a.png)\">x</p>",
+        "<input type=image src=\"https://example.com/a.png\">",
+        "<video poster=\"https://example.com/a.png\" src=\"https://example.com/a.mp4\"></video>",
+    ] {
+        assert!(!shown(blocked).contains("example.com"), "{}", shown(blocked));
+    }
+}
+
+#[test]
+fn html_becomes_text_for_people() {
+    assert_eq!(text("<h1>Hi</h1><p>a</p><p>b<br>c</p>").trim(), "# Hi\n\na\n\nb\nc");
+    assert_eq!(text("<ul><li>a<li>b</ul>").trim(), "* a\n* b");
+    let link = text("<p>See <a href=\"https://example.com/a\">this</a>.</p>");
+    assert!(link.contains("[this][1]") && link.contains("[1]: https://example.com/a"), "{link}");
+    assert_eq!(text("<style>p{}</style><script>x</script><p>a &amp; b</p>").trim(), "a & b");
+    let tables = "<table><tr><td>a</td><td>b</td></tr><tr><td><table><tr><td>c</td></tr></table></td></tr></table>";
+    let words: Vec<String> = text(tables).split_whitespace().map(str::to_owned).collect();
+    assert_eq!(words, ["a", "b", "c"]);
 }

@@ -162,11 +162,14 @@ impl Folder {
         self.walk(run, client).await?;
         self.give_up_on_withheld(run).await?;
         if let Some(swept) = self.swept.filter(|swept| *swept > 0) {
-            // What we have changed ourselves is no news to the next run.
-            let now = client.status(&self.name).await?;
+            // What we have changed ourselves is no news to the next run. Where that cannot be told, it looks once more.
             let left = self.status.messages.saturating_sub(swept);
-            if (now.uid_validity, now.uid_next, now.messages) == (self.uidvalidity, self.status.uid_next, left) {
-                (self.status.unseen, self.status.highest_mod_seq) = (now.unseen, now.highest_mod_seq);
+            match client.status(&self.name).await {
+                Ok(now) if (now.uid_next, now.messages) == (self.status.uid_next, left) => {
+                    (self.status.unseen, self.status.highest_mod_seq) = (now.unseen, now.highest_mod_seq);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the folder was not asked again"),
             }
         }
         Ok(())

@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 
 use super::contents::{self, Contents};
 use super::spool::{Landing, MEMORY_BYTES, Source};
+use super::threads;
 use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
-use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Direction, Message, MessageId, Tenant, TextSizes, Timestamp};
 use crate::ops::bounces;
 use crate::ops::search::Indexer;
 use crate::store::{Incoming, Inserted, Store, StoreError};
@@ -201,6 +202,7 @@ async fn put(
         Content::Unread(_) => message.state = QUARANTINED.to_owned(),
         Content::Withheld | Content::Failed(_) => {}
     }
+    threads::join(store, tenant, &mut message).await?;
     let readable = arrival.content.readable().filter(|_| message.state != QUARANTINED);
     if let (Content::Whole(_), Some(source)) = (&arrival.content, &readable) {
         bounces::recognise(store, tenant, &mut message, source).await?;
@@ -266,6 +268,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         folder: Some(arrival.folder.clone()),
         subject: None,
         from: None,
+        many_from: false,
         to: Vec::new(),
         cc: Vec::new(),
         reply_to: Vec::new(),
@@ -277,6 +280,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         in_reply_to: None,
         thread_id: thread_of(arrival.id.as_str()),
         preview: String::new(),
+        text_sizes: None,
         has_attachments: false,
         attachments: Vec::new(),
         sha256: None,
@@ -294,6 +298,7 @@ fn describe(message: &mut Message, parsed: Parsed) {
     if let Some(first) = first {
         message.thread_id = thread_of(first);
     }
+    message.many_from = parsed.has_many_authors();
     message.subject = (!parsed.subject.is_empty()).then_some(parsed.subject);
     message.from = parsed.from.into_iter().next();
     message.to = parsed.to;
@@ -303,6 +308,7 @@ fn describe(message: &mut Message, parsed: Parsed) {
     message.message_id = parsed.message_id;
     message.in_reply_to = parsed.in_reply_to.into_iter().next();
     message.preview = parsed.preview;
+    message.text_sizes = Some(parsed.text_sizes).filter(|sizes| *sizes != TextSizes::default());
 }
 
 /// IMAP INTERNALDATE (RFC 3501 §9, date-time): `17-Jul-1996 02:44:25 -0700`, the day padded by a blank.

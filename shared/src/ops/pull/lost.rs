@@ -16,6 +16,7 @@ use super::keep::{Arrival, Content, Keeper};
 use super::{PullError, Run};
 use crate::mail::parse;
 use crate::model::{Message, MessageId, Timestamp};
+use crate::ops::search;
 use crate::store::{NewPlace, Placed, Standing, StoreError};
 
 /// Rows that are written at a time.
@@ -139,12 +140,15 @@ fn left(size: u64, message_id: &str) -> Option<Likeness> {
 /// Lets the messages that were found again stand where they are now.
 pub(super) async fn place(run: &Run<'_>, found: Vec<Found>) -> Result<bool, PullError> {
     let moves = found.into_iter().map(|found| {
-        let (messages, tenant) = (run.tools.store.messages.clone(), run.tenant.clone());
+        let (store, tenant) = (run.tools.store.clone(), run.tenant.clone());
         async move {
             let Found { missing, to, flags } = found;
-            let moved = messages.move_to(&tenant, &missing.standing, &to).await?;
+            let moved = store.messages.move_to(&tenant, &missing.standing, &to).await?;
+            if moved {
+                search::refile(&store, &tenant, &missing.standing.id).await?;
+            }
             if moved && !same_flags(&missing.flags, &flags) {
-                messages.set_flags(&tenant, &missing.standing.id, &flags).await?;
+                store.messages.set_flags(&tenant, &missing.standing.id, &flags).await?;
             }
             Ok(moved)
         }

@@ -27,6 +27,7 @@ mod quiet;
 mod renumbered;
 mod spool;
 mod sweep;
+mod threads;
 mod work;
 
 pub use keep::{FILE_BYTES, reread};

@@ -14,7 +14,7 @@
 //! # What it costs
 //!
 //! Receiving a message: one write unit when its words come into the tail, and one when they leave it, for up to about
-//! 230 different words (a unit is 1 KB, a word 4 bytes, and each further 250 words cost two more): $1.25 a million. A
+//! 220 different words (a unit is 1 KB, a word 4 bytes, and each further 250 words cost two more): $1.25 a million. A
 //! run that brings many writes those of up to eight messages as one item, one of 128 compacts, and that is five requests
 //! and a deletion for each item: $0.05 a million. Together about a fifth of what receiving costs ($5.7). There was
 //! nothing cheaper that loses nothing: the row would grow beyond its unit, and each later write of it with it; items
@@ -25,11 +25,15 @@
 //! # What it cannot do
 //!
 //! Whole words only, in any letter case, with or without accents: `invoic` does not find `invoice`. The first
-//! [`MOST_WORDS`] different words and the first 256 KB of a text count; of HTML what is shown; of the header subject,
-//! people, Message-ID and names of files; not what stands in files. Quarantined mail is not read, so it is not found.
-//! Phrases are looked for in the sources of the candidates, [`SOURCES`] for one page: a page may be shorter and have a
-//! cursor. A hash may stand for two words: `words::hash` counts how often. Found is what was pulled since the
-//! index exists; outgoing mail is not in it: it would double the price of sending.
+//! [`MOST_WORDS`] different words of the first 256 KB of a text count, within the first MB of the source; of HTML what
+//! is shown; of the header subject, people, Message-ID and names of files; not what stands in files. Quarantined mail
+//! is not read, so it is found by its folder only. Phrases are looked for in the sources of the candidates, [`SOURCES`]
+//! for one page: a page may be shorter and have a cursor. A hash may stand for two words: `words::hash` counts how
+//! often. Found is what was pulled since the index exists; outgoing mail is not in it: it would double the price of
+//! sending.
+//!
+//! A message also has a word for its folder ([`Query::folder`]), which counts a folder and opens any page of it in the
+//! same few requests. One that was moved has those of both; its row decides.
 
 mod query;
 mod words;
@@ -55,8 +59,8 @@ const COMPACTING: Duration = Duration::from_secs(15);
 /// Bytes of a body that are looked at, as it is encoded.
 const TEXT_BYTES: usize = 256 << 10;
 
-/// Bytes of a source that are read to verify a phrase: the text comes before the files.
-const SOURCE_BYTES: u64 = 1 << 20;
+/// Bytes of a source that are looked at: the text comes before the files.
+const SOURCE_BYTES: usize = 1 << 20;
 
 /// Puts the words of messages into the tail: of those that come while a write is under way all by the next one.
 #[derive(Debug)]
@@ -124,11 +128,25 @@ pub(super) fn is_due(id: &MessageId) -> bool {
     id.as_str().starts_with("00") || id.as_str().starts_with("01")
 }
 
+/// Lets a message be found in the folder that it was moved to. Where this is not reached it is still found by its words.
+pub(super) async fn refile(store: &Store, tenant: &Tenant, id: &MessageId) -> Result<(), StoreError> {
+    let Some(message) = store.messages.get(tenant, id).await?.map(|stored| stored.message()) else {
+        return Ok(());
+    };
+    let mut bag = Bag::default();
+    bag.add_folder(&message);
+    let place = Place { at: message.received_at, id: id.clone() };
+    let entry = Entry { place, words: bag.sorted() };
+    store.search.append(tenant, &message.account, &[entry], Timestamp::now()).await
+}
+
 /// What stands in a message.
 fn entry(message: &Message, source: Option<&[u8]>) -> Entry {
     let mut bag = Bag::default();
+    bag.add_folder(message);
     bag.add_message(message);
-    if let Some(text) = source.and_then(|source| parse::text_head(source, TEXT_BYTES)) {
+    let head = source.map(|source| source.get(..SOURCE_BYTES).unwrap_or(source));
+    if let Some(text) = head.and_then(|head| parse::text_head(head, TEXT_BYTES)) {
         bag.add(&text);
     }
     Entry { place: Place { at: message.received_at, id: message.id.clone() }, words: bag.sorted() }
@@ -170,15 +188,51 @@ impl Hits {
         cursor: Option<&str>,
     ) -> Result<Page<StoredMessage>, Problem> {
         let page = store.messages.page(tenant, account, &self.places, limit, cursor).await?;
+        Ok(Page { items: self.checked(store, tenant, account, page.items).await?, next_cursor: page.next_cursor })
+    }
+
+    /// How many candidates there are: all that is found where the query [is final](Hits::are_final), but for what was
+    /// deleted or moved since.
+    #[allow(clippy::len_without_is_empty)] // nobody asks
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether all candidates are what was searched for.
+    pub fn are_final(&self) -> bool {
+        self.query.is_final()
+    }
+
+    /// Candidates from one number on, newest first, without those that turn out to be none.
+    pub async fn slice(
+        &self,
+        store: &Store,
+        tenant: &Tenant,
+        account: &AccountId,
+        first: usize,
+        count: usize,
+    ) -> Result<Vec<StoredMessage>, Problem> {
+        let places = self.places.get(first..).unwrap_or_default();
+        let page = store.messages.page(tenant, account, places, u32::try_from(count).unwrap_or(u32::MAX), None).await?;
+        self.checked(store, tenant, account, page.items).await
+    }
+
+    async fn checked(
+        &self,
+        store: &Store,
+        tenant: &Tenant,
+        account: &AccountId,
+        candidates: Vec<StoredMessage>,
+    ) -> Result<Vec<StoredMessage>, Problem> {
         let mut items = Vec::new();
-        for stored in page.items {
+        for stored in candidates {
             let message = stored.message();
             let fits = message.account == *account && self.query.fits(&message);
             if fits && (!self.query.has_phrases() || self.says(store, tenant, &stored, &message).await?) {
                 items.push(stored);
             }
         }
-        Ok(Page { items, next_cursor: page.next_cursor })
+        Ok(items)
     }
 
     /// Whether the phrases stand in the subject or in the text.
@@ -193,7 +247,7 @@ impl Hits {
             StoredMessage::Outgoing(row) => Some(send::source(store, tenant, row).await?),
             StoredMessage::Incoming(row) if row.message.sha256.is_none() => None,
             StoredMessage::Incoming(row) => {
-                Some(store.files.get_raw_head(tenant, &row.message.id, SOURCE_BYTES).await?.to_vec())
+                Some(store.files.get_raw_head(tenant, &row.message.id, SOURCE_BYTES as u64).await?.to_vec())
             }
         };
         let text = source.and_then(|source| parse::text_head(&source, TEXT_BYTES));

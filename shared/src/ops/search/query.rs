@@ -1,6 +1,6 @@
 //! What a caller searches for: `invoice "due date" from:ada subject:offer`.
 
-use super::words::{addresses, hash, words};
+use super::words::{addresses, folder, hash, words};
 use crate::model::{Address, FieldError, Message, Problem};
 
 /// Most words of one query; each costs a read per segment.
@@ -15,6 +15,8 @@ pub struct Query {
     phrases: Vec<Vec<String>>,
     /// Words that must stand in one field.
     fields: Vec<(Field, Vec<String>)>,
+    /// The folder that it must lie in: it may have been moved since it was indexed.
+    folder: Option<String>,
 }
 
 /// A field that can be named.
@@ -33,23 +35,57 @@ impl Query {
     /// # Errors
     /// Where it holds no word, or more than [`MOST_ASKED`].
     pub fn read(text: &str) -> Result<Self, Problem> {
+        let query = Self::of(text);
+        if query.hashes.is_empty() {
+            let detail = "must hold a word: letters or digits";
+            return Err(Problem::invalid(vec![FieldError::new("?q", "invalid_value", detail)]));
+        }
+        query.bounded("?q")
+    }
+
+    /// All messages of a folder; all that were pulled where none is named.
+    pub fn folder(path: Option<&str>) -> Self {
+        Self { hashes: vec![folder(path)], folder: path.map(str::to_owned), ..Self::default() }
+    }
+
+    /// Those of them that a search finds; it may hold no word.
+    ///
+    /// # Errors
+    /// Where it holds more than [`MOST_ASKED`].
+    pub fn within(path: Option<&str>, text: &str) -> Result<Self, Problem> {
+        let mut query = Self::of(text).bounded("/search")?;
+        query.hashes.push(folder(path));
+        query.folder = path.map(str::to_owned);
+        Ok(query)
+    }
+
+    fn of(text: &str) -> Self {
         let mut query = Self::default();
         for term in terms(text) {
             query.add(&term);
         }
         query.hashes.sort_unstable();
         query.hashes.dedup();
-        let wrong = |words: String| Problem::invalid(vec![FieldError::new("?q", "invalid_value", words)]);
-        match query.hashes.len() {
-            0 => Err(wrong("must hold a word: letters or digits".to_owned())),
-            1..=MOST_ASKED => Ok(query),
-            many => Err(wrong(format!("holds {many} words, at most {MOST_ASKED} are searched for at a time"))),
+        query
+    }
+
+    fn bounded(self, pointer: &str) -> Result<Self, Problem> {
+        let many = self.hashes.len();
+        if many <= MOST_ASKED {
+            return Ok(self);
         }
+        let detail = format!("holds {many} words, at most {MOST_ASKED} are searched for at a time");
+        Err(Problem::invalid(vec![FieldError::new(pointer, "invalid_value", detail)]))
     }
 
     /// The hashes that a message must have.
     pub(super) fn hashes(&self) -> &[u32] {
         &self.hashes
+    }
+
+    /// Whether the index knows all of it.
+    pub(super) fn is_final(&self) -> bool {
+        self.phrases.is_empty() && self.fields.is_empty()
     }
 
     /// Whether the text of a message must be read to know.
@@ -59,17 +95,19 @@ impl Query {
 
     /// Whether the fields of a message are as asked.
     pub(super) fn fits(&self, message: &Message) -> bool {
-        self.fields.iter().all(|(field, wanted)| {
-            let texts: Vec<String> = match field {
-                Field::From => message.from.iter().map(written).collect(),
-                Field::To => message.to.iter().chain(&message.cc).map(written).collect(),
-                Field::Subject => message.subject.iter().cloned().collect(),
-            };
-            texts.iter().any(|text| {
-                let found: Vec<String> = words(text).chain(addresses(text)).collect();
-                wanted.iter().all(|word| found.contains(word))
+        let lies_there = |wanted: &String| message.folder.as_deref().is_some_and(|folder| is_same(folder, wanted));
+        self.folder.as_ref().is_none_or(lies_there)
+            && self.fields.iter().all(|(field, wanted)| {
+                let texts: Vec<String> = match field {
+                    Field::From => message.from.iter().map(written).collect(),
+                    Field::To => message.to.iter().chain(&message.cc).map(written).collect(),
+                    Field::Subject => message.subject.iter().cloned().collect(),
+                };
+                texts.iter().any(|text| {
+                    let found: Vec<String> = words(text).chain(addresses(text)).collect();
+                    wanted.iter().all(|word| found.contains(word))
+                })
             })
-        })
     }
 
     /// Whether all phrases stand in one or the other of these texts.
@@ -120,6 +158,11 @@ fn terms(text: &str) -> Vec<Term> {
         rest = behind.trim_start();
     }
     terms
+}
+
+/// RFC 3501 §5.1: INBOX in any letter case.
+fn is_same(folder: &str, wanted: &str) -> bool {
+    folder == wanted || (folder.eq_ignore_ascii_case("INBOX") && wanted.eq_ignore_ascii_case("INBOX"))
 }
 
 fn written(address: &Address) -> String {

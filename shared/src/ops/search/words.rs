@@ -40,6 +40,13 @@ impl Bag {
         lines.chain(addresses).chain(names).chain(files).for_each(|text| self.add(text));
     }
 
+    /// Adds the words that stand for the message's folder, and for any.
+    pub(super) fn add_folder(&mut self, message: &Message) {
+        self.0.extend(
+            [Some(folder(None)), message.folder.as_deref().map(|name| folder(Some(name)))].into_iter().flatten(),
+        );
+    }
+
     /// The hashes, sorted.
     pub(super) fn sorted(self) -> Vec<u32> {
         let mut hashes: Vec<u32> = self.0.into_iter().collect();
@@ -104,6 +111,16 @@ pub(super) fn hash(word: &str) -> u32 {
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
     let [a, b, c, d, ..] = (hash ^ (hash >> 33)).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
+}
+
+/// The word that all messages of a folder have, or all that were pulled. No text has it: words are letters and digits.
+pub(super) fn folder(name: Option<&str>) -> u32 {
+    match name {
+        // RFC 3501 §5.1: INBOX in any letter case.
+        Some(name) if name.eq_ignore_ascii_case("INBOX") => hash("#folder#INBOX"),
+        Some(name) => hash(&format!("#folder#{name}")),
+        None => hash("#pulled"),
+    }
 }
 
 fn cut(word: &str) -> String {

@@ -15,6 +15,8 @@ fn all(tenant: &Tenant) -> Vec<Key> {
         link(tenant, "name"),
         pii_token(tenant, "NS-EU-A-1"),
         pii_resolver(tenant),
+        webhook(tenant, "wh_1"),
+        delivery(tenant, "wh_1", "1-evt_1"),
         ledger(tenant, &box_, &source),
         lease(tenant, &box_),
         guesses(tenant, "mail.example.com", "ada"),
@@ -46,6 +48,21 @@ fn every_key_but_shards_begins_with_its_tenant() {
     assert!(due(&id, Lane::System).starts_with("DUE#"));
     let bulk: u8 = due(&id, Lane::Bulk).strip_prefix("DUE#").unwrap().parse().unwrap();
     assert!((DUE_SHARDS..DUE_SHARDS + BULK_SHARDS).contains(&bulk), "no shard of another lane");
+}
+
+#[test]
+fn statuses_and_ledgers_are_recognised_by_their_keys_and_nothing_else_is() {
+    let (tenant, box_) = (Tenant::new("one").unwrap(), AccountId::new("S").unwrap());
+    let found = Some((tenant.clone(), box_.clone()));
+    let (status, ledger) = (status(&tenant, &box_), ledger(&tenant, &box_, &SourceId("s".into())));
+    assert_eq!((status_of(status.pk(), status.sk()), ledger_of(ledger.pk(), ledger.sk())), (found.clone(), found));
+    for other in all(&tenant).iter().filter(|key| !key.pk().ends_with("#S")) {
+        assert_eq!(status_of(other.pk(), other.sk()), None, "{other}");
+    }
+    assert_eq!(status_of(ledger.pk(), ledger.sk()), None, "a mailbox of this name");
+    for other in all(&tenant).iter().filter(|key| !key.sk().starts_with("L#")) {
+        assert_eq!(ledger_of(other.pk(), other.sk()), None, "{other}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
         folder: Some("INBOX".into()),
         subject: Some(format!("Number {number}")),
         from: Some(Address { name: Some("Ada".into()), address: "ada@example.com".into() }),
+        many_from: false,
         to: vec![Address::bare("bob@example.com")],
         cc: Vec::new(),
         reply_to: Vec::new(),
@@ -27,6 +28,7 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
         in_reply_to: None,
         thread_id: "0123456789abcdef0123456789abcdef".into(),
         preview: "x".repeat(200),
+        text_sizes: None,
         has_attachments: true,
         attachments: vec![Attachment {
             part: 2,

@@ -23,6 +23,18 @@ fn table(name: Option<&str>) -> String {
     named(name, |name| format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"))
 }
 
+/// An event needs its action on its bus.
+pub(in crate::aws) fn events(operation: &str, body: &Value) -> Vec<Need> {
+    let bus = |entry: &Value| {
+        let name = entry["EventBusName"].as_str().unwrap_or("default");
+        need(
+            format!("events:{operation}"),
+            named(Some(name), |name| format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{name}")),
+        )
+    };
+    body["Entries"].as_array().into_iter().flatten().map(bus).collect()
+}
+
 /// A batch needs its action on each of its tables, a transaction the action of each of its items.
 pub(in crate::aws) fn dynamodb(operation: &str, body: &Value) -> Vec<Need> {
     let own = |resource| need(format!("dynamodb:{operation}"), resource);
@@ -35,6 +47,10 @@ pub(in crate::aws) fn dynamodb(operation: &str, body: &Value) -> Vec<Need> {
         return items
             .map(|(kind, item)| need(format!("dynamodb:{kind}Item"), table(item["TableName"].as_str())))
             .collect();
+    }
+    // Of streams only the first request names one: behind it, the iterator that it gave does.
+    if ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"].contains(&operation) {
+        return vec![own(body["StreamArn"].as_str().unwrap_or("*").to_owned())];
     }
     let table = table(body["TableName"].as_str());
     match body["IndexName"].as_str() {
@@ -115,6 +131,12 @@ mod tests {
                 vec![format!("dynamodb:PutItem {TABLE}/a"), format!("dynamodb:ConditionCheckItem {TABLE}/b")],
             ),
             ("ListTables", json!({}), vec!["dynamodb:ListTables *".to_owned()]),
+            (
+                "GetShardIterator",
+                json!({"StreamArn": format!("{TABLE}/t/stream/local")}),
+                vec![format!("dynamodb:GetShardIterator {TABLE}/t/stream/local")],
+            ),
+            ("GetRecords", json!({"ShardIterator": "x"}), vec!["dynamodb:GetRecords *".to_owned()]),
         ] {
             assert_eq!(texts(dynamodb(operation, &body)), expected);
         }
@@ -132,6 +154,14 @@ mod tests {
             ["sqs:startmessagemovetask arn:aws:sqs:us-east-1:000000000000:dead"]
         );
         assert_eq!(texts(sqs("ListQueues", &json!({}))), ["sqs:listqueues *"]);
+    }
+
+    #[test]
+    fn eventbridge_asks_for_the_bus_of_each_entry() {
+        let arn = "arn:aws:events:us-east-1:000000000000:event-bus";
+        let entries = json!({"Entries": [{"EventBusName": "mail"}, {"EventBusName": format!("{arn}/x")}, {}]});
+        let expected = ["mail", "x", "default"].map(|name| format!("events:PutEvents {arn}/{name}"));
+        assert_eq!(texts(events("PutEvents", &entries)), expected);
     }
 
     #[test]

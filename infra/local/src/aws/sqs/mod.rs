@@ -169,6 +169,15 @@ impl Sqs {
         Ok(())
     }
 
+    /// Sends what the host itself has to tell.
+    ///
+    /// # Errors
+    /// `QueueDoesNotExist`, or the state's.
+    pub(crate) async fn put(&self, queue: &str, body: String) -> Result<(), AwsError> {
+        let message = NewMessage { body, attributes: serde_json::Map::new(), delay_seconds: None };
+        self.send(queue, message).await.map(|_| ())
+    }
+
     /// Stores one message; see [`api`] for the limits of a request. Answers with its id.
     async fn send(&self, queue: &str, message: NewMessage) -> Result<String, AwsError> {
         let found = self.queue(queue)?;

@@ -1,6 +1,7 @@
 //! The embedded AWS as the functions see it: through the real SDK clients, over HTTP, on ports of its own.
 
 mod crash;
+mod events;
 mod policies;
 mod s3;
 mod secrets;
@@ -84,6 +85,16 @@ impl Running {
         aws_sdk_sqs::Client::new(&self.services(SECRET_KEY).await)
     }
 
+    /// What the services' port answers to a plain GET.
+    pub(super) async fn get(&self, path: &str) -> serde_json::Value {
+        use http_body_util::{BodyExt, Empty};
+        let url = format!("{}{path}", self.aws.endpoints().services);
+        let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+        let request = hyper::Request::get(url).body(Empty::<bytes::Bytes>::new()).expect("a request");
+        let body = client.request(request).await.expect("answered").into_body().collect().await.expect("whole");
+        serde_json::from_slice(&body.to_bytes()).expect("JSON")
+    }
+
     pub(super) async fn services(&self, secret: &str) -> SdkConfig {
         config(&self.aws.endpoints().services, ACCESS_KEY, secret).await
     }
@@ -106,6 +117,7 @@ fn options(data: PathBuf) -> Options {
         services_port: 0,
         tables: vec![table()],
         buckets: vec![BUCKET.to_owned()],
+        buses: vec!["bus".to_owned()],
         queues: vec![
             queue("work", Some(Redrive { target: "dead".to_owned(), max_receive_count: 2 })),
             queue("dead", None),

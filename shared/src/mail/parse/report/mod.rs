@@ -12,7 +12,7 @@ mod tests;
 use super::decode::to_utf8;
 use super::header::{self, part_header, tidy};
 use super::layout::{Kind, Part, header_end, layout};
-use super::{cut, guard, plain, slice};
+use super::{cut, guard, html_to_text, plain, slice};
 use crate::mail::compose::is_bare_id;
 use crate::model::report::{Action, AutoReply, Report, ReportKind, Reported};
 
@@ -101,7 +101,7 @@ fn recipients(raw: &[u8], head: &Head, original: &mut Original) -> Vec<Reported>
     if let Some(part) = first(&["message/delivery-status", "message/global-delivery-status"]) {
         return fields::delivery_status(&decoded(raw, part, fields::MAX_BYTES), original);
     }
-    let text: Vec<String> = layout.text.iter().map(|part| plain(raw, part, MAX_TEXT)).collect();
+    let text: Vec<String> = layout.text.iter().map(|part| plain(raw, part, MAX_TEXT, html_to_text)).collect();
     let text = text.join("\n");
     let text = cut(&text, MAX_TEXT);
     original.add_all(ids_in(text));

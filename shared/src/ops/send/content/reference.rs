@@ -298,7 +298,8 @@ fn read(source: &[u8], files: Vec<AttachmentInput>) -> Original {
         references: parsed.references,
         auto_submitted: parsed.auto_submitted,
         text: parse::text(source),
-        html: parse::html(source).map(|html| sanitize::html(&html, |id| Some(format!("cid:{id}")))),
+        html: parse::html(source)
+            .map(|html| sanitize::html(&html, sanitize::Remote::Blocked, |id| Some(format!("cid:{id}")))),
         files,
         complete: true,
     }
