@@ -253,7 +253,7 @@ mod tests {
         let router = deployed();
         let is_greedy = |route: &&Route| matches!(route.segments.last(), Some(Segment::Greedy(_)));
         let greedy: Vec<_> = router.routes.iter().filter(is_greedy).collect();
-        assert_eq!(greedy.len(), 6);
+        assert_eq!(greedy.len(), 9);
         for (at, one) in greedy.iter().enumerate() {
             for other in &greedy[at + 1..] {
                 let prefixes = one.segments.iter().zip(&other.segments);

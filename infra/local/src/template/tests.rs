@@ -51,7 +51,7 @@ fn the_deployed_template_has_the_eleven_functions() {
             ("Messages", "messages", 512, 30),
             ("Notify", "notify", 128, 60),
             ("Pull", "pull", 256, 900),
-            ("PullWorker", "pull-worker", 256, 900),
+            ("PullWorker", "pull-worker", 128, 900),
             ("Schedule", "schedule", 128, 60),
             ("Send", "send", 256, 900),
             ("TestEmail", "test-email", 128, 30),
@@ -79,12 +79,12 @@ fn every_function_gets_the_whole_environment() {
         assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
         assert_eq!(variable("HALFPENNY_LOGIN_PAUSE_SECONDS"), Some("60,120,240,480,3600,7200,14400,28800,57600,86400"));
         assert_eq!(variable("HALFPENNY_EVENT_BUS"), Some("halfpenny-events"));
-        assert_eq!(function.environment.len(), 30);
+        assert_eq!(function.environment.len(), 32);
     }
 }
 
 /// All of them, by path.
-const DEPLOYED_ROUTES: [&str; 81] = [
+const DEPLOYED_ROUTES: [&str; 95] = [
     "ANY $default -> config",
     "ANY /api/core/mail/account/{account} -> config",
     "ANY /api/core/mail/files/{uuid} -> messages",
@@ -106,7 +106,13 @@ const DEPLOYED_ROUTES: [&str; 81] = [
     "ANY /docs -> config open",
     "ANY /emailengine/v1/account -> config",
     "ANY /emailengine/v1/account/{account} -> config",
+    "ANY /emailengine/v1/account/{account}/attachment/{attachment} -> messages",
+    "ANY /emailengine/v1/account/{account}/mailboxes -> messages",
+    "ANY /emailengine/v1/account/{account}/message/{proxy+} -> messages",
+    "ANY /emailengine/v1/account/{account}/messages -> messages",
+    "ANY /emailengine/v1/account/{account}/search -> messages",
     "ANY /emailengine/v1/account/{account}/submit -> send",
+    "ANY /emailengine/v1/account/{account}/text/{id} -> messages",
     "ANY /emailengine/v1/accounts -> config",
     "ANY /emailengine/v1/autoconfig -> validate",
     "ANY /emailengine/v1/outbox -> send",
@@ -120,10 +126,17 @@ const DEPLOYED_ROUTES: [&str; 81] = [
     "ANY /send-test-email -> test-email",
     "ANY /v1/account -> config",
     "ANY /v1/account/{account} -> config",
+    "ANY /v1/account/{account}/attachment/{attachment} -> messages",
+    "ANY /v1/account/{account}/mailboxes -> messages",
+    "ANY /v1/account/{account}/message/{proxy+} -> messages",
+    "ANY /v1/account/{account}/messages -> messages",
+    "ANY /v1/account/{account}/search -> messages",
     "ANY /v1/account/{account}/submit -> send",
+    "ANY /v1/account/{account}/text/{id} -> messages",
     "ANY /v1/accounts -> config",
     "ANY /v1/accounts/{account} -> config",
     "ANY /v1/accounts/{account}/acknowledge -> pull",
+    "ANY /v1/accounts/{account}/await -> messages",
     "ANY /v1/accounts/{account}/diagnose -> validate",
     "ANY /v1/accounts/{account}/folders -> messages",
     "ANY /v1/accounts/{account}/history -> config",
@@ -136,6 +149,7 @@ const DEPLOYED_ROUTES: [&str; 81] = [
     "ANY /v1/accounts/{account}/rewind -> pull",
     "ANY /v1/accounts/{account}/sync -> pull",
     "ANY /v1/accounts/{account}/test-email -> test-email",
+    "ANY /v1/accounts/{account}/threads/{thread} -> messages",
     "ANY /v1/accounts/{account}/verify -> validate",
     "ANY /v1/autoconfig -> validate",
     "ANY /v1/diagnose -> validate",
