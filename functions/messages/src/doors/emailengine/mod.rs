@@ -362,7 +362,7 @@ mod tests {
         .unwrap();
         assert!(terms.check().is_ok() && terms.asks_rows());
         let same = Query::within(Some("INBOX"), "from:\"Ada L\" subject:\"due date\" invoice 1@x").unwrap();
-        assert_eq!(terms.query(Some("inbox")).unwrap(), same);
+        assert_eq!(terms.query(Some("INBOX")).unwrap(), same);
         let wrong: Terms = serde_json::from_value(json!({"seq": "1:*", "header": {"x-y": "z"}})).unwrap();
         let problem = wrong.check().unwrap_err();
         let pointers: Vec<_> = problem.errors.iter().map(|error| error.pointer.as_str()).collect();
