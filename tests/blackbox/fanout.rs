@@ -220,7 +220,7 @@ fn a_long_pull_goes_on_in_the_next_invocation() {
         for receive in Receive::BOTH {
             let (tenant, client) = service.tenant();
             let peer = Peer::start().await;
-            let messages: Vec<_> = corpus::mixed(300, &mut Random::announced("long pull"));
+            let messages: Vec<_> = corpus::mixed(150, &mut Random::announced("long pull"));
             for message in &messages {
                 peer.sandbox.deliver(&peer.user, message.clone()).unwrap();
             }
@@ -232,11 +232,11 @@ fn a_long_pull_goes_on_in_the_next_invocation() {
             let _ = client.put("/v1/accounts/mail", &peer.account(receive, Way::Tls)).await.is(201);
             let _ = client.post_empty("/v1/pull").await.is(200);
             let stored = async || aws.items_of(&format!("T#{tenant}#M#")).await.len();
-            let all = within(PATIENCE * 3, "all messages are stored", async || (stored().await >= 300).then_some(()));
+            let all = within(PATIENCE * 3, "all messages are stored", async || (stored().await >= 150).then_some(()));
             all.await;
             let held: Vec<_> = peer.sandbox.messages(&peer.user).iter().map(|message| message.bytes.to_vec()).collect();
             let state = end_state(&aws, &client, &tenant, "mail", &messages, &held).await;
-            assert_eq!((state.verdict(), state.rows.len()), (Verdict::default(), 300), "{receive:?}");
+            assert_eq!((state.verdict(), state.rows.len()), (Verdict::default(), 150), "{receive:?}");
             assert!(peer.logins() >= 2, "{receive:?}: one invocation was enough");
         }
     });

@@ -83,7 +83,7 @@ fn a_file_with_comments_becomes_accounts_under_one_version_of_the_secret() {
         );
 
         let aws = service.aws().await;
-        let rows = aws.items_of(&format!("T#{tenant}#A /")).await;
+        let rows = aws.items_of(&format!("T#{tenant}#A / ")).await;
         let versions: std::collections::BTreeSet<_> =
             rows.values().filter_map(|row| row.pointer("/secret/version")).map(Value::to_string).collect();
         assert_eq!((rows.len(), versions.len()), (3, 1), "{rows:?}");

@@ -45,7 +45,7 @@ fn a_message_is_shown_with_everything_that_lists_promise() {
             "to": [{"name": "Grace", "address": "grace@example.test"}, {"address": "bob@example.org"}],
             "cc": [{"address": "carol@example.org"}], "replyTo": [{"address": "desk@example.org"}],
             "date": "2026-11-21T07:30:00.000Z", "receivedAt": "*", "size": RICH.len(), "flags": [], "messageId": "<m2@example.test>", "inReplyTo": "<m1@example.test>",
-            "threadId": "*", "preview": "Hello Gräce", "hasAttachments": true,
+            "threadId": "*", "preview": "Hello Gräce", "textSizes": {"plain": 12, "html": 104}, "hasAttachments": true,
             "attachments": [
                 {"part": "*", "filename": "a.pdf", "contentType": "application/pdf", "size": 5, "fileId": tests::sha256(b"Hello"), "disposition": "attachment", "contentId": null, "safe": true},
                 {"part": "*", "filename": "run.exe", "contentType": "application/x-msdownload", "size": 2, "fileId": tests::sha256(b"MZ"), "disposition": "attachment", "contentId": null, "safe": false},

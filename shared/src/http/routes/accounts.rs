@@ -90,7 +90,7 @@ pub const ACCOUNT_DELETE: Route = Route {
     scope: Some(Scope::Admin),
     parameters: &[header("If-Match", "Delete only this version (ETag).")],
     answers: &[bare(204, "Settings, credential, ledger and schedule are gone; stored mail stays.")],
-    problems: &[404, 412],
+    problems: &[404, 409, 412],
     ..route("DELETE", "/v1/accounts/{account}", "config", "deleteAccount", "Delete an account")
 };
 
