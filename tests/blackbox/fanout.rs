@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use http::Method;
 use sandbox::{At, Options as Sandboxed, Protocol, Rule, Sandbox, Service as Port, User};
 use serde_json::{Value, json};
-use tests::checker::{Verdict, end_state};
 use tests::client::Client;
 use tests::corpus;
-use tests::peer::{self, Peer, Receive, Way};
+use tests::peer::{self, Receive};
 use tests::random::Random;
 use tests::service::{Options, Service};
-use tests::{PATIENCE, until, within};
+use tests::until;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -207,38 +206,6 @@ fn a_slow_mailbox_holds_no_other_one_up() {
             stored += list["items"].as_array().unwrap().len();
         }
         assert_eq!(stored, 7);
-    });
-}
-
-/// Row 2: invocations of eight seconds and a server that takes fifteen for it all. Each stores what it can, and
-/// the rest is queued again until nothing is left: none is lost, none is there twice.
-#[test]
-fn a_long_pull_goes_on_in_the_next_invocation() {
-    run(async {
-        let service = still(&[("WorkerSeconds", "8"), ("VisibilitySeconds", "10")]).await;
-        let aws = service.aws().await;
-        for receive in Receive::BOTH {
-            let (tenant, client) = service.tenant();
-            let peer = Peer::start().await;
-            let messages: Vec<_> = corpus::mixed(150, &mut Random::announced("long pull"));
-            for message in &messages {
-                peer.sandbox.deliver(&peer.user, message.clone()).unwrap();
-            }
-            let (protocol, verb) =
-                if receive == Receive::Imap { (Protocol::Imap, "UID") } else { (Protocol::Pop3, "RETR") };
-            // All of it takes 15 s.
-            let pace = u32::try_from(messages.iter().map(Vec::len).sum::<usize>() / 15).unwrap();
-            peer.sandbox.script(Rule::on(protocol).at(At::Command(verb)).drip(pace));
-            let _ = client.put("/v1/accounts/mail", &peer.account(receive, Way::Tls)).await.is(201);
-            let _ = client.post_empty("/v1/pull").await.is(200);
-            let stored = async || aws.items_of(&format!("T#{tenant}#M#")).await.len();
-            let all = within(PATIENCE * 3, "all messages are stored", async || (stored().await >= 150).then_some(()));
-            all.await;
-            let held: Vec<_> = peer.sandbox.messages(&peer.user).iter().map(|message| message.bytes.to_vec()).collect();
-            let state = end_state(&aws, &client, &tenant, "mail", &messages, &held).await;
-            assert_eq!((state.verdict(), state.rows.len()), (Verdict::default(), 150), "{receive:?}");
-            assert!(peer.logins() >= 2, "{receive:?}: one invocation was enough");
-        }
     });
 }
 
