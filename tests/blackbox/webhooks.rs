@@ -260,7 +260,7 @@ fn forbidden_and_malformed_settings_are_refused() {
     });
 }
 
-/// A3.5/23 and A1.4/30: an example of every format that has words for a kind.
+/// A3.1/4, A3.5/23 and A1.4/30: an example of every format that has words for a kind.
 #[test]
 fn a_3_5_23_and_a_1_4_30_examples_of_payloads() {
     run(async {
@@ -287,7 +287,8 @@ fn of_kind(told: &[Told], kind: &str) -> Vec<Value> {
     told.iter().filter(|told| told.kind() == kind).map(Told::json).collect()
 }
 
-/// Every way that a message takes, and what becomes of an account, by kind and by account.
+/// Every way that a message takes, and what becomes of an account, by kind and by account. A3.1/4: new and deleted
+/// messages and changed flags are told.
 #[test]
 fn outcomes_and_credentials_are_told_to_whoever_asked_for_them() {
     run(async {
