@@ -1,7 +1,7 @@
 //! What a pull promises under faults, in short (P2 to P7). In full: `proofs`.
 
 use tests::mailbox::Kind;
-use tests::proofs::{drops, epochs, poison, pullers, storage, writes};
+use tests::proofs::{Plan, drops, epochs, poison, pullers, storage, writes};
 use tests::random::Random;
 
 use crate::run;
@@ -40,7 +40,7 @@ fn another_uidvalidity_stores_nothing_again() {
 #[test]
 fn a_connection_that_is_cut_anywhere_stores_no_half() {
     for kind in [Kind::IMAP_DELETE, Kind::POP3_DELETE] {
-        let report = run(drops::run(drops::Plan { kind, messages: 20 }, Random::announced("P5")));
+        let report = run(drops::run(Plan { kind, messages: 20 }, Random::announced("P5")));
         assert!(report.kept, "{report:?}");
         assert_eq!(report.cuts, 20 * drops::CUTS);
     }
@@ -49,7 +49,7 @@ fn a_connection_that_is_cut_anywhere_stores_no_half() {
 #[test]
 fn storage_that_fails_loses_and_doubles_nothing() {
     for kind in [Kind::IMAP_KEEP, Kind::POP3_DELETE] {
-        let report = run(storage::run(storage::Plan { kind, messages: 100 }, Random::announced("P6")));
+        let report = run(storage::run(Plan { kind, messages: 100 }, Random::announced("P6")));
         println!("{kind:?}: {report:?}");
         assert!(report.kept, "{report:?}");
         assert!(report.faults.iter().all(|faults| *faults > 0), "{report:?}");
@@ -59,7 +59,7 @@ fn storage_that_fails_loses_and_doubles_nothing() {
 #[test]
 fn a_message_that_kills_its_reader_is_quarantined_and_no_other() {
     for kind in [Kind::IMAP_DELETE, Kind::POP3_DELETE] {
-        let report = run(poison::run(poison::Plan { kind, messages: 200 }, Random::announced("P7")));
+        let report = run(poison::run(Plan { kind, messages: 200 }, Random::announced("P7")));
         println!("{kind:?}: {report:?}");
         assert!(report.kept, "{report:?}");
     }

@@ -19,7 +19,7 @@
 use std::process::ExitCode;
 
 use tests::mailbox::Kind;
-use tests::proofs::{drops, epochs, poison, pullers, storage, writes};
+use tests::proofs::{Plan, drops, epochs, poison, pullers, storage, writes};
 use tests::random::Random;
 
 #[tokio::main]
@@ -77,15 +77,15 @@ async fn prove(name: &str, messages: usize, kind: Kind) -> bool {
             (format!("{report:?}"), report.kept)
         }
         "drops" => {
-            let report = drops::run(drops::Plan { kind, messages }, random).await;
+            let report = drops::run(Plan { kind, messages }, random).await;
             (format!("{report:?}"), report.kept)
         }
         "storage" => {
-            let report = storage::run(storage::Plan { kind, messages }, random).await;
+            let report = storage::run(Plan { kind, messages }, random).await;
             (format!("{report:?}"), report.kept)
         }
         "poison" => {
-            let report = poison::run(poison::Plan { kind, messages }, random).await;
+            let report = poison::run(Plan { kind, messages }, random).await;
             (format!("{report:?}"), report.kept)
         }
         other => (format!("there is no proof {other}"), false),

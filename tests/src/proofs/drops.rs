@@ -3,8 +3,9 @@
 
 use sandbox::{At, Protocol, Rule};
 
+use super::Plan;
 use crate::corpus;
-use crate::mailbox::{Judgement, Kind, Mailbox};
+use crate::mailbox::{Judgement, Mailbox};
 use crate::peer::Receive;
 use crate::random::Random;
 use crate::service::{Options, Service};
@@ -14,15 +15,6 @@ pub const CUTS: usize = 3;
 
 /// More than what IMAP says before a message: UID, flags, date, size.
 const HEAD: usize = 250;
-
-/// How much of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// Which mailbox, at the sandbox.
-    pub kind: Kind,
-    /// Messages.
-    pub messages: usize,
-}
 
 /// What came of it.
 #[derive(Debug)]

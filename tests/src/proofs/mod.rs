@@ -7,3 +7,14 @@ pub mod poison;
 pub mod pullers;
 pub mod storage;
 pub mod writes;
+
+use crate::mailbox::Kind;
+
+/// How much of a proof that needs to know no more.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Which mailbox.
+    pub kind: Kind,
+    /// Messages.
+    pub messages: usize,
+}

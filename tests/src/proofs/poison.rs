@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::Plan;
 use crate::checker::listed;
-use crate::mailbox::{ACCOUNT, Judgement, Kind, Mailbox};
+use crate::mailbox::{ACCOUNT, Judgement, Mailbox};
 use crate::proxy::{Call, Fault, Proxy};
 use crate::random::Random;
 use crate::runtime::{Ending, Puller, Setup};
@@ -22,15 +23,6 @@ const RARITY: usize = 100;
 
 /// A file that is an object of its own.
 const FILE_BYTES: usize = 6_000;
-
-/// How much of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// Which mailbox.
-    pub kind: Kind,
-    /// Messages.
-    pub messages: usize,
-}
 
 /// What came of it.
 #[derive(Debug)]

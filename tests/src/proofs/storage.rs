@@ -4,8 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::Plan;
 use crate::corpus;
-use crate::mailbox::{ACCOUNT, Judgement, Kind, Mailbox};
+use crate::mailbox::{ACCOUNT, Judgement, Mailbox};
 use crate::proxy::{Call, Fault, Proxy};
 use crate::random::Random;
 use crate::runtime::{Ending, Puller, Setup};
@@ -18,15 +19,6 @@ const LOST: u64 = 10;
 
 /// Runs after which it counts as endless.
 const MOST_RUNS: usize = 500;
-
-/// How much of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// Which mailbox.
-    pub kind: Kind,
-    /// Messages.
-    pub messages: usize,
-}
 
 /// What came of it.
 #[derive(Debug)]

@@ -7,13 +7,10 @@ use shared::http::{Call, Reply};
 use shared::mail::{parse, sanitize};
 use shared::model::views::Page;
 use shared::model::{AccountId, Address, Code, Direction, Message, Problem, Timestamp};
-use shared::ops::{self, Tools, files, send, sign_in};
+use shared::ops::{self, Tools, files, sign_in};
 use shared::store::{Download, Range, StoredMessage};
 
-use crate::handler::{LINK, harmless, within};
-
-/// How much of a source is read to show a mail.
-const READ_BYTES: u64 = 16 << 20;
+use crate::handler::{LINK, harmless, readable, within};
 
 /// A1.4/23: `extension` is a varchar(10), with its dot.
 const EXTENSION_CHARS: usize = 10;
@@ -121,17 +118,10 @@ async fn read(tools: &Tools, call: &Call) -> Result<(Message, Option<Vec<u8>>), 
     let stored = stored.filter(|stored| call.principal.reaches(&stored.message().account));
     let stored = stored.ok_or_else(|| Problem::new(Code::MessageNotFound, "there is no such mail"))?;
     let mut message = stored.message();
-    let source = match &stored {
-        StoredMessage::Outgoing(row) => {
-            let source = send::source(&tools.store, call.tenant(), row).await?;
-            complete(&mut message, &source);
-            Some(source)
-        }
-        StoredMessage::Incoming(row) if row.message.sha256.is_none() => None,
-        StoredMessage::Incoming(row) => {
-            Some(tools.store.files.get_raw_head(call.tenant(), &row.message.id, READ_BYTES).await?.to_vec())
-        }
-    };
+    let source = readable(tools, call, &stored).await?;
+    if let (StoredMessage::Outgoing(_), Some(source)) = (&stored, &source) {
+        complete(&mut message, source);
+    }
     Ok((message, source))
 }
 

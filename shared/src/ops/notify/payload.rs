@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::webhook::Format;
 use crate::model::{Event, EventType};
+use crate::ops::files::uuid_of;
 use crate::store::MessageKey;
 
 /// The body of an event in a format; none: the format has no words for it, and its webhooks are not told.
@@ -202,13 +203,11 @@ fn array_of_file(event: &Event) -> String {
         let name = attachment["filename"].as_str().unwrap_or_default();
         let extension = name.rsplit_once('.').map(|(_, ending)| format!(".{ending}"));
         let extension = extension.filter(|extension| extension.chars().count() <= 10).unwrap_or_default();
-        let hash = attachment["fileId"].as_str().and_then(|hash| hash.get(..32)).unwrap_or_default();
-        let hash: Vec<&str> = [0..8, 8..12, 12..16, 16..20, 20..32].into_iter().filter_map(|at| hash.get(at)).collect();
+        let hash = attachment["fileId"].as_str().map(uuid_of).unwrap_or_default();
         let bytes = attachment["size"].as_u64().unwrap_or_default();
         format!(
-            "<file><name>{}</name><bytes>{bytes}</bytes><hash>{}</hash><extension>{}</extension></file>",
+            "<file><name>{}</name><bytes>{bytes}</bytes><hash>{hash}</hash><extension>{}</extension></file>",
             escaped(name),
-            hash.join("-"),
             escaped(&extension)
         )
     };

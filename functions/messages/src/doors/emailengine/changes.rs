@@ -8,7 +8,7 @@ use shared::model::views::MailFolder;
 use shared::model::{FieldError, Problem};
 use shared::ops::{Tools, change, folders, sign_in};
 
-use super::uid;
+use super::{uid, without_nulls};
 use crate::handler::find;
 
 /// A change of a message. Labels are Gmail's own, and nothing here knows them.
@@ -97,10 +97,7 @@ fn mailbox(folder: &MailFolder, counters: bool) -> Value {
     if counters {
         shown["status"] = json!({"messages": folder.messages, "unseen": folder.unseen});
     }
-    if let Value::Object(fields) = &mut shown {
-        fields.retain(|_, value| !value.is_null());
-    }
-    shown
+    without_nulls(shown)
 }
 
 #[cfg(test)]

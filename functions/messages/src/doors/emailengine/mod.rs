@@ -334,7 +334,7 @@ fn people(addresses: &[Address]) -> Vec<Value> {
 /// `encodedSize` is the size of the file: how long it was on its way is not kept.
 fn attached(id: &MessageId, file: &Attachment) -> Value {
     let inline = file.disposition == shared::model::send::Disposition::Inline;
-    let mut shown = json!({
+    without_nulls(json!({
         "id": format!("{id}-{}", file.part),
         "contentType": file.content_type,
         "encodedSize": file.size,
@@ -342,7 +342,11 @@ fn attached(id: &MessageId, file: &Attachment) -> Value {
         "inline": inline,
         "contentId": file.content_id.as_ref().map(|id| format!("<{id}>")),
         "filename": file.filename,
-    });
+    }))
+}
+
+/// What is not known is left out.
+fn without_nulls(mut shown: Value) -> Value {
     if let Value::Object(fields) = &mut shown {
         fields.retain(|_, value| !value.is_null());
     }
