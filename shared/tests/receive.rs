@@ -229,7 +229,7 @@ async fn a_lost_answer_to_quit_commits_nothing_that_we_know_of() {
 }
 
 #[tokio::test]
-async fn a_server_that_drips_or_never_ends_runs_into_the_deadline() {
+async fn a_server_that_drips_or_never_ends_runs_into_the_deadline_or_a_cap() {
     let rules = [
         Rule::on(sandbox::Protocol::Pop3).at(At::Command("UIDL")).drip(3),
         Rule::on(sandbox::Protocol::Pop3).at(At::Command("UIDL")).stall_forever(),
@@ -253,7 +253,10 @@ async fn a_server_that_drips_or_never_ends_runs_into_the_deadline() {
             client.set_deadline(soon());
             client.listing(1, 1_000).await.unwrap_err()
         };
-        assert_eq!((error.code, error.phase, fired.count()), (ProbeCode::Timeout, Phase::List, 1), "{rule:?}: {error}");
+        // What never ends meets the cap on lines first where the machine is fast.
+        let capped = error.code == ProbeCode::ProtocolError && format!("{rule:?}").contains("endless: Some");
+        assert!(error.code == ProbeCode::Timeout || capped, "{rule:?}: {error}");
+        assert_eq!((error.phase, fired.count()), (Phase::List, 1), "{rule:?}: {error}");
         assert!(error.is_transient());
     }
 }

@@ -282,7 +282,8 @@ fn an_idle_poll_costs_half_a_unit_and_writes_nothing() {
 ///
 /// Writing: 20 rows of two units with the index, the ledger twice, the lease three times, status and slot once each, and
 /// the index of words. Reading: whether each message is known (20), and of the mailbox settings, status, ledger (1.5),
-/// settings and status once more (2). What other features add to a run has to fit below as well.
+/// settings and status once more (2). What other features add to a run has to fit below as well. About every eighth run
+/// packs the index of words into a segment, which is one PUT and a deletion of what it replaces: 0.9 in that run.
 #[test]
 fn a_received_message_costs_what_it_should() {
     run(async {
@@ -303,9 +304,10 @@ fn a_received_message_costs_what_it_should() {
                 let received = meter.read().await;
                 let price = dollars(&received, 20.0);
                 println!("{receive:?}: {received:?}: {price:.2} dollars for a million");
-                assert_eq!(received["s3.PutObject"], puts);
+                let packed = received.contains_key("dynamodb.DeleteItem");
+                assert_eq!(received["s3.PutObject"], puts + u64::from(packed), "{received:?}");
                 assert_eq!(received.get("secretsmanager.GetSecretValue"), None);
-                assert!(price <= most, "{price}: {received:?}");
+                assert!(price <= most + if packed { 1.0 } else { 0.0 }, "{price}: {received:?}");
             }
         }
     });
