@@ -32,7 +32,7 @@ async fn taken(receiver: &Receiver, count: usize) -> Vec<Told> {
 }
 
 /// What was put to the event bus about a tenant.
-async fn on_bus(service: &Service, tenant: &str) -> Vec<Value> {
+pub(crate) async fn on_bus(service: &Service, tenant: &str) -> Vec<Value> {
     let url = format!("{}/_events", service.env("AWS_ENDPOINT_URL_EVENTBRIDGE"));
     let events = Client::new("http://nowhere", None).get(url).await.json();
     let events = events.as_array().unwrap().clone();

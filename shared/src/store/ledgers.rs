@@ -1,6 +1,6 @@
 //! Ledgers: what has been pulled from one folder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::{
     Mailbox, StoreError,
     keys::{self, Key, SourceId},
     random,
-    table::{Query, Table, Write, glance, item, number, primary, row, text, text_of},
+    table::{Query, Table, Write, glance, item, number, number_of, primary, row, text, text_of},
 };
 use crate::model::uids::UidSet;
 use crate::model::{AccountId, MessageId, Tenant, Timestamp};
@@ -53,6 +53,9 @@ pub struct Ledger {
     /// When deleting was done last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swept_at: Option<Timestamp>,
+    /// Where the server does not tell what has changed (RFC 7162): when the flags of what is stored were compared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_at: Option<Timestamp>,
 }
 
 /// Where a source stands.
@@ -148,9 +151,24 @@ impl Ledger {
             last_arrival: None,
             swept_run: 0,
             swept_at: None,
+            compared_at: None,
         }
     }
 }
+
+/// What is noted of a folder whose server does not tell what has changed in it (RFC 7162).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// The UIDs that are there.
+    pub uids: UidSet,
+    /// Which of them a search finds (RFC 3501 §6.4.4), by its words.
+    pub found: BTreeMap<String, UidSet>,
+    /// From this UID on these are all.
+    pub from: u32,
+}
+
+/// Most bytes of what one search finds: some 2,000 runs of neighbours.
+const FOUND_BYTES: usize = 4 << 10;
 
 /// Ledgers, by mailbox and source.
 #[derive(Clone, Debug)]
@@ -218,28 +236,40 @@ impl Ledgers {
         Ok(())
     }
 
-    /// The UIDs that were in a folder after the last completed run; none where that was not noted.
-    pub async fn uids(
+    /// What was in a folder after the last completed run; none where that was not noted.
+    pub async fn noted(
         &self,
         tenant: &Tenant,
         account: &AccountId,
         source: &SourceId,
-    ) -> Result<Option<UidSet>, StoreError> {
+    ) -> Result<Option<Noted>, StoreError> {
         let item = self.table.get(&keys::uids(tenant, account, source)).await?;
-        let bytes = item.and_then(|item| item.get("uids")?.as_b().ok().cloned());
-        Ok(bytes.and_then(|bytes| UidSet::from_bytes(bytes.as_ref())))
+        Ok(item.and_then(|item| {
+            let found = item.get("found").and_then(|found| found.as_m().ok()).into_iter().flatten();
+            let found = found.filter_map(|(words, uids)| Some((words.clone(), uid_set(uids)?))).collect();
+            Some(Noted { uids: uid_set(item.get("uids")?)?, found, from: number_of(&item, "from").unwrap_or_default() })
+        }))
     }
 
-    /// Notes the UIDs that are in a folder. It is no ledger: lost or old, it only costs a look at what is not changed.
-    pub async fn note_uids(
+    /// Notes what is in a folder. It is no ledger: lost or old, it only costs a look at what is not changed.
+    pub async fn note(
         &self,
         tenant: &Tenant,
         account: &AccountId,
         source: &SourceId,
-        uids: &UidSet,
+        noted: &Noted,
     ) -> Result<(), StoreError> {
+        let bytes = |bytes: Vec<u8>| AttributeValue::B(Blob::new(bytes));
         let mut item = primary(&keys::uids(tenant, account, source));
-        item.insert("uids".to_owned(), AttributeValue::B(Blob::new(uids.to_bytes())));
+        item.insert("uids".to_owned(), bytes(noted.uids.to_bytes()));
+        if !noted.found.is_empty() {
+            let kept = noted.found.iter().map(|(words, uids)| (words.clone(), uids.kept(FOUND_BYTES)));
+            let kept: Vec<_> = kept.collect();
+            let from = kept.iter().map(|(_, (_, from))| *from).max().unwrap_or_default();
+            item.insert("from".to_owned(), number(from));
+            let found = kept.into_iter().map(|(words, (uids, _))| (words, bytes(uids))).collect();
+            item.insert("found".to_owned(), AttributeValue::M(found));
+        }
         self.table.put(item, None, Vec::new()).await?;
         Ok(())
     }
@@ -255,4 +285,8 @@ impl Ledgers {
         }
         Ok(())
     }
+}
+
+fn uid_set(bytes: &AttributeValue) -> Option<UidSet> {
+    UidSet::from_bytes(bytes.as_b().ok()?.as_ref())
 }

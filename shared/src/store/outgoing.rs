@@ -354,6 +354,7 @@ impl OutgoingRow {
             has_attachments: self.has_attachments,
             attachments: Vec::new(),
             sha256: None,
+            email_id: None,
             state: state_name(self.state).to_owned(),
             correlation: self.correlation.clone(),
             deleted_at: None,

@@ -3,7 +3,7 @@
 //! | change | event | what its id follows from, beside tenant and row |
 //! |---|---|---|
 //! | pulled message inserted, or `told` counted up | `message.received` | nothing |
-//! | its flags or folder changed | `message.updated` | the change |
+//! | its flags or folder changed, or it is there again after it was deleted | `message.updated` | the change |
 //! | row removed, or marked as deleted | `message.deleted` | the change |
 //! | outgoing: sent, partial | `message.sent` | the state and the claim |
 //! | outgoing: deferred | `message.delayed` | the claim |
@@ -91,9 +91,7 @@ fn of_message(changed: &Changed, before: Option<&SeenMessage>, after: Option<&Se
             vec![about(changed, kind, &gone.row, &[&changed.sequence], Vec::new())]
         }
         (_, Some(now)) if living(after) => match &now.row {
-            StoredMessage::Incoming(row) => {
-                of_incoming(changed, before.filter(|_| living(before)), now, row).into_iter().collect()
-            }
+            StoredMessage::Incoming(row) => of_incoming(changed, before, now, row).into_iter().collect(),
             StoredMessage::Outgoing(row) => of_outgoing(changed, before, now, row),
         },
         _ => Vec::new(),
@@ -122,6 +120,10 @@ fn changes(before: &Message, after: &Message) -> Option<Value> {
     let mut changes = Map::new();
     if !added.is_empty() || !removed.is_empty() {
         changes.insert("flags".to_owned(), json!({"added": added, "removed": removed}));
+    }
+    // Told as received, it would have the id of an event that was told before: nobody would look at it.
+    if before.deleted_at.is_some() {
+        changes.insert("restored".to_owned(), json!(true));
     }
     if before.folder != after.folder {
         changes.insert("folder".to_owned(), json!(after.folder));

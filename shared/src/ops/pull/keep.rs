@@ -59,6 +59,8 @@ pub(super) struct Arrival {
     pub(super) received_at: Option<Timestamp>,
     /// Size that the server announced.
     pub(super) size: u64,
+    /// The server's own name of the message (RFC 8474 §5.1).
+    pub(super) email_id: Option<String>,
     pub(super) run: u64,
     pub(super) content: Content,
 }
@@ -284,6 +286,7 @@ fn outline(arrival: &Arrival, account: AccountId, now: Timestamp) -> Message {
         has_attachments: false,
         attachments: Vec::new(),
         sha256: None,
+        email_id: arrival.email_id.clone(),
         state: RECEIVED.to_owned(),
         correlation: None,
         deleted_at: None,
@@ -341,6 +344,7 @@ mod tests {
             flags: vec![],
             received_at: None,
             size: 1,
+            email_id: None,
             run: 1,
             content: Content::TooLarge(vec![]),
         };

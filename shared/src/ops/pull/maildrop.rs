@@ -313,6 +313,7 @@ impl Maildrop {
             flags: Vec::new(),
             received_at: None,
             size: listed.octets,
+            email_id: None,
             run: self.ledger.run + 1,
             content,
         }

@@ -24,7 +24,9 @@ mod listed;
 mod lost;
 mod maildrop;
 mod quiet;
+mod recall;
 mod renumbered;
+mod sheet;
 mod spool;
 mod sweep;
 mod threads;
@@ -321,10 +323,16 @@ impl Run<'_> {
         }
     }
 
-    /// Begins the account of a folder.
+    /// Begins the account of a folder, or goes on with it.
     fn enter(&mut self, name: &str, total: u32) {
-        self.at = self.folders.len();
-        self.folders.push(PulledFolder { folder: name.to_owned(), new: 0, total, reset: false, error: None });
+        let known = self.folders.iter().position(|folder| folder.folder == name);
+        self.at = known.unwrap_or(self.folders.len());
+        match self.folders.get_mut(self.at) {
+            Some(folder) => folder.total = total,
+            None => {
+                self.folders.push(PulledFolder { folder: name.to_owned(), new: 0, total, reset: false, error: None });
+            }
+        }
     }
 
     /// Counts messages that are durable now.
