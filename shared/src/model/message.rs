@@ -115,7 +115,7 @@ pub struct Message {
     pub attachments: Vec<Attachment>,
     /// SHA-256 of the source, lower-case hex.
     pub sha256: Option<String>,
-    /// `received`, `quarantined`, `tooLarge`; an outgoing message's delivery state.
+    /// `received`, `quarantined`, `tooLarge`, `stalled`; an outgoing message's delivery state.
     pub state: String,
     /// The caller's object, for outgoing mail.
     pub correlation: Option<Correlation>,
