@@ -42,8 +42,8 @@ impl Kind {
     pub const IMAP_DELETE: Self = Self { delete: true, ..Self::IMAP_KEEP };
     /// POP3, mail is deleted.
     pub const POP3_DELETE: Self = Self { receive: Receive::Pop3, ..Self::IMAP_DELETE };
-    /// POP3 without UIDL, mail stays.
-    pub const POP3_WITHOUT_UIDL: Self = Self { uidl: false, delete: false, ..Self::POP3_DELETE };
+    /// POP3 without UIDL, mail is deleted.
+    pub const POP3_WITHOUT_UIDL: Self = Self { uidl: false, ..Self::POP3_DELETE };
 
     /// The kind that words on a command line name: `imap`, `pop3` or `pop3-no-uidl`; `keep` or `delete`; `sandbox` or
     /// `dovecot`.

@@ -61,7 +61,7 @@ pub use guesses::Guesses;
 pub use history::{History, VERSIONS};
 pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
-pub use ledgers::{Epoch, Ledger, Ledgers, Noted, Position, Window};
+pub use ledgers::{Deleted, Epoch, Ledger, Ledgers, Noted, Position, Window};
 pub use links::{Link, Links};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
