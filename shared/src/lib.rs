@@ -36,11 +36,12 @@
 //!
 //! `functions/schedule` knows who is due without asking ([`model::poll`]) and names a hundred mailboxes in one queue
 //! message; `functions/pull-worker` pulls them at once ([`ops::pull::work`]), `functions/pull` one where somebody asks
-//! ([`ops::pull::pull`]): sign in, ask STATUS or STAT, stop if the ledger says the same. Else list, fetch by [`mail::imap`] or [`mail::pop3`], and for each message: source to S3, parse
-//! ([`mail::parse`]), row by a conditional write under a key that follows from the message, then the ledger; what an
-//! earlier completed run stored may then be deleted at the server. Over IMAP, what others do with stored messages is
-//! followed (flags, moves, deletions, renumbered folders), and what a caller does with one ([`ops::change`]) is done at
-//! the server first.
+//! ([`ops::pull::pull`]): sign in, ask STATUS or STAT, stop if the ledger says the same. Else list, fetch by
+//! [`mail::imap`] or [`mail::pop3`], and for each message: source to S3, parse ([`mail::parse`]), row by a conditional
+//! write under a key that follows from the message, then the ledger; what an earlier completed run stored may then be
+//! deleted at the server. Over IMAP, what others do with stored messages is followed (flags, moves, deletions,
+//! renumbered folders), and what a caller does with one ([`ops::change`]) is done at the server first. What a message
+//! says is found again by its words ([`ops::search`]).
 //!
 //! # One event
 //!

@@ -128,7 +128,7 @@ pub(crate) async fn test(tools: Tools, call: Call) -> Result<Reply, Problem> {
 }
 
 /// What a webhook would be sent.
-pub(crate) async fn mock(call: Call) -> Result<Reply, Problem> {
+pub(crate) async fn mock(_: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&["type", "format"])?;
     let kind = call.query.get("type").map_or(Some(EventType::MessageReceived), |name| EventType::named(name));
     let names = EventType::ALL.map(EventType::name).join(", ");

@@ -13,79 +13,24 @@ use doors::jetquery;
 async fn main() -> Result<(), lambda_http::Error> {
     shared::logging::init();
     let tools = Tools::from_env().await?;
-    let budget = tools.settings.http_budget;
-    serve(
-        budget,
-        vec![
-            mount(&routes::PULL, {
-                let tools = tools.clone();
-                move |call| handler::pull(tools.clone(), call)
-            }),
-            mount(&routes::PULL_ALL, {
-                let tools = tools.clone();
-                move |call| handler::pull_all(tools.clone(), call)
-            }),
-            mount(&routes::REWIND, {
-                let tools = tools.clone();
-                move |call| again::rewind(tools.clone(), call)
-            }),
-            mount(&routes::REPARSE, {
-                let tools = tools.clone();
-                move |call| again::reparse(tools.clone(), call)
-            }),
-            mount(&routes::ACKNOWLEDGE, {
-                let tools = tools.clone();
-                move |call| again::acknowledge(tools.clone(), call)
-            }),
-            mount(&routes::PUSH, {
-                let tools = tools.clone();
-                move |call| handler::push(tools.clone(), call)
-            }),
-            mount(&routes::PUSH_ALL, {
-                let tools = tools.clone();
-                move |call| handler::push_all(tools.clone(), call)
-            }),
-            mount(&routes::SYNC, {
-                let tools = tools.clone();
-                move |call| handler::sync(tools.clone(), call)
-            }),
-            mount(&routes::SYNC_ALL, {
-                let tools = tools.clone();
-                move |call| handler::sync_all(tools.clone(), call)
-            }),
-            mount(&paths::JET_PULL_ALL, {
-                let tools = tools.clone();
-                move |call| jetquery::pull(tools.clone(), call)
-            }),
-            mount(&paths::JET_PULL_ALL_GET, {
-                let tools = tools.clone();
-                move |call| jetquery::pull(tools.clone(), call)
-            }),
-            mount(&paths::JET_PULL, {
-                let tools = tools.clone();
-                move |call| jetquery::pull(tools.clone(), call)
-            }),
-            mount(&paths::JET_PULL_GET, {
-                let tools = tools.clone();
-                move |call| jetquery::pull(tools.clone(), call)
-            }),
-            mount(&paths::JET_SYNC_ALL, {
-                let tools = tools.clone();
-                move |call| jetquery::sync(tools.clone(), call)
-            }),
-            mount(&paths::JET_SYNC_ALL_GET, {
-                let tools = tools.clone();
-                move |call| jetquery::sync(tools.clone(), call)
-            }),
-            mount(&paths::JET_SYNC, {
-                let tools = tools.clone();
-                move |call| jetquery::sync(tools.clone(), call)
-            }),
-            mount(&paths::JET_SYNC_GET, {
-                let tools = tools.clone();
-                move |call| jetquery::sync(tools.clone(), call)
-            }),
-        ],
-    )
-    .await
+    let mounts = vec![
+        mount(&routes::PULL, &tools, handler::pull),
+        mount(&routes::PULL_ALL, &tools, handler::pull_all),
+        mount(&routes::REWIND, &tools, again::rewind),
+        mount(&routes::REPARSE, &tools, again::reparse),
+        mount(&routes::ACKNOWLEDGE, &tools, again::acknowledge),
+        mount(&routes::PUSH, &tools, handler::push),
+        mount(&routes::PUSH_ALL, &tools, handler::push_all),
+        mount(&routes::SYNC, &tools, handler::sync),
+        mount(&routes::SYNC_ALL, &tools, handler::sync_all),
+        mount(&paths::JET_PULL_ALL, &tools, jetquery::pull),
+        mount(&paths::JET_PULL_ALL_GET, &tools, jetquery::pull),
+        mount(&paths::JET_PULL, &tools, jetquery::pull),
+        mount(&paths::JET_PULL_GET, &tools, jetquery::pull),
+        mount(&paths::JET_SYNC_ALL, &tools, jetquery::sync),
+        mount(&paths::JET_SYNC_ALL_GET, &tools, jetquery::sync),
+        mount(&paths::JET_SYNC, &tools, jetquery::sync),
+        mount(&paths::JET_SYNC_GET, &tools, jetquery::sync),
+    ];
+    serve(tools.settings.http_budget, mounts).await
 }

@@ -52,22 +52,26 @@ pub struct Mount {
     handler: Handler,
 }
 
-/// Mounts a handler on a route.
-pub fn mount<F, Fut>(route: &'static Route, handler: F) -> Mount
+/// Mounts a handler on a route. Each call gets its own clone of the tools.
+pub fn mount<T, F, Fut>(route: &'static Route, tools: &T, handler: F) -> Mount
 where
-    F: Fn(Call) -> Fut + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    F: Fn(T, Call) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Reply, Problem>> + Send + 'static,
 {
-    Mount { route, handler: Handler::Authorized(Box::new(move |call| Box::pin(handler(call)))) }
+    let tools = tools.clone();
+    Mount { route, handler: Handler::Authorized(Box::new(move |call| Box::pin(handler(tools.clone(), call)))) }
 }
 
 /// Mounts a handler on a route that needs no token.
-pub fn open<F, Fut>(route: &'static Route, handler: F) -> Mount
+pub fn open<T, F, Fut>(route: &'static Route, tools: &T, handler: F) -> Mount
 where
-    F: Fn(Visit) -> Fut + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+    F: Fn(T, Visit) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Reply, Problem>> + Send + 'static,
 {
-    Mount { route, handler: Handler::Open(Box::new(move |visit| Box::pin(handler(visit)))) }
+    let tools = tools.clone();
+    Mount { route, handler: Handler::Open(Box::new(move |visit| Box::pin(handler(tools.clone(), visit)))) }
 }
 
 /// The handlers of one path, by method.

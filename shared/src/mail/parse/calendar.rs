@@ -13,6 +13,7 @@ use calcard::icalendar::{
 };
 use calcard::{Entry, Parser};
 use chrono::{NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
+use icalendar::parser::unfold;
 use std::collections::HashSet;
 
 use super::header::{PartHeader, part_header, tidy};
@@ -51,6 +52,24 @@ pub fn appointments(raw: &[u8]) -> Appointments {
         of(texts.iter().map(String::as_str))
     })
     .unwrap_or_default()
+}
+
+/// The appointments of calendars that came by themselves; the first ones of very many. Never fails.
+pub fn appointments_in(texts: &[String]) -> Appointments {
+    guard(|| of(texts.iter().take(MAX_PARTS).map(String::as_str).filter(|text| text.len() <= MAX_BYTES)))
+        .unwrap_or_default()
+}
+
+/// METHOD of a calendar, where it has exactly one that can stand in a Content-Type (RFC 6047 §2.4).
+pub fn calendar_method(ics: &str) -> Option<String> {
+    let unfolded = unfold(ics);
+    let mut methods = unfolded.lines().filter_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("METHOD").then(|| value.trim().to_ascii_uppercase())
+    });
+    let method = methods.next().filter(|_| methods.next().is_none())?;
+    let is_word = (1..=40).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
+    is_word.then_some(method)
 }
 
 fn is_calendar(head: &PartHeader) -> bool {

@@ -17,7 +17,7 @@ mod tests;
 
 use crate::model::send::Disposition;
 use crate::model::{Address as Mailbox, TextSizes};
-pub use calendar::{Appointments, appointments};
+pub use calendar::{Appointments, appointments, appointments_in, calendar_method};
 use decode::{Charset, to_utf8};
 pub use embedded::pictures;
 pub use filename::is_safe;

@@ -63,10 +63,10 @@ fn describe_files(mail: &mut Properties) {
 
 fn describe_calendar(mail: &mut Properties) {
     let Some(found) = calendar::of(mail) else { return };
-    mail["HasCalendarData"] = json!(found.is_some());
-    if let Some(appointment) = found {
-        mail["CalMethod"] = json!(appointment.method);
-        mail["CalReplyStatus"] = json!(appointment.reply.unwrap_or("Unknown"));
+    mail["HasCalendarData"] = json!(found.one.is_some());
+    if let Some(appointment) = found.one {
+        mail["CalMethod"] = json!(calendar::method(&appointment));
+        mail["CalReplyStatus"] = json!(calendar::reply(&appointment));
     }
 }
 

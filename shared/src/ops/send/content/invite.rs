@@ -9,6 +9,7 @@ use icalendar::{Calendar, Component, Event, EventLike, Property};
 use url::Url;
 
 use crate::mail::compose;
+use crate::mail::parse::calendar_method;
 use crate::model::content::{Attendee, Invite, InviteMethod, InviteStatus, Participation, Role};
 use crate::model::send::SendRequest;
 use crate::model::{Address, FieldError, Problem, Timestamp};
@@ -34,18 +35,6 @@ pub(super) fn settle(request: &mut SendRequest, from: &Address, own_uid: &str, n
     Ok(())
 }
 
-/// METHOD of a calendar, where it has exactly one that can stand in a Content-Type.
-pub(super) fn method_of(ics: &str) -> Option<String> {
-    let unfolded = unfold(ics);
-    let mut methods = unfolded.lines().filter_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.trim().eq_ignore_ascii_case("METHOD").then(|| value.trim().to_ascii_uppercase())
-    });
-    let method = methods.next().filter(|_| methods.next().is_none())?;
-    let is_word = (1..=40).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
-    is_word.then_some(method)
-}
-
 fn wrong(pointer: &str, code: &str, detail: &str) -> FieldError {
     FieldError::new(pointer, code, detail)
 }
@@ -63,7 +52,7 @@ fn given(ics: &str) -> Result<String, FieldError> {
     if !readable {
         return refuse("this is no VCALENDAR with a component in it (RFC 5545 §3.4)");
     }
-    if method_of(ics).is_none() {
+    if calendar_method(ics).is_none() {
         return refuse("a calendar that is mailed has one METHOD (RFC 5546 §3.1)");
     }
     Ok(ics.to_owned())

@@ -15,6 +15,7 @@ mod unsubscribe;
 
 use super::{expand, links, sources};
 use crate::mail::compose::{self, Calendar, ComposeError, Composed, Draft};
+use crate::mail::parse;
 use crate::model::content::Dsn;
 use crate::model::send::{Disposition, SendRequest};
 use crate::model::{Account, Address, FieldError, MessageId, Problem, Tenant, Timestamp};
@@ -128,7 +129,7 @@ pub(in crate::ops) fn render(
         return Ok(Composed { bytes, needs_8bit, needs_smtputf8: false });
     }
     let ics = request.invite.as_ref().and_then(|invite| invite.ics.as_deref());
-    let method = ics.and_then(invite::method_of);
+    let method = ics.and_then(parse::calendar_method);
     let calendar = ics.zip(method.as_deref()).map(|(ics, method)| Calendar { method, ics });
     let mut attachments: Vec<compose::Attachment> = loaded.iter().map(attachment).collect();
     // Many calendars look for a file (Outlook, Gmail), others for the rendering of RFC 6047 §2.4.

@@ -41,7 +41,7 @@ fn a_request_in_local_time_is_written_in_utc() {
     assert!(unfolded.contains(bob) && unfolded.contains(":mailto:eve@xn--bcher-kva.example\r\n"), "{unfolded}");
     assert!(ics.split("\r\n").all(|line| line.len() <= 75), "RFC 5545 §3.1");
     assert!(!ics.replace("\r\n", "").contains(['\r', '\n']) && ics.ends_with("END:VCALENDAR\r\n"));
-    assert_eq!(method_of(&ics).as_deref(), Some("REQUEST"));
+    assert_eq!(calendar_method(&ics).as_deref(), Some("REQUEST"));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_finished_calendar_is_taken_as_it_is() {
     let ics = |head: &str| format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n{head}{event}END:VCALENDAR\r\n");
     let good = ics("METHOD:COUNTER\r\n");
     assert_eq!(settled(json!({"ics": good})).unwrap(), good);
-    assert_eq!(method_of(&good).as_deref(), Some("COUNTER"));
+    assert_eq!(calendar_method(&good).as_deref(), Some("COUNTER"));
     for bad in
         [ics(""), ics("METHOD:A\r\nMETHOD:B\r\n"), ics("METHOD:a;b\r\n"), "x".to_owned(), ics("METHOD:A\r\nX:\0\r\n")]
     {
