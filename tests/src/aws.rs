@@ -54,6 +54,13 @@ impl Aws {
         counts.as_object().unwrap().iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
     }
 
+    /// What was put to the event bus about a tenant, oldest first.
+    pub async fn events(&self, tenant: &str) -> Vec<Value> {
+        let events = Client::new(&self.services, None).get("/_events").await.json();
+        let of_tenant = |event: &&Value| event["detail"]["data"]["tenant"] == tenant;
+        events.as_array().unwrap().iter().filter(of_tenant).cloned().collect()
+    }
+
     /// Every item of the table, by key, as JSON.
     pub async fn items(&self) -> BTreeMap<String, Value> {
         self.scan("").await
