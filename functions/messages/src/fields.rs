@@ -7,7 +7,7 @@ use shared::http::call::wrong_parameter;
 use shared::model::Problem;
 
 /// Fields of a message in a list.
-pub(crate) const LISTED: [&str; 28] = [
+pub(crate) const LISTED: [&str; 29] = [
     "id",
     "account",
     "direction",
@@ -30,6 +30,7 @@ pub(crate) const LISTED: [&str; 28] = [
     "hasAttachments",
     "attachments",
     "sha256",
+    "emailId",
     "state",
     "correlation",
     "deletedAt",

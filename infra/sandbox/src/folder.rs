@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,8 @@ pub struct Stored {
     pub internal_date: OffsetDateTime,
     /// The mod-sequence of its last change (RFC 7162 §3.1).
     pub mod_seq: u64,
+    /// EMAILID (RFC 8474 §5.1): kept when it is moved, copied or renumbered.
+    pub email_id: String,
 }
 
 impl Stored {
@@ -111,6 +114,14 @@ struct Meta {
     internal_date: OffsetDateTime,
     #[serde(default = "first")]
     mod_seq: u64,
+    #[serde(default = "new_email_id")]
+    email_id: String,
+}
+
+/// A name that no other message has.
+fn new_email_id() -> String {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    format!("M{:x}-{:x}", OffsetDateTime::now_utc().unix_timestamp_nanos(), LAST.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A folder's messages and counters.
@@ -179,11 +190,25 @@ impl Messages {
 
     /// Adds a message and returns its UID.
     pub(crate) fn add(&mut self, bytes: Bytes, flags: BTreeSet<String>, date: OffsetDateTime) -> Result<u32, Error> {
+        let of = Stored {
+            uid: 0,
+            uidl: String::new(),
+            bytes,
+            flags,
+            internal_date: date,
+            mod_seq: 0,
+            email_id: new_email_id(),
+        };
+        self.add_copy(of)
+    }
+
+    /// Adds a message that is the same as this one, under numbers of its own; returns its UID.
+    pub(crate) fn add_copy(&mut self, of: Stored) -> Result<u32, Error> {
         let uid = self.state.uid_next;
         self.state.uid_next += 1;
         self.state.mod_seq += 1;
         let uidl = format!("{:08x}{uid:08x}", self.state.uid_validity);
-        let message = Stored { uid, uidl, bytes, flags, internal_date: date, mod_seq: self.state.mod_seq };
+        let message = Stored { uid, uidl, mod_seq: self.state.mod_seq, ..of };
         if let Some(dir) = &self.dir {
             disk::write_json(&dir.join("folder.json"), &self.state)?;
             disk::write(&dir.join(format!("{uid}.eml")), &message.bytes)?;
@@ -243,7 +268,7 @@ impl Messages {
         self.state = State::fresh(self.state.uid_validity + 1);
         self.changes += 1;
         for message in old.into_values() {
-            self.add(message.bytes, message.flags, message.internal_date)?;
+            self.add_copy(message)?;
         }
         Ok(self.state.uid_validity)
     }
@@ -251,7 +276,7 @@ impl Messages {
 
 fn write_meta(dir: &Path, message: &Stored) -> Result<(), Error> {
     let (uidl, flags, internal_date) = (message.uidl.clone(), message.flags.clone(), message.internal_date);
-    let meta = Meta { uidl, flags, internal_date, mod_seq: message.mod_seq };
+    let meta = Meta { uidl, flags, internal_date, mod_seq: message.mod_seq, email_id: message.email_id.clone() };
     disk::write_json(&dir.join(format!("{}.json", message.uid)), &meta)
 }
 
@@ -261,8 +286,8 @@ fn read_message(dir: &Path, uid: u32) -> Result<Option<Stored>, Error> {
     let (Some(meta), Some(bytes)) = (meta, bytes) else {
         return Ok(None);
     };
-    let Meta { uidl, flags, internal_date, mod_seq } = meta;
-    Ok(Some(Stored { uid, uidl, bytes: bytes.into(), flags, internal_date, mod_seq }))
+    let Meta { uidl, flags, internal_date, mod_seq, email_id } = meta;
+    Ok(Some(Stored { uid, uidl, bytes: bytes.into(), flags, internal_date, mod_seq, email_id }))
 }
 
 /// The seconds of a time as a UIDVALIDITY, which ends in 2106.

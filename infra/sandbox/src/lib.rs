@@ -54,6 +54,7 @@ use tokio_util::task::TaskTracker;
 
 pub use crate::script::{At, Certificate, Fired, Protocol, Rule, Service};
 pub use crate::store::{Folder, Logins, Received, Stored};
+pub use crate::tls::acceptor_for;
 pub use crate::transcript::Line;
 
 use crate::server::Core;
@@ -263,12 +264,20 @@ impl Sandbox {
     /// # Errors
     /// No such mailbox or message, or the change cannot be written.
     pub fn move_to(&self, address: &str, folder: Folder, uid: u32, to: Folder) -> Result<u32, Error> {
+        let copy = self.copy_to(address, folder, uid, to)?;
+        self.remove(address, folder, &[uid])?;
+        Ok(copy)
+    }
+
+    /// Copies a message to another folder, as another client would; returns its UID there.
+    ///
+    /// # Errors
+    /// No such mailbox or message, or the copy cannot be written.
+    pub fn copy_to(&self, address: &str, folder: Folder, uid: u32, to: Folder) -> Result<u32, Error> {
         let address = address.to_lowercase();
         let store = &self.core.store;
         let message = store.message(&address, folder, uid).ok_or_else(|| Error::NoMailbox(address.clone()))?;
-        let moved = store.append(&address, to, message.bytes, message.flags, message.internal_date)?;
-        store.remove(&address, folder, &[uid])?;
-        Ok(moved)
+        store.copy(&address, message, to)
     }
 
     /// Changes a folder's UIDVALIDITY (RFC 3501 §2.3.1.1) and numbers its messages from 1 on, in their order: what a

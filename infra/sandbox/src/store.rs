@@ -242,6 +242,13 @@ impl Store {
         messages.add(bytes, flags, date)
     }
 
+    /// Puts the same message into another folder; returns its UID there.
+    pub(crate) fn copy(&self, address: &str, message: Stored, to: Folder) -> Result<u32, Error> {
+        let mut state = lock(&self.state);
+        let messages = folder_of(&mut state, address, to).ok_or_else(|| Error::NoMailbox(address.to_owned()))?;
+        messages.add_copy(message)
+    }
+
     /// What a folder holds now; nothing for an unknown address.
     pub(crate) fn messages(&self, address: &str, folder: Folder) -> Vec<Stored> {
         self.view(&address.to_lowercase(), folder).map(|view| view.messages).unwrap_or_default()

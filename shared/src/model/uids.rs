@@ -32,6 +32,12 @@ impl UidSet {
         self.runs.iter().flat_map(|(first, last)| *first..=*last)
     }
 
+    /// UIDs that one of the two holds and the other does not, in no order.
+    pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
+        let here = self.iter().filter(|uid| !other.contains(*uid));
+        here.chain(other.iter().filter(|uid| !self.contains(*uid)))
+    }
+
     /// Whether it holds this one.
     pub fn contains(&self, uid: u32) -> bool {
         let behind = self.runs.partition_point(|(first, _)| *first <= uid);
@@ -40,6 +46,11 @@ impl UidSet {
 
     /// What is kept of it: of each run the gap before it and its length, in seven bits a byte (LEB128).
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.kept(MOST_BYTES).0
+    }
+
+    /// The same in at most so many bytes, and the first UID from which on it is all that there is.
+    pub fn kept(&self, most_bytes: usize) -> (Vec<u8>, u32) {
         let mut begin = 0;
         loop {
             let mut bytes = Vec::new();
@@ -49,11 +60,12 @@ impl UidSet {
                 push(&mut bytes, last - first);
                 before = *last;
             }
-            if bytes.len() <= MOST_BYTES {
-                return bytes;
+            if bytes.len() <= most_bytes {
+                let left_out = begin.checked_sub(1).and_then(|last| self.runs.get(last));
+                return (bytes, left_out.map_or(0, |(_, last)| last + 1));
             }
             // A run has two bytes at least: so this ends soon.
-            begin += (bytes.len() - MOST_BYTES).div_ceil(10);
+            begin += (bytes.len() - most_bytes).div_ceil(10);
         }
     }
 
@@ -108,14 +120,18 @@ mod tests {
         }
         assert_eq!(UidSet::from_bytes(&[0x80]), None);
         assert_eq!((1..=9).collect::<UidSet>().to_bytes(), [1, 8]);
+        let (one, other): (UidSet, UidSet) = ((1..=9).collect(), (4..=12).collect());
+        assert_eq!(one.differing(&other).collect::<Vec<_>>(), [1, 2, 3, 10, 11, 12]);
     }
 
     #[test]
     fn the_newest_are_kept_of_what_has_too_many_gaps() {
         let set: UidSet = (0..20_000).map(|at| 1 + at * 300).collect();
-        let bytes = set.to_bytes();
-        assert!(bytes.len() <= MOST_BYTES && bytes.len() > MOST_BYTES / 2, "{}", bytes.len());
+        let (bytes, from) = set.kept(MOST_BYTES);
+        assert_eq!((1..=9).collect::<UidSet>().kept(2).1, 0, "all of it");
         let kept = UidSet::from_bytes(&bytes).unwrap();
+        assert!(kept.iter().eq(set.iter().filter(|uid| *uid >= from)), "complete from there on");
+        assert!(bytes.len() <= MOST_BYTES && bytes.len() > MOST_BYTES / 2, "{}", bytes.len());
         assert!(kept.contains(1 + 19_999 * 300) && !kept.contains(1) && kept.iter().all(|uid| set.contains(uid)));
     }
 }

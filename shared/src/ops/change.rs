@@ -1,7 +1,7 @@
 //! What a caller does with a stored message: other flags, another folder, deletion. The server comes first, and then
 //! the row: whoever dies between the two is put right by the next pull, which follows what the server says.
 
-use super::pull::folders::which;
+use super::pull::folders::{is_absent, which};
 use super::sign_in::{self, Receiver};
 use super::{Tools, search};
 use crate::mail::imap::places::{self, Choice};
@@ -15,8 +15,8 @@ use crate::store::{AccountRow, MessageKey, NewPlace, Placed, SourceId, Standing}
 /// Changes flags, folder or both.
 ///
 /// # Errors
-/// 404: not there, or not a received message. 409: it is no longer at its server. 422: the server has no such folder, or
-/// the mailbox has no folders. Else as a pull fails.
+/// 404: not there, or not a received message. 409: it is no longer at its server, or the server does not let this user
+/// change it. 422: the server has no such folder, or the mailbox has no folders. Else as a pull fails.
 pub async fn change(
     tools: &Tools,
     tenant: &Tenant,
@@ -41,11 +41,15 @@ pub async fn change(
         }
     };
     let uid = desk.stand(&placed).await?.ok_or_else(|| gone(&placed.message))?;
+    // All of it or nothing, as far as that can be known beforehand.
+    let folder = match &change.folder {
+        Some(folder) => Some(desk.named(folder).await?),
+        None => None,
+    };
     if let Some(flags) = &change.flags {
         placed.message.flags = desk.mark(&placed, uid, flags).await?;
     }
-    if let Some(folder) = &change.folder {
-        let folder = desk.named(folder).await?;
+    if let Some(folder) = folder {
         desk.file(&mut placed, uid, &folder).await?;
     }
     desk.leave().await;
@@ -78,7 +82,11 @@ pub async fn move_to(
 }
 
 /// Deletes a message at its server: it goes to Trash, or for good where that is asked for or it is there already. One
-/// that is gone already is no error. What is stored of it can still be read by its id.
+/// that is gone already is no error; had others only moved it, the next pull finds it where it is now, and it counts as
+/// deleted no more. What is stored of it can still be read by its id.
+///
+/// # Errors
+/// As [`change`]; 409 where the server can delete no single message; 422 where there is no Trash.
 pub async fn delete(
     tools: &Tools,
     tenant: &Tenant,
@@ -147,7 +155,13 @@ fn gone(message: &Message) -> Problem {
     Problem::new(Code::Conflict, format!("{words} (folder {folder:?})"))
 }
 
+/// A server that understands and will not, for this user or this folder (RFC 5530 §3), has the caller's wish before it
+/// and not a fault of anybody's.
 fn refused(error: mail::Error) -> Problem {
+    let code = error.refusal.as_ref().and_then(|refusal| refusal.enhanced.as_deref());
+    if matches!(code, Some("NOPERM" | "CANNOT" | "READ-ONLY")) {
+        return Problem::new(Code::Conflict, format!("the mail server does not allow this: {}", error.detail));
+    }
     sign_in::SignInError::from(error).into_problem(true)
 }
 
@@ -222,6 +236,10 @@ impl<'a> Desk<'a> {
             Err(error) if is_absent(&error) => return Ok(None),
             other => other.map_err(refused)?,
         };
+        if selected.read_only {
+            let words = format!("the mail server opens the folder {folder:?} for reading only");
+            return Err(Problem::new(Code::Conflict, words));
+        }
         // Its place says whether the key is of this very folder: elsewhere the same number is another message.
         let own = |key: &MessageKey| self.place(&folder, key) == placed.standing.place;
         if let Some(MessageKey::Imap { uidvalidity, uid }) = MessageKey::imap(&placed.standing.key).filter(own)
@@ -313,7 +331,7 @@ impl<'a> Desk<'a> {
     /// Deletes the message of the open folder for good, and no other (RFC 4315 §2.1).
     async fn expunge(&mut self, uid: u32) -> Result<(), Problem> {
         if !self.client.capabilities().has("UIDPLUS") {
-            let words = "the mail server can delete no single message (it has no UIDPLUS): move it to its Trash";
+            let words = "the mail server can delete no single message for good (it has no UIDPLUS): in its Trash it goes with the rest";
             return Err(Problem::new(Code::Conflict, words));
         }
         self.client.uid_store_deleted(&[uid]).await.map_err(refused)?;
@@ -324,12 +342,6 @@ impl<'a> Desk<'a> {
         // The session has served its purpose: how LOGOUT fares changes nothing.
         let _ = self.client.logout().await;
     }
-}
-
-/// The server says that there is no such folder (RFC 5530 §3, RFC 3501 §6.3.11).
-fn is_absent(error: &mail::Error) -> bool {
-    let code = error.refusal.as_ref().and_then(|refusal| refusal.enhanced.as_deref());
-    matches!(code, Some("NONEXISTENT" | "TRYCREATE"))
 }
 
 fn no_folder(words: &str) -> Problem {

@@ -22,10 +22,8 @@ const LISTS: [&str; 5] = ["to", "cc", "replyTo", "flags", "attachments"];
 
 /// The one place that bounds what a hostile message can put into an item.
 pub(super) fn bounded(mut message: Message) -> Message {
-    for text in [&mut message.subject, &mut message.message_id, &mut message.in_reply_to, &mut message.folder]
-        .into_iter()
-        .flatten()
-    {
+    let Message { subject, message_id, in_reply_to, folder, email_id, .. } = &mut message;
+    for text in [subject, message_id, in_reply_to, folder, email_id].into_iter().flatten() {
         cut(text, LINE_CHARS);
     }
     cut(&mut message.thread_id, LINE_CHARS);

@@ -17,7 +17,7 @@
 //! | preferences | `T#<tenant>#P` | `P` | |
 //! | refused sign-ins of one user at one server | `T#<tenant>#G` | `<hash of host and user>` | |
 //! | ledger of one folder | `T#<tenant>#A#<account>` | `L#<source>` | |
-//! | UIDs that were in one folder | `T#<tenant>#A#<account>` | `U#<source>` | |
+//! | UIDs that were in one folder, and their flags | `T#<tenant>#A#<account>` | `U#<source>` | |
 //! | earlier version of an account | `T#<tenant>#A#<account>` | `H#<time>#<version>` | |
 //! | incomplete account | `T#<tenant>#A#<account>` | `DRAFT` | |
 //! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |

@@ -1,6 +1,6 @@
 //! Ledgers: what has been pulled from one folder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Mailbox, StoreError,
     keys::{self, Key, SourceId},
+    messages::Known,
     random,
-    table::{Query, Table, Write, glance, item, number, primary, row, text, text_of},
+    table::{Query, Table, Write, glance, item, number, number_of, primary, row, text, text_of},
 };
 use crate::model::uids::UidSet;
 use crate::model::{AccountId, MessageId, Tenant, Timestamp};
@@ -41,6 +42,9 @@ pub struct Ledger {
     /// POP3: messages without a name of their own that are being deleted at the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deleting: Vec<MessageId>,
+    /// POP3: what may have been deleted at the server by us.
+    #[serde(default)]
+    pub deleted: Deleted,
     /// The folder's UIDs changed their meaning, and what is stored is being found again in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
@@ -53,6 +57,9 @@ pub struct Ledger {
     /// When deleting was done last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swept_at: Option<Timestamp>,
+    /// Where the server does not tell what has changed (RFC 7162): when the flags of what is stored were compared last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_at: Option<Timestamp>,
 }
 
 /// Where a source stands.
@@ -94,9 +101,31 @@ pub enum Position {
     },
 }
 
+/// What may have been deleted at the server by us: noted before it is, and never taken back. A server may give the name
+/// of a deleted message to the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Deleted {
+    /// All that runs up to this one had stored.
+    pub all: u64,
+    /// What was acknowledged or old enough of what runs up to this one had stored.
+    pub picked: u64,
+    /// What was stored by then was old enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aged: Option<Timestamp>,
+}
+
+impl Deleted {
+    /// Whether this stored message may be one of them.
+    pub fn may_include(&self, row: &Known) -> bool {
+        let picked = row.acknowledged || self.aged.is_some_and(|aged| row.stored_at <= aged);
+        row.run <= self.all || (row.run <= self.picked && picked)
+    }
+}
+
 impl Position {
     /// Back to the beginning; no later look takes the folder for quiet.
-    fn rewind(&mut self) {
+    pub fn rewind(&mut self) {
         match self {
             Self::New => {}
             Self::Imap { uidnext, messages, last, .. } => (*uidnext, *messages, *last) = (0, 0, 0),
@@ -144,13 +173,29 @@ impl Ledger {
             under_way: None,
             by_content: false,
             deleting: Vec::new(),
+            deleted: Deleted::default(),
             epoch: None,
             last_arrival: None,
             swept_run: 0,
             swept_at: None,
+            compared_at: None,
         }
     }
 }
+
+/// What is noted of a folder whose server does not tell what has changed in it (RFC 7162).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// The UIDs that are there.
+    pub uids: UidSet,
+    /// Which of them a search finds (RFC 3501 §6.4.4), by its words.
+    pub found: BTreeMap<String, UidSet>,
+    /// From this UID on these are all.
+    pub from: u32,
+}
+
+/// Most bytes of what one search finds: some 2,000 runs of neighbours.
+const FOUND_BYTES: usize = 4 << 10;
 
 /// Ledgers, by mailbox and source.
 #[derive(Clone, Debug)]
@@ -218,28 +263,40 @@ impl Ledgers {
         Ok(())
     }
 
-    /// The UIDs that were in a folder after the last completed run; none where that was not noted.
-    pub async fn uids(
+    /// What was in a folder after the last completed run; none where that was not noted.
+    pub async fn noted(
         &self,
         tenant: &Tenant,
         account: &AccountId,
         source: &SourceId,
-    ) -> Result<Option<UidSet>, StoreError> {
+    ) -> Result<Option<Noted>, StoreError> {
         let item = self.table.get(&keys::uids(tenant, account, source)).await?;
-        let bytes = item.and_then(|item| item.get("uids")?.as_b().ok().cloned());
-        Ok(bytes.and_then(|bytes| UidSet::from_bytes(bytes.as_ref())))
+        Ok(item.and_then(|item| {
+            let found = item.get("found").and_then(|found| found.as_m().ok()).into_iter().flatten();
+            let found = found.filter_map(|(words, uids)| Some((words.clone(), uid_set(uids)?))).collect();
+            Some(Noted { uids: uid_set(item.get("uids")?)?, found, from: number_of(&item, "from").unwrap_or_default() })
+        }))
     }
 
-    /// Notes the UIDs that are in a folder. It is no ledger: lost or old, it only costs a look at what is not changed.
-    pub async fn note_uids(
+    /// Notes what is in a folder. It is no ledger: lost or old, it only costs a look at what is not changed.
+    pub async fn note(
         &self,
         tenant: &Tenant,
         account: &AccountId,
         source: &SourceId,
-        uids: &UidSet,
+        noted: &Noted,
     ) -> Result<(), StoreError> {
+        let bytes = |bytes: Vec<u8>| AttributeValue::B(Blob::new(bytes));
         let mut item = primary(&keys::uids(tenant, account, source));
-        item.insert("uids".to_owned(), AttributeValue::B(Blob::new(uids.to_bytes())));
+        item.insert("uids".to_owned(), bytes(noted.uids.to_bytes()));
+        if !noted.found.is_empty() {
+            let kept = noted.found.iter().map(|(words, uids)| (words.clone(), uids.kept(FOUND_BYTES)));
+            let kept: Vec<_> = kept.collect();
+            let from = kept.iter().map(|(_, (_, from))| *from).max().unwrap_or_default();
+            item.insert("from".to_owned(), number(from));
+            let found = kept.into_iter().map(|(words, (uids, _))| (words, bytes(uids))).collect();
+            item.insert("found".to_owned(), AttributeValue::M(found));
+        }
         self.table.put(item, None, Vec::new()).await?;
         Ok(())
     }
@@ -255,4 +312,8 @@ impl Ledgers {
         }
         Ok(())
     }
+}
+
+fn uid_set(bytes: &AttributeValue) -> Option<UidSet> {
+    UidSet::from_bytes(bytes.as_b().ok()?.as_ref())
 }

@@ -5,6 +5,8 @@
 //! leads to it, `{"alias": "<id of the row>"}`, so that no pull takes it for new. The row is written first: an alias
 //! that is missing is written by the next run, while a row that knew nothing of its alias would act on the wrong
 //! message.
+//!
+//! A message that was deleted at its server and is there again is moved as well, and not deleted any more.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,6 +20,9 @@ use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
 
 /// Ids that are read at once where all of a mailbox is looked through.
 const PAGE: u32 = 1_000;
+
+/// Messages of one moment that are looked at.
+const SAME_MOMENT: u32 = 100;
 
 /// Where a stored message stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +133,24 @@ impl Messages {
         }
     }
 
+    /// Messages that the server received at this moment (INTERNALDATE), deleted ones too: the same message in another
+    /// folder is among them, because moving and copying keep it (RFC 3501 §6.4.7). Of more than a
+    /// hundred only these many are told. Strongly consistent rows behind an eventually consistent index.
+    pub async fn received_at(
+        &self,
+        tenant: &Tenant,
+        account: &AccountId,
+        at: Timestamp,
+    ) -> Result<Vec<Placed>, StoreError> {
+        let moment = Range { since: Some(at), before: Some(Timestamp(at.0 + 1)) };
+        let (ids, _) = self.time_line(tenant, account, moment, SAME_MOMENT, None).await?;
+        let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.table.batch_get(&keys, None).await?.into_iter().filter(is_row).map(placed).collect()
+    }
+
     /// Lets a message stand elsewhere: row, alias, and the alias before is gone. Can be repeated. False: the row is
     /// gone, or somebody else has moved it.
     pub async fn move_to(&self, tenant: &Tenant, from: &Standing, to: &NewPlace) -> Result<bool, StoreError> {
@@ -137,7 +160,7 @@ impl Messages {
             (":place", text(to.place.as_str())),
             (":folder", text(&to.folder)),
         ];
-        let update = "SET #key = :key, #place = :place, #m.#folder = :folder";
+        let update = "SET #key = :key, #place = :place, #m.#folder = :folder REMOVE #m.#deletedAt";
         let row = keys::message(tenant, &from.id);
         match self.table.update(&row, update, Some("attribute_exists(#m) AND #key = :old"), values).await? {
             Write::Done(_) => {}

@@ -22,6 +22,7 @@ enum Item {
     InternalDate,
     Size,
     ModSeq,
+    EmailId,
     Bytes { name: String, part: Part, partial: Option<(usize, usize)> },
 }
 
@@ -43,7 +44,12 @@ pub(super) struct Items {
 
 impl Items {
     /// `None` if something is asked for that the sandbox does not have: ENVELOPE, BODYSTRUCTURE, MIME parts.
-    pub(super) fn new(names: MacroOrMessageDataItemNames<'_>, uid: bool, changed: bool) -> Option<Self> {
+    pub(super) fn new(
+        names: MacroOrMessageDataItemNames<'_>,
+        uid: bool,
+        changed: bool,
+        email_id: bool,
+    ) -> Option<Self> {
         let names = match names {
             MacroOrMessageDataItemNames::MessageDataItemNames(names) => names,
             MacroOrMessageDataItemNames::Macro(Macro::Fast) => {
@@ -61,6 +67,9 @@ impl Items {
         if changed && !items.iter().any(|item| matches!(item, Item::ModSeq)) {
             // RFC 7162 §3.1.4.1
             items.push(Item::ModSeq);
+        }
+        if email_id {
+            items.push(Item::EmailId);
         }
         Some(Self { items, mark_seen })
     }
@@ -83,6 +92,7 @@ impl Items {
                 Item::Flags => text.push_str(&flags(message)),
                 Item::InternalDate => text.push_str(&internal_date(message.internal_date)),
                 Item::ModSeq => text.push_str(&format!("MODSEQ ({})", message.mod_seq)),
+                Item::EmailId => text.push_str(&format!("EMAILID ({})", message.email_id)),
                 Item::Size => text.push_str(&format!("RFC822.SIZE {}", message.bytes.len())),
                 Item::Bytes { name, part, partial } => {
                     let bytes = slice(part.of(&message.bytes), *partial);

@@ -46,8 +46,13 @@ impl Session<'_> {
         let unseen = state.messages.iter().position(|message| !seen(message));
         let uids: Vec<u32> = state.messages.iter().map(|message| message.uid).collect();
         let status = if read_only { "OK [READ-ONLY] Examined" } else { "OK [READ-WRITE] Selected" };
+        // RFC 3501 §7.2.6: keywords that are in use.
+        let flags = state.messages.iter().flat_map(|message| &message.flags);
+        let keywords: BTreeSet<_> =
+            flags.filter(|flag| !flag.starts_with('\\')).map(|flag| format!(" {flag}")).collect();
+        let keywords: String = keywords.into_iter().collect();
         let mut outcome = Outcome::new(status)
-            .untagged(format!("FLAGS ({FLAGS})"))
+            .untagged(format!("FLAGS ({FLAGS}{keywords})"))
             .untagged(format!("{} EXISTS", uids.len()))
             .untagged("0 RECENT")
             .untagged(format!("OK [UIDVALIDITY {}] UIDs valid", state.uid_validity))

@@ -23,6 +23,8 @@ pub(super) struct Selected<'a> {
     pub(super) core: &'a Core,
     pub(super) address: &'a str,
     pub(super) view: &'a mut View,
+    /// FETCH asks for EMAILID.
+    pub(super) email_id: bool,
 }
 
 impl Selected<'_> {
@@ -45,7 +47,7 @@ impl Selected<'_> {
         since: Option<u64>,
         vanished: bool,
     ) -> Result<Outcome, Error> {
-        let Some(items) = Items::new(names, uid, since.is_some()) else {
+        let Some(items) = Items::new(names, uid, since.is_some(), self.email_id) else {
             return Ok(Outcome::new("NO [CANNOT] Whole messages, headers and texts only"));
         };
         let mut outcome = Outcome::new("OK Done");
@@ -154,8 +156,7 @@ impl Selected<'_> {
     fn copy_to(&self, set: &SequenceSet, folder: Folder, uid: bool) -> Result<(Vec<u32>, String), Error> {
         let (mut from, mut to) = (Vec::new(), Vec::new());
         for (named, message) in self.messages(set, uid) {
-            let Stored { bytes, flags, internal_date, .. } = message;
-            to.push(self.core.store.append(self.address, folder, bytes, flags, internal_date)?);
+            to.push(self.core.store.copy(self.address, message, folder)?);
             from.push(named.uid);
         }
         if from.is_empty() {

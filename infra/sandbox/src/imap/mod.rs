@@ -1,5 +1,6 @@
 //! IMAP4rev1 (RFC 3501) with STARTTLS, SASL-IR, LITERAL+, UIDPLUS, MOVE, UNSELECT, SPECIAL-USE,
-//! CONDSTORE and QRESYNC (RFC 7162; neither UNCHANGEDSINCE nor SELECT's QRESYNC).
+//! CONDSTORE and QRESYNC (RFC 7162; neither UNCHANGEDSINCE nor SELECT's QRESYNC), and where a rule offers it,
+//! EMAILID of OBJECTID (RFC 8474).
 //!
 //! imap-codec parses the commands; answers are raw bytes, so that rules can malform them.
 //! Left out: IDLE, ENVELOPE and BODYSTRUCTURE, making and renaming folders.
@@ -57,6 +58,8 @@ pub(crate) struct Imap {
     selected: Option<View>,
     /// The client has enabled QRESYNC.
     qresync: bool,
+    /// The command at hand asks for EMAILID.
+    email_id: bool,
 }
 
 impl Dialogue for Imap {
@@ -79,12 +82,16 @@ impl Dialogue for Imap {
     fn handle(&mut self, input: &Input) -> Answer {
         match input.moment {
             Moment::Sasl => self.sasl(&input.tag, &input.bytes),
-            Moment::Command => match CommandCodec::default().decode(&input.bytes) {
-                Ok((_, command)) => self.command(command),
-                // RFC 3501 §7.1.3; without a tag the answer is untagged.
-                Err(_) if input.tag.is_empty() => Answer::line("* BAD No command"),
-                Err(_) => Answer::line(format!("{} BAD Not understood", input.tag)),
-            },
+            Moment::Command => {
+                let known = without_email_id(input);
+                self.email_id = known.is_some();
+                match CommandCodec::default().decode(known.as_deref().unwrap_or(&input.bytes)) {
+                    Ok((_, command)) => self.command(command),
+                    // RFC 3501 §7.1.3; without a tag the answer is untagged.
+                    Err(_) if input.tag.is_empty() => Answer::line("* BAD No command"),
+                    Err(_) => Answer::line(format!("{} BAD Not understood", input.tag)),
+                }
+            }
             Moment::Data | Moment::Broken => Answer::line("* BYE [TOOBIG] Too long").then(Next::Close),
         }
     }
@@ -127,6 +134,13 @@ async fn read_command(wire: &mut Wire) -> io::Result<Option<Input>> {
     }
 }
 
+/// A FETCH without the item EMAILID (RFC 8474 §5.1), which imap-codec does not know; none where it does not ask for it.
+fn without_email_id(input: &Input) -> Option<Vec<u8>> {
+    const ITEM: &[u8] = b" EMAILID";
+    let at = memchr::memmem::find(&input.bytes, ITEM).filter(|_| input.verb.ends_with("FETCH"))?;
+    Some([&input.bytes[..at], &input.bytes[at + ITEM.len()..]].concat())
+}
+
 fn broken(bytes: Bytes) -> Input {
     Input { moment: Moment::Broken, verb: String::new(), tag: "*".to_owned(), bytes }
 }
@@ -147,7 +161,7 @@ fn name(command: &[u8]) -> (String, String) {
 impl Imap {
     pub(crate) fn new(core: Arc<Core>, origin: Origin) -> Self {
         let tls = origin.service.implicit_tls();
-        Self { core, origin, tls, login: None, in_sasl: None, selected: None, qresync: false }
+        Self { core, origin, tls, login: None, in_sasl: None, selected: None, qresync: false, email_id: false }
     }
 
     fn capabilities(&self) -> String {
@@ -277,8 +291,13 @@ impl Imap {
                 | CommandBody::Store { uid: false, .. }
                 | CommandBody::Search { uid: false, .. }
         );
-        let mut session =
-            Session { core: &self.core, address, selected: &mut self.selected, qresync: &mut self.qresync };
+        let mut session = Session {
+            core: &self.core,
+            address,
+            selected: &mut self.selected,
+            qresync: &mut self.qresync,
+            email_id: self.email_id,
+        };
         let mut outcome = session.run(body);
         if !numbered {
             outcome.parts.extend(session.news());

@@ -14,6 +14,8 @@ pub(super) struct Session<'a> {
     pub(super) address: &'a str,
     pub(super) selected: &'a mut Option<View>,
     pub(super) qresync: &'a mut bool,
+    /// FETCH asks for EMAILID.
+    pub(super) email_id: bool,
 }
 
 /// The result of a command: untagged responses and the text of the tagged one, `OK …` or `NO …`.
@@ -75,7 +77,7 @@ impl Session<'_> {
         let Some(view) = self.selected.as_mut() else {
             return Outcome::new("BAD Unknown command, or select a folder first");
         };
-        let mut folder = Selected { core: self.core, address: self.address, view };
+        let mut folder = Selected { core: self.core, address: self.address, view, email_id: self.email_id };
         let done = match body {
             CommandBody::Fetch { sequence_set, macro_or_item_names, uid, modifiers } => {
                 let vanished = modifiers.contains(&FetchModifier::Vanished);

@@ -120,6 +120,7 @@ impl Script {
             }
             match &entry.rule.setting {
                 Some(Setting::Capabilities(names)) => names.clone_into(&mut offered),
+                Some(Setting::Offer(name)) => offered.push(name.clone()),
                 Some(Setting::Hide(name)) => offered.retain(|line| !names(line, name)),
                 Some(Setting::Certificate(_) | Setting::Uidls(_) | Setting::Sizes(_)) | None => continue,
             }

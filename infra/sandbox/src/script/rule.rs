@@ -14,6 +14,7 @@ use crate::dialogue::Moment;
 pub(super) enum Setting {
     Hide(String),
     Capabilities(Vec<String>),
+    Offer(String),
     Certificate(Certificate),
     Uidls(Uidl),
     Sizes(Size),
@@ -217,6 +218,12 @@ impl Rule {
     /// Does not offer, and refuses, a capability: `STARTTLS`, `PIPELINING`, `AUTH` (the whole line), `AUTH=PLAIN`, `UIDL`.
     pub fn hide_capability(mut self, name: impl Into<String>) -> Self {
         self.setting = Some(Setting::Hide(name.into()));
+        self
+    }
+
+    /// Offers a capability that it has and does not offer by itself: `OBJECTID` (RFC 8474), which few servers have.
+    pub fn offer_capability(mut self, name: impl Into<String>) -> Self {
+        self.setting = Some(Setting::Offer(name.into()));
         self
     }
 

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::client::Client;
 use super::{ADA, MESSAGE, PASSWORD, start};
-use crate::{Folder, Sandbox, Service};
+use crate::{Folder, Protocol, Rule, Sandbox, Service};
 
 async fn selected(sandbox: &Sandbox) -> Client {
     let mut client = Client::logged_in(sandbox, Service::Imaps).await;
@@ -196,4 +196,26 @@ async fn examine_changes_nothing() {
     client.command("d UID FETCH 1 BODY[]").await;
     assert!(client.command("e CLOSE").await.starts_with("e OK"));
     assert!(sandbox.messages(ADA)[0].flags.is_empty());
+}
+
+/// RFC 8474 §5.1: a message keeps its name wherever it goes, and no two have one.
+#[tokio::test]
+async fn messages_have_names_where_a_rule_offers_them() {
+    let sandbox = with_messages(2).await;
+    let mut client = Client::logged_in(&sandbox, Service::Imaps).await;
+    assert!(!client.command("a CAPABILITY").await.contains("OBJECTID"));
+    sandbox.script(Rule::on(Protocol::Imap).offer_capability("OBJECTID"));
+    assert!(client.command("b CAPABILITY").await.contains(" OBJECTID"));
+    client.command("c SELECT INBOX").await;
+    let names: Vec<String> = sandbox.messages(ADA).into_iter().map(|message| message.email_id).collect();
+    assert_ne!(names[0], names[1]);
+    let answer = client.command("d UID FETCH 2 (UID EMAILID BODY.PEEK[TEXT]<0.4>)").await;
+    assert_eq!(
+        answer,
+        format!("* 2 FETCH (UID 2 BODY[TEXT]<0> {{4}}\r\nbody EMAILID ({}))\r\nd OK Done\r\n", names[1])
+    );
+    client.command("e UID MOVE 2 Junk").await;
+    sandbox.renumber(ADA, Folder::Inbox).unwrap();
+    let name = |folder| sandbox.folder(ADA, folder)[0].email_id.clone();
+    assert_eq!([name(Folder::Inbox), name(Folder::Junk)], *names);
 }

@@ -1,8 +1,8 @@
 //! What has changed in a folder: flags, and messages that are gone (RFC 7162).
 
-use super::Client;
 use super::command::Command;
 use super::response::{self, number, word};
+use super::{Client, set};
 use crate::mail::error::Error;
 use crate::mail::limits::{LISTED_MESSAGES, UNTAGGED_LINES};
 use crate::mail::wire::Stream;
@@ -54,6 +54,15 @@ impl<S: Stream> Client<S> {
     /// The flags of the messages with these UIDs, both ends included.
     pub async fn flags(&mut self, first: u32, last: u32) -> Result<Vec<(u32, Vec<String>)>, Error> {
         Ok(self.changes(&format!("{first}:{last}"), "", last).await?.flags)
+    }
+
+    /// The flags of these messages; those that are not there are left out.
+    pub async fn flags_of(&mut self, uids: &[u32]) -> Result<Vec<(u32, Vec<String>)>, Error> {
+        let mut flags = Vec::new();
+        for set in set::render(uids) {
+            flags.extend(self.changes(&set, "", u32::MAX).await?.flags);
+        }
+        Ok(flags)
     }
 
     async fn changes(&mut self, set: &str, since: &str, last: u32) -> Result<Changes, Error> {

@@ -22,6 +22,8 @@ pub struct Fetched {
     pub internal_date: Option<String>,
     /// RFC822.SIZE as the server counts; the body's own length is the truth.
     pub size: Option<u64>,
+    /// EMAILID (RFC 8474 §5.1), where the server has it.
+    pub email_id: Option<String>,
     /// Its bytes.
     pub body: Vec<u8>,
     /// It has more bytes than were asked for, this many: the body is empty, and [`Client::fetch_large`] is for it.
@@ -163,12 +165,13 @@ impl<S: Stream> Fetch<'_, S> {
     async fn ask(&mut self, set: &str) -> Result<(), Error> {
         self.state = State::Failed;
         let max_bytes = self.max_bytes;
-        let command = Command::new(format!("UID FETCH {set} (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])"))
-            .allowing(|allowed| {
-                allowed.body_bytes = max_bytes;
-                allowed.dropped_bytes = u32::MAX.into();
-                allowed.lines += self.wanted.len();
-            });
+        let email_id = self.client.email_id();
+        let words = format!("UID FETCH {set} (UID FLAGS INTERNALDATE RFC822.SIZE{email_id} BODY.PEEK[])");
+        let command = Command::new(words).allowing(|allowed| {
+            allowed.body_bytes = max_bytes;
+            allowed.dropped_bytes = u32::MAX.into();
+            allowed.lines += self.wanted.len();
+        });
         self.client.session.start(command).await?;
         self.state = State::Running;
         Ok(())
@@ -199,8 +202,8 @@ impl<S: Stream> Fetch<'_, S> {
         // RFC 2180 §4.1: a message that another client has expunged may come empty.
         let vanished = body.is_empty() && dropped.is_none() && items.size.is_some_and(|size| size > 0);
         let uid = items.uid.filter(|uid| !vanished && self.wanted.remove(uid))?;
-        let Items { size, flags, internal_date, .. } = items;
-        Some(Fetched { uid, flags: flags.unwrap_or_default(), internal_date, size, body, dropped })
+        let Items { size, flags, internal_date, email_id, .. } = items;
+        Some(Fetched { uid, flags: flags.unwrap_or_default(), internal_date, size, email_id, body, dropped })
     }
 }
 

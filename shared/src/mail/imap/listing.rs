@@ -9,6 +9,7 @@ use crate::mail::error::Error;
 use crate::mail::limits::{LISTED_MESSAGES, UNTAGGED_LINES};
 use crate::mail::wire::Stream;
 use crate::model::Phase;
+use crate::model::change::is_flag;
 
 /// A message of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,50 @@ pub struct Listed {
     pub flags: Vec<String>,
     /// INTERNALDATE as sent: `17-Jul-1996 02:44:25 -0700`.
     pub internal_date: Option<String>,
+    /// EMAILID (RFC 8474 §5.1), where the server has it: the same for every copy of the message, in whatever folder.
+    pub email_id: Option<String>,
+}
+
+/// What of a message's flags a search asks for (RFC 3501 §6.4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flagging {
+    /// Without `\Seen`: fewer than with it.
+    Unseen,
+    /// With `\Answered`.
+    Answered,
+    /// With `\Flagged`.
+    Flagged,
+    /// With `\Deleted`.
+    Deleted,
+    /// With this keyword.
+    Keyword(String),
+}
+
+impl Flagging {
+    /// Whether a message with these flags is found.
+    pub fn finds(&self, flags: &[String]) -> bool {
+        let has = |wanted: &str| flags.iter().any(|flag| flag.eq_ignore_ascii_case(wanted));
+        match self {
+            Self::Unseen => !has(r"\Seen"),
+            Self::Answered => has(r"\Answered"),
+            Self::Flagged => has(r"\Flagged"),
+            Self::Deleted => has(r"\Deleted"),
+            Self::Keyword(keyword) => has(keyword),
+        }
+    }
+}
+
+impl std::fmt::Display for Flagging {
+    /// As the search key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unseen => f.write_str("UNSEEN"),
+            Self::Answered => f.write_str("ANSWERED"),
+            Self::Flagged => f.write_str("FLAGGED"),
+            Self::Deleted => f.write_str("DELETED"),
+            Self::Keyword(keyword) => write!(f, "KEYWORD {keyword}"),
+        }
+    }
 }
 
 /// Longest SEARCH answer: all UIDs come in one line (RFC 3501 §7.2.5), each with at most ten digits and a blank.
@@ -34,6 +79,19 @@ impl<S: Stream> Client<S> {
         // RFC 3501 §6.4.8: `n:*` always includes the last message, even when its UID is below n.
         uids.retain(|&uid| uid >= from);
         Ok(uids)
+    }
+
+    /// The UIDs of the messages in the open folder that have a flag, or lack it (RFC 3501 §6.4.4), in order.
+    ///
+    /// # Errors
+    /// A keyword that is none is an error of ours.
+    pub async fn search_flag(&mut self, flag: &Flagging) -> Result<Vec<u32>, Error> {
+        if let Flagging::Keyword(keyword) = flag
+            && (!is_flag(keyword) || keyword.starts_with('\\'))
+        {
+            return Err(self.session.broken(format!("{keyword:?} is no keyword")));
+        }
+        self.search(Command::new(format!("UID SEARCH {flag}"))).await
     }
 
     /// The UIDs of the messages in the open folder whose header has this Message-ID, in order. Servers find parts of
@@ -83,6 +141,11 @@ impl<S: Stream> Client<S> {
         Ok(listed.into_values().collect())
     }
 
+    /// What asks for EMAILID beside other items (RFC 8474 §5.1).
+    pub(super) fn email_id(&self) -> &'static str {
+        if self.session.has("OBJECTID") { " EMAILID" } else { "" }
+    }
+
     /// Lists one range; without an end it goes to the last message, and `n:*` always includes that one (RFC 3501
     /// §6.4.8).
     async fn list_range(
@@ -93,7 +156,8 @@ impl<S: Stream> Client<S> {
         listed: &mut BTreeMap<u32, Listed>,
     ) -> Result<(), Error> {
         let end = end.map_or_else(|| "*".to_owned(), |end| end.to_string());
-        let command = Command::new(format!("UID FETCH {from}:{end} (UID RFC822.SIZE FLAGS INTERNALDATE)"))
+        let email_id = self.email_id();
+        let command = Command::new(format!("UID FETCH {from}:{end} (UID RFC822.SIZE FLAGS INTERNALDATE{email_id})"))
             .allowing(|allowed| allowed.lines = LISTED_MESSAGES + UNTAGGED_LINES);
         let mut unreadable = None;
         self.session
@@ -117,8 +181,8 @@ fn note(listed: &mut BTreeMap<u32, Listed>, items: Items, from: u32, max: usize)
         return;
     }
     let Some(size) = items.size else { return };
-    listed
-        .insert(uid, Listed { uid, size, flags: items.flags.unwrap_or_default(), internal_date: items.internal_date });
+    let Items { flags, internal_date, email_id, .. } = items;
+    listed.insert(uid, Listed { uid, size, flags: flags.unwrap_or_default(), internal_date, email_id });
     if listed.len() > max {
         listed.pop_last();
     }

@@ -1,5 +1,5 @@
 //! IMAP (RFC 3501, RFC 9051) with UIDPLUS (RFC 4315), MOVE (RFC 6851), SASL-IR (RFC 4959), SPECIAL-USE (RFC 6154),
-//! CONDSTORE and QRESYNC (RFC 7162), LITERAL+ (RFC 7888) and the response codes of RFC 5530.
+//! CONDSTORE and QRESYNC (RFC 7162), OBJECTID (RFC 8474), LITERAL+ (RFC 7888) and the response codes of RFC 5530.
 //!
 //! [`login`] signs in over a connection that is already secured. One command is under way at a time. Its answer is
 //! limited in lines and bytes and is over only with its own tag; messages of a [`Fetch`] are handed out as they
@@ -24,7 +24,7 @@ pub use change::{Marking, Moved};
 pub use changes::Changes;
 pub use fetch::{Fetch, Fetched, Missing};
 pub use folders::{Folder, Selected, SpecialUse, Status};
-pub use listing::Listed;
+pub use listing::{Flagging, Listed};
 pub use login::login;
 
 use self::command::Command;

@@ -111,6 +111,7 @@ pub(super) struct Items {
     pub(super) size: Option<u64>,
     pub(super) flags: Option<Vec<String>>,
     pub(super) internal_date: Option<String>,
+    pub(super) email_id: Option<String>,
     /// `BODY[]` was there; what was no literal is inside.
     pub(super) body: Option<Body>,
 }
@@ -146,6 +147,7 @@ pub(super) fn items(text: &[u8]) -> Option<Items> {
                 items.flags = Some(flags.filter(|flag| !flag.eq_ignore_ascii_case(r"\Recent")).collect());
             }
             AttributeValue::InternalDate(date) => items.internal_date = Some(date.into_owned()),
+            AttributeValue::EmailId(id) => items.email_id = Some(id.into_owned()),
             AttributeValue::BodySection { section: None, index, data } => {
                 items.body = Some(Body { origin: index, quoted: data.map(|data| unquoted(&data)) });
             }

@@ -3,7 +3,7 @@
 //! | change | event | what its id follows from, beside tenant and row |
 //! |---|---|---|
 //! | pulled message inserted, or `told` counted up | `message.received` | nothing |
-//! | its flags or folder changed | `message.updated` | the change |
+//! | its flags or folder changed, or it is there again after it was deleted | `message.updated` | the change |
 //! | row removed, or marked as deleted | `message.deleted` | the change |
 //! | outgoing: sent, partial | `message.sent` | the state and the claim |
 //! | outgoing: deferred | `message.delayed` | the claim |
@@ -20,6 +20,7 @@ use crate::model::message::thread_of;
 use crate::model::report::BounceKind;
 use crate::model::risk::{Risk, RiskCode, Severity};
 use crate::model::{Account, AccountId, Event, EventType, Message, MessageId, SendState, Tenant, Timestamp};
+use crate::ops::emailengine::without_nulls;
 use crate::ops::risks;
 use crate::store::changes::{Change, Changed, SeenMessage};
 use crate::store::{AccountStatus, Bounced, Incoming, Ledger, OutgoingRow, Position, StoredMessage};
@@ -91,9 +92,7 @@ fn of_message(changed: &Changed, before: Option<&SeenMessage>, after: Option<&Se
             vec![about(changed, kind, &gone.row, &[&changed.sequence], Vec::new())]
         }
         (_, Some(now)) if living(after) => match &now.row {
-            StoredMessage::Incoming(row) => {
-                of_incoming(changed, before.filter(|_| living(before)), now, row).into_iter().collect()
-            }
+            StoredMessage::Incoming(row) => of_incoming(changed, before, now, row).into_iter().collect(),
             StoredMessage::Outgoing(row) => of_outgoing(changed, before, now, row),
         },
         _ => Vec::new(),
@@ -122,6 +121,10 @@ fn changes(before: &Message, after: &Message) -> Option<Value> {
     let mut changes = Map::new();
     if !added.is_empty() || !removed.is_empty() {
         changes.insert("flags".to_owned(), json!({"added": added, "removed": removed}));
+    }
+    // Told as received, it would have the id of an event that was told before: nobody would look at it.
+    if before.deleted_at.is_some() {
+        changes.insert("restored".to_owned(), json!(true));
     }
     if before.folder != after.folder {
         changes.insert("folder".to_owned(), json!(after.folder));
@@ -282,13 +285,17 @@ pub fn example(kind: EventType, tenant: &Tenant, account: AccountId, now: Timest
             | EventType::MessageComplained
     );
     let message = ("message", example_message(kind, outgoing, &account, now));
-    let bounce = |kind: &str| json!({"recipient": "customer@example.org", "kind": kind, "code": "5.1.1", "text": "no such user", "at": now});
+    let bounce = |kind: &str, code: &str, text: Option<&str>| {
+        let report = MessageId::derived(&["report"]);
+        let found = json!({"recipient": "customer@example.org", "kind": kind, "code": code, "text": text, "at": now, "report": report});
+        vec![message.clone(), ("bounce", without_nulls(found))]
+    };
     let data = match kind {
         EventType::MessageUpdated => {
             vec![message, ("changes", json!({"flags": {"added": ["\\Seen"], "removed": []}}))]
         }
-        EventType::MessageBounced => vec![message, ("bounce", bounce("hard"))],
-        EventType::MessageComplained => vec![message, ("bounce", bounce("complaint"))],
+        EventType::MessageBounced => bounce("hard", "5.1.1", Some("550 no such user")),
+        EventType::MessageComplained => bounce("complaint", "abuse", None),
         EventType::AccountAuthFailed | EventType::AccountRecovered => {
             let failed = kind == EventType::AccountAuthFailed;
             let (state, code) = if failed { ("authFailed", "INVALID_CREDENTIALS") } else { ("ok", "OK") };

@@ -67,8 +67,8 @@ impl Folder {
             while let Some(fetched) = fetch.next().await? {
                 let place = fetched.uid;
                 if let Some(size) = fetched.dropped {
-                    let Fetched { flags, internal_date, .. } = fetched;
-                    grown.push(Listed { uid: place, size, flags, internal_date });
+                    let Fetched { flags, internal_date, email_id, .. } = fetched;
+                    grown.push(Listed { uid: place, size, flags, internal_date, email_id });
                     continue;
                 }
                 came.insert(place);
@@ -93,6 +93,7 @@ impl Folder {
             size: fetched.body.len() as u64,
             flags: fetched.flags,
             internal_date: fetched.internal_date,
+            email_id: fetched.email_id,
         };
         Arrival { content: Content::of(Ok(Source::Memory(fetched.body.into())), unread), ..self.outline(run, &listed) }
     }
@@ -105,6 +106,7 @@ impl Folder {
             flags: message.flags.clone(),
             received_at: message.internal_date.as_deref().and_then(internal_date),
             size: message.size,
+            email_id: message.email_id.clone(),
             run: self.ledger.run + 1,
             content: Content::TooLarge(Vec::new()),
         }

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::keep::{Arrival, Content, Keeper};
 use super::lost::{self, Intake};
+use super::sheet::{Sheet, look_is_due};
 use super::{PullError, Run, TRIES, WINDOW};
 use crate::mail::imap::{Client, Listed, Selected, Status};
 use crate::mail::{self, BoxedStream};
 use crate::model::MessageId;
-use crate::model::uids::UidSet;
 use crate::store::keys::incoming_id;
 use crate::store::{Epoch, Ledger, MessageKey, Position, SourceId, Standing, Window};
 
@@ -35,10 +35,8 @@ pub(super) struct Folder {
     suspect: Option<Window>,
     /// How many messages were deleted at the server, where it was time to.
     swept: Option<u32>,
-    /// The UIDs that are there below `last`, where they are noted because the server does not tell which are gone.
-    pub(super) uids: Option<UidSet>,
-    /// The UIDs that this run has gone through, where they are noted.
-    come: Option<Vec<u32>>,
+    /// What is there, where it is noted because the server does not tell what is gone.
+    pub(super) sheet: Option<Sheet>,
     /// Stored messages of a renumbered folder that an interrupted run has found again, by their new UIDs.
     pub(super) found: HashMap<u32, Standing>,
 }
@@ -79,8 +77,7 @@ pub(super) async fn look(
         withheld: Vec::new(),
         suspect: ledger.window,
         swept: None,
-        uids: None,
-        come: (run.receive.keep_on_server && !client.tells_vanished()).then(Vec::new),
+        sheet: (run.receive.keep_on_server && !client.tells_vanished()).then(|| Sheet::of(&status, &selected)),
         found: HashMap::new(),
         ledger: Ledger { folder: name.to_owned(), ..ledger },
     };
@@ -115,7 +112,8 @@ fn is_quiet(run: &Run<'_>, ledger: &Ledger, status: &Status) -> bool {
     let same = (uidvalidity, uidnext, messages) == (status.uid_validity, status.uid_next, status.messages);
     let same_flags =
         modseq == status.highest_mod_seq && (modseq.is_some() || unseen.is_none() || unseen == status.unseen);
-    same && same_flags && ledger.window.is_none() && !(status.messages > 0 && run.sweep_is_due(ledger))
+    let due = run.sweep_is_due(ledger) || look_is_due(ledger, run.now);
+    same && same_flags && ledger.window.is_none() && !(status.messages > 0 && due)
 }
 
 /// Where to begin: last and safe of the ledger, or the start of a new epoch, and then the one before (RFC 3501
@@ -176,14 +174,20 @@ impl Folder {
     }
 
     /// Goes through what lies behind `last`, window by window, and notes how far it came even when it fails.
-    async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<(), PullError> {
+    pub(super) async fn walk(&mut self, run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<(), PullError> {
         // Behind the highest UID there can be there is nothing, though `n:*` always names the last message.
         while self.last < u32::MAX && !run.out_of_time() {
             match self.step(run, client).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    self.leave(run).await?;
+                    // What may be one message's fault is narrowed down by the next run, one message at a time.
+                    if run.is_stuck(&error, self.last <= self.floor) && self.withheld.is_empty() {
+                        self.position();
+                        run.save(&mut self.ledger).await?;
+                    } else {
+                        self.leave(run).await?;
+                    }
                     return Err(error);
                 }
             }
@@ -204,8 +208,16 @@ impl Folder {
         self.position();
         run.save(&mut self.ledger).await?;
         run.hold().await?;
-        self.window(run, client, &listed, tries >= TRIES).await?;
-        Ok(true)
+        match self.window(run, client, &listed, tries >= TRIES).await {
+            Err(error) if tries + 1 >= TRIES && listed.len() == 1 && run.is_stuck(&error, true) => {
+                tracing::warn!(uid = last.uid, %error, "the server does not get through with a message");
+                let arrival = Arrival { content: Content::Stalled(Vec::new()), ..self.outline(run, last) };
+                run.keep_stalled(last.uid, arrival).await?;
+                self.last = last.uid;
+                Ok(false)
+            }
+            other => other.map(|()| true),
+        }
     }
 
     /// Highest UID up to which everything is stored.
@@ -237,6 +249,7 @@ impl Folder {
 
     /// An interrupted run that could still speak: the window is closed, so that it counts against no message.
     pub(super) async fn leave(&mut self, run: &Run<'_>) -> Result<(), PullError> {
+        self.note_unsettled_sheet(run).await?;
         self.ledger.window = self.hole();
         self.position();
         run.save(&mut self.ledger).await
@@ -262,18 +275,24 @@ impl Folder {
         self.lead(run, listed, &ids, &mut known).await?;
         let wanted: Vec<_> =
             listed.iter().zip(&ids).filter(|(_, id)| !known.contains_key(*id)).map(|(message, _)| message).collect();
+        if !self.recall(run, client, &wanted).await? {
+            run.more = true;
+            return Ok(());
+        }
         let mut lost = std::mem::take(&mut run.lost);
         let keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
         let mut intake = Intake::new(keeper, &mut lost);
-        let fetched = run.holding(self.fetch(run, client, &wanted, unread, &mut intake)).await;
+        let is_unknown = |message: &&Listed| !intake.recognises(message.uid, self.outline(run, message));
+        let unknown: Vec<_> = wanted.iter().copied().filter(is_unknown).collect();
+        let fetched = run.holding(self.fetch(run, client, &unknown, unread, &mut intake)).await;
         let Intake { keeper, found, .. } = intake;
         let (kept, failure) = keeper.finish().await;
-        let mut came: HashSet<u32> = kept.iter().map(|kept| kept.place).collect();
-        came.extend(found.iter().map(|(uid, _)| *uid));
-        let placed = lost::place(run, found.into_iter().map(|(_, found)| found).collect()).await;
+        let placed = lost::place(run, found).await;
         run.lost = lost;
         run.note(&kept);
-        run.changed |= placed?;
+        let placed = placed?;
+        run.changed |= !placed.is_empty();
+        let came: HashSet<u32> = kept.iter().map(|kept| kept.place).chain(placed).collect();
         let stored = |uid: u32, id: &MessageId| known.contains_key(id) || came.contains(&uid);
         let complete = fetched.is_ok() && failure.is_none();
         let mut withheld = Vec::new();
@@ -289,7 +308,7 @@ impl Folder {
                 break;
             }
             self.last = message.uid;
-            self.come.iter_mut().for_each(|come| come.push(message.uid));
+            self.sheet.iter_mut().for_each(|sheet| sheet.take_down(message));
             run.advanced = true;
         }
         fetched?;
@@ -302,7 +321,7 @@ impl Folder {
         let Some(hole) = self.hole().filter(|hole| hole.tries > TRIES && self.last > hole.first) else {
             return Ok(());
         };
-        let message = Listed { uid: hole.first, size: 0, flags: Vec::new(), internal_date: None };
+        let message = Listed { uid: hole.first, size: 0, flags: Vec::new(), internal_date: None, email_id: None };
         let arrival = Arrival { content: Content::Withheld, ..self.outline(run, &message) };
         let mut keeper = Keeper::new(&run.tools.store, run.tenant, &run.row.account.account);
         keeper.keep(hole.first, arrival).await;
@@ -323,7 +342,7 @@ impl Folder {
             self.ledger.run += 1;
             self.ledger.last_arrival = Some(run.now);
         }
-        self.note_uids(run).await?;
+        self.note_sheet(run).await?;
         self.ledger.epoch = None;
         self.ledger.window = self.hole();
         self.ledger.position = Position::Imap {
@@ -337,21 +356,15 @@ impl Folder {
         };
         run.save(&mut self.ledger).await
     }
-
-    /// Notes which UIDs are there, where the server will not tell which of them are gone.
-    async fn note_uids(&mut self, run: &Run<'_>) -> Result<(), PullError> {
-        let Some(come) = self.come.take() else { return Ok(()) };
-        let uids = match self.uids.take() {
-            Some(there) => there.iter().chain(come).collect(),
-            None if come.is_empty() => return Ok(()),
-            None => UidSet::from_iter(come),
-        };
-        run.tools.store.ledgers.note_uids(run.tenant, &run.row.account.account, &self.source, &uids).await?;
-        Ok(())
-    }
 }
 
 /// The server said no to this very command and can go on: asking again in a moment changes nothing.
 pub(super) fn is_final_no(error: &mail::Error) -> bool {
     error.refusal.as_ref().is_some_and(|refusal| !refusal.is_transient())
+}
+
+/// The server says that there is no such folder (RFC 5530 §3, RFC 3501 §6.3.11).
+pub(in crate::ops) fn is_absent(error: &mail::Error) -> bool {
+    let code = error.refusal.as_ref().and_then(|refusal| refusal.enhanced.as_deref());
+    matches!(code, Some("NONEXISTENT" | "TRYCREATE"))
 }

@@ -1,6 +1,7 @@
 //! The folders of one IMAP mailbox, in one run: first what has gone from each, then what has come to each, so that
-//! what was moved from one to another is found again.
+//! what was moved from one to another is found again; and where something is missing then, what has come meanwhile.
 
+pub(in crate::ops) use super::folder::is_absent;
 use super::folder::{self, Folder, is_final_no};
 use super::{PullError, Run, SignInError, lost};
 use crate::mail::imap::Client;
@@ -12,7 +13,7 @@ use crate::model::views::PulledFolder;
 /// at all, that is the run's error.
 pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>) -> Result<(), PullError> {
     let mut refused = None;
-    let mut folders = Vec::new();
+    let (mut folders, mut names) = (Vec::new(), Vec::new());
     for choice in which(client, &run.receive.folders).await? {
         if run.out_of_time() {
             break;
@@ -30,7 +31,10 @@ pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>) ->
             }
         };
         match looked {
-            Ok(folder) => folders.extend(folder),
+            Ok(folder) => {
+                folders.extend(folder);
+                names.push(name);
+            }
             Err(PullError::SignIn(SignInError::Mail(error))) if is_final_no(&error) => {
                 run.folders.retain(|folder| folder.folder != name);
                 run.folders.push(lacking(name, &error));
@@ -41,7 +45,7 @@ pub(super) async fn pull(run: &mut Run<'_>, client: &mut Client<BoxedStream>) ->
     }
     match refused {
         Some(error) if run.folders.iter().all(|folder| folder.error.is_some()) => Err(error.into()),
-        _ => go_through(run, client, folders).await,
+        _ => go_through(run, client, folders, &names).await,
     }
 }
 
@@ -64,16 +68,18 @@ fn lacking(name: String, error: &mail::Error) -> PulledFolder {
 async fn go_through(
     run: &mut Run<'_>,
     client: &mut Client<BoxedStream>,
-    mut folders: Vec<Folder>,
+    folders: Vec<Folder>,
+    names: &[String],
 ) -> Result<(), PullError> {
     let mut waiting = Vec::new();
-    let result = walk_all(run, client, &mut folders, &mut waiting).await;
-    let result = match result {
-        Ok(()) if !run.more => lost::settle(run).await,
-        other => other,
-    };
-    for index in waiting {
-        let folder = &mut folders[index];
+    let mut result = walk_all(run, client, folders, &mut waiting).await;
+    if result.is_ok() && !run.more && names.len() > 1 && run.lost.is_any_left() {
+        result = look_again(run, client, names, &mut waiting).await;
+    }
+    if result.is_ok() && !run.more {
+        result = lost::settle(run).await;
+    }
+    for folder in &mut waiting {
         match &result {
             Ok(()) if !run.more => folder.complete(run).await?,
             _ => folder.leave(run).await?,
@@ -85,11 +91,11 @@ async fn go_through(
 async fn walk_all(
     run: &mut Run<'_>,
     client: &mut Client<BoxedStream>,
-    folders: &mut [Folder],
-    waiting: &mut Vec<usize>,
+    folders: Vec<Folder>,
+    waiting: &mut Vec<Folder>,
 ) -> Result<(), PullError> {
     let several = folders.len() > 1;
-    for (index, folder) in folders.iter_mut().enumerate() {
+    for mut folder in folders {
         if run.out_of_time() {
             break;
         }
@@ -103,9 +109,37 @@ async fn walk_all(
             break;
         }
         if run.lost.any_from(folder.number) {
-            waiting.push(index);
+            waiting.push(folder);
         } else {
             folder.complete(run).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What is missing still may have gone to a folder right after that one was looked at. A server moves a message in one
+/// step (RFC 6851 §3.3): by now it is there, if it is anywhere.
+async fn look_again(
+    run: &mut Run<'_>,
+    client: &mut Client<BoxedStream>,
+    names: &[String],
+    waiting: &mut Vec<Folder>,
+) -> Result<(), PullError> {
+    for folder in waiting.iter_mut() {
+        if run.more || !folder.reopen(run, client).await? {
+            run.more = true;
+            return Ok(());
+        }
+        folder.walk(run, client).await?;
+    }
+    for name in names {
+        if run.out_of_time() || !run.lost.is_any_left() {
+            break;
+        }
+        if !waiting.iter().any(|folder| folder.name == *name)
+            && let Some(folder) = folder::look(run, client, name).await?
+        {
+            walk_all(run, client, vec![folder], waiting).await?;
         }
     }
     Ok(())

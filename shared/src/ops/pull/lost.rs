@@ -1,9 +1,11 @@
 //! Stored messages whose place at the server is gone: renumbered with their folder (UIDVALIDITY, RFC 3501 §2.3.1.1),
 //! moved to another folder that is pulled, or deleted.
 //!
-//! Content tells which: a message that comes up elsewhere in the same run with the same bytes is the same message,
-//! and of several with the same bytes each stands for one. Its row stays, and stands there from now on. What is still
-//! missing when all folders have been gone through was deleted at the server.
+//! The server's own name of a message tells which (EMAILID, RFC 8474), and where it has none, the content: a message
+//! that comes up elsewhere with the same bytes is the same message, and of several with the same bytes each stands for
+//! one. Its row stays, and stands there from now on. What is still missing when all folders have been gone through, and
+//! has not come to any of them meanwhile, was deleted at the server. Whether what comes was here before, though it is not
+//! missing in this run, [`super::recall`] finds out.
 //!
 //! One thing cannot be told: what this account deletes itself after storing it (decision 12) is missing by design.
 
@@ -19,30 +21,34 @@ use crate::model::{Message, MessageId, Timestamp};
 use crate::ops::search;
 use crate::store::{NewPlace, Placed, Standing, StoreError};
 
-/// Rows that are written at a time.
-const WRITES: usize = 8;
+/// Rows that are read or written at a time.
+pub(super) const ROWS_AT_A_TIME: usize = 8;
 
 /// What two messages have in common that are the same: half of the SHA-256 of their source; of one that was left on the
-/// server, its size and Message-ID.
-pub(super) type Likeness = u128;
+/// server, its size and Message-ID; or the server's name of it.
+type Likeness = u128;
 
 /// A stored message whose place is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Missing {
     standing: Standing,
     flags: Vec<String>,
-    /// Which folder of this run it stood in.
-    from: usize,
-    /// It may be missing because this account deletes at its server.
+    /// By its content, and by the server's name of it.
+    alike: [Option<Likeness>; 2],
+    /// Which folder of this run misses it.
+    from: Option<usize>,
+    /// Though its place is gone, nobody may say that others have deleted it.
     by_design: bool,
 }
 
 /// All of them, by what they look like, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
-    by_likeness: HashMap<Likeness, VecDeque<Missing>>,
-    /// Those that look like nothing: they can only be gone.
-    others: Vec<Missing>,
+    /// None: found again.
+    missing: Vec<Option<Missing>>,
+    by_likeness: HashMap<Likeness, VecDeque<usize>>,
+    /// Nobody is missing twice.
+    by_id: HashMap<MessageId, usize>,
 }
 
 /// A message that was found again.
@@ -54,27 +60,43 @@ pub(super) struct Found {
 }
 
 impl Lost {
-    /// Adds a message.
-    pub(super) fn add(&mut self, likeness: Option<Likeness>, missing: Missing) {
-        match likeness {
-            Some(likeness) => self.by_likeness.entry(likeness).or_default().push_back(missing),
-            None => self.others.push(missing),
+    /// Adds a message. One that is missing already is by what is known of it now.
+    pub(super) fn add(&mut self, missing: Missing) {
+        if let Some(at) = self.by_id.get(&missing.standing.id) {
+            if let Some(known) = &mut self.missing[*at] {
+                known.from = known.from.or(missing.from);
+                known.by_design &= missing.by_design;
+            }
+            return;
         }
+        let at = self.missing.len();
+        for likeness in missing.alike.into_iter().flatten() {
+            self.by_likeness.entry(likeness).or_default().push_back(at);
+        }
+        self.by_id.insert(missing.standing.id.clone(), at);
+        self.missing.push(Some(missing));
     }
 
-    fn is_empty(&self) -> bool {
-        self.by_likeness.is_empty()
+    /// Whether this message is missing, or was and has been found again.
+    pub(super) fn has(&self, id: &MessageId) -> bool {
+        self.by_id.contains_key(id)
     }
 
-    /// Whether any of them stood in this folder.
+    /// Whether any of them would count as deleted.
+    pub(super) fn is_any_left(&self) -> bool {
+        self.missing.iter().flatten().any(|missing| !missing.by_design)
+    }
+
+    /// Whether any of them is missing in this folder.
     pub(super) fn any_from(&self, folder: usize) -> bool {
-        self.by_likeness.values().flatten().chain(&self.others).any(|missing| missing.from == folder)
+        self.missing.iter().flatten().any(|missing| missing.from == Some(folder))
     }
 
     fn take(&mut self, likeness: Likeness) -> Option<Missing> {
-        let missing = self.by_likeness.get_mut(&likeness)?;
-        let first = missing.pop_front();
-        if missing.is_empty() {
+        let alike = self.by_likeness.get_mut(&likeness)?;
+        // Found by its name, it stands in line by its content still, and the other way round.
+        let first = std::iter::from_fn(|| alike.pop_front()).find_map(|at| self.missing[at].take());
+        if alike.is_empty() {
             self.by_likeness.remove(&likeness);
         }
         first
@@ -82,9 +104,11 @@ impl Lost {
 }
 
 impl Missing {
-    /// A stored message that stood in this folder of the run.
-    pub(super) fn of(placed: Placed, from: usize, by_design: bool) -> Self {
-        Self { standing: placed.standing, flags: placed.message.flags, from, by_design }
+    /// A stored message that is missing in this folder of the run, or in none that is gone through.
+    pub(super) fn of(placed: Placed, from: Option<usize>, by_design: bool) -> Self {
+        let message = placed.message;
+        let alike = [likeness_of(&message), message.email_id.as_deref().and_then(named)];
+        Self { standing: placed.standing, flags: message.flags, alike, from, by_design }
     }
 }
 
@@ -101,32 +125,46 @@ impl<'a> Intake<'a> {
         Self { keeper, lost, found: Vec::new() }
     }
 
+    /// Whether a listed message is one that was missing, by the server's name of it: its bytes need not come.
+    pub(super) fn recognises(&mut self, uid: u32, listed: Arrival) -> bool {
+        let missing = listed.email_id.as_deref().and_then(named).and_then(|likeness| self.lost.take(likeness));
+        missing.map(|missing| self.find(uid, missing, listed)).is_some()
+    }
+
+    /// Takes a message that was fetched.
     pub(super) async fn take(&mut self, uid: u32, arrival: Arrival) {
-        let likeness = if self.lost.is_empty() { None } else { likeness(&arrival) };
+        let likeness = if self.lost.by_likeness.is_empty() { None } else { likeness(&arrival) };
         match likeness.and_then(|likeness| self.lost.take(likeness)) {
-            Some(missing) => {
-                let Arrival { id: place, key, folder, run, flags, .. } = arrival;
-                self.found.push((uid, Found { missing, to: NewPlace { place, key, folder, run }, flags }));
-            }
+            Some(missing) => self.find(uid, missing, arrival),
             None => self.keeper.keep(uid, arrival).await,
         }
+    }
+
+    fn find(&mut self, uid: u32, missing: Missing, arrival: Arrival) {
+        let Arrival { id: place, key, folder, run, flags, .. } = arrival;
+        self.found.push((uid, Found { missing, to: NewPlace { place, key, folder, run }, flags }));
     }
 }
 
 fn likeness(arrival: &Arrival) -> Option<Likeness> {
     match &arrival.content {
         Content::Whole(source) | Content::Unread(source) => half(&hex::encode(source.sha256())),
-        Content::TooLarge(head) => left(arrival.size, &parse::parse(head).message_id?),
+        Content::TooLarge(head) | Content::Stalled(head) => left(arrival.size, &parse::parse(head).message_id?),
         Content::Withheld | Content::Failed(_) => None,
     }
 }
 
 /// What a stored message looks like.
-pub(super) fn likeness_of(message: &Message) -> Option<Likeness> {
+fn likeness_of(message: &Message) -> Option<Likeness> {
     match &message.sha256 {
         Some(sha256) => half(sha256),
         None => left(message.size, message.message_id.as_deref()?),
     }
+}
+
+/// By the server's name of it, which is the same in every folder (RFC 8474 §5.1).
+fn named(email_id: &str) -> Option<Likeness> {
+    half(MessageId::derived(&["emailid", email_id]).as_str())
 }
 
 fn half(digits: &str) -> Option<Likeness> {
@@ -137,12 +175,14 @@ fn left(size: u64, message_id: &str) -> Option<Likeness> {
     half(MessageId::derived(&["left", &size.to_string(), message_id]).as_str())
 }
 
-/// Lets the messages that were found again stand where they are now.
-pub(super) async fn place(run: &Run<'_>, found: Vec<Found>) -> Result<bool, PullError> {
-    let moves = found.into_iter().map(|found| {
+/// Lets the messages that were found again stand where they are now, and tells under which UIDs they do. One whose row
+/// is gone, or was moved elsewhere meanwhile, is none of them: what has come in its place has yet to be stored.
+pub(super) async fn place(run: &Run<'_>, found: Vec<(u32, Found)>) -> Result<Vec<u32>, PullError> {
+    let moves = found.into_iter().map(|(uid, found)| {
         let (store, tenant) = (run.tools.store.clone(), run.tenant.clone());
         // A server that has renumbered a folder has left all of it there: for the index nothing has changed.
-        let elsewhere = run.folders.get(found.missing.from).is_none_or(|from| from.folder != found.to.folder);
+        let from = found.missing.from.and_then(|from| run.folders.get(from));
+        let elsewhere = from.is_none_or(|from| from.folder != found.to.folder);
         async move {
             let Found { missing, to, flags } = found;
             let moved = store.messages.move_to(&tenant, &missing.standing, &to).await?;
@@ -152,16 +192,16 @@ pub(super) async fn place(run: &Run<'_>, found: Vec<Found>) -> Result<bool, Pull
             if moved && !same_flags(&missing.flags, &flags) {
                 store.messages.set_flags(&tenant, &missing.standing.id, &flags).await?;
             }
-            Ok(moved)
+            Ok(moved.then_some(uid))
         }
     });
-    several(moves.collect()).await
+    Ok(several(moves.collect()).await?.into_iter().flatten().collect())
 }
 
 /// All folders have been gone through: what is missing still was deleted at the server.
 pub(super) async fn settle(run: &mut Run<'_>) -> Result<(), PullError> {
     let (lost, now) = (std::mem::take(&mut run.lost), Timestamp::now());
-    let missing = lost.by_likeness.into_values().flatten().chain(lost.others).filter(|missing| !missing.by_design);
+    let missing = lost.missing.into_iter().flatten().filter(|missing| !missing.by_design);
     let marks = missing.map(|missing| {
         let (store, tenant) = (run.tools.store.clone(), run.tenant.clone());
         async move {
@@ -172,7 +212,7 @@ pub(super) async fn settle(run: &mut Run<'_>) -> Result<(), PullError> {
             Ok(marked)
         }
     });
-    run.changed |= several(marks.collect()).await?;
+    run.changed |= several(marks.collect()).await?.contains(&true);
     Ok(())
 }
 
@@ -182,14 +222,13 @@ pub(super) async fn flag(run: &mut Run<'_>, changed: Vec<(MessageId, Vec<String>
         let (messages, tenant) = (run.tools.store.messages.clone(), run.tenant.clone());
         async move { messages.set_flags(&tenant, &id, &flags).await }
     });
-    run.changed |= several(writes.collect()).await?;
+    run.changed |= several(writes.collect()).await?.contains(&true);
     Ok(())
 }
 
-/// Writes several rows at a time; whether any of them changed.
-async fn several(writes: Vec<impl Future<Output = Result<bool, StoreError>>>) -> Result<bool, PullError> {
-    let changed: Vec<bool> = stream::iter(writes).buffer_unordered(WRITES).try_collect().await?;
-    Ok(changed.contains(&true))
+/// Writes several rows at a time.
+async fn several<T>(writes: Vec<impl Future<Output = Result<T, StoreError>>>) -> Result<Vec<T>, PullError> {
+    Ok(stream::iter(writes).buffer_unordered(ROWS_AT_A_TIME).try_collect().await?)
 }
 
 /// Whether two lists have the same flags.
@@ -207,7 +246,7 @@ pub(super) fn same_flags(one: &[String], other: &[String]) -> bool {
 mod tests {
     use super::*;
 
-    fn missing(id: &str, from: usize) -> Missing {
+    fn missing(id: &str, from: usize, alike: [Option<Likeness>; 2]) -> Missing {
         let id = MessageId::derived(&[id]);
         let standing = Standing {
             place: id.clone(),
@@ -217,21 +256,47 @@ mod tests {
             stored_at: Timestamp(0),
             acknowledged: false,
         };
-        Missing { standing, flags: vec![], from, by_design: false }
+        Missing { standing, flags: vec![], alike, from: Some(from), by_design: false }
+    }
+
+    fn next(lost: &mut Lost, likeness: Likeness) -> Option<MessageId> {
+        lost.take(likeness).map(|missing| missing.standing.id)
     }
 
     #[test]
     fn twins_are_found_one_by_one_and_in_order() {
         let mut lost = Lost::default();
         for (id, likeness) in [("a", 1), ("b", 2), ("c", 1)] {
-            lost.add(Some(likeness), missing(id, usize::from(id == "b")));
+            lost.add(missing(id, usize::from(id == "b"), [Some(likeness), None]));
         }
-        let next = |lost: &mut Lost, likeness| lost.take(likeness).map(|missing| missing.standing.id);
         assert!(lost.any_from(0) && lost.any_from(1) && !lost.any_from(2));
         assert_eq!(next(&mut lost, 1), Some(MessageId::derived(&["a"])));
         assert_eq!(next(&mut lost, 1), Some(MessageId::derived(&["c"])));
         assert_eq!(next(&mut lost, 1), None, "a third one is new");
-        assert!(!lost.any_from(0) && !lost.is_empty());
+        assert!(!lost.any_from(0) && lost.any_from(1) && lost.is_any_left());
+    }
+
+    #[test]
+    fn what_is_found_by_its_name_is_not_found_again_by_its_content() {
+        let mut lost = Lost::default();
+        lost.add(missing("a", 0, [Some(1), Some(8)]));
+        lost.add(missing("b", 0, [Some(1), Some(9)]));
+        assert_eq!(next(&mut lost, 9), Some(MessageId::derived(&["b"])), "of twins the one that is named");
+        assert_eq!(next(&mut lost, 1), Some(MessageId::derived(&["a"])));
+        assert_eq!((next(&mut lost, 1), next(&mut lost, 8)), (None, None));
+        assert!(lost.has(&MessageId::derived(&["a"])) && !lost.is_any_left());
+    }
+
+    #[test]
+    fn nobody_is_missing_twice_and_who_is_missed_counts() {
+        let mut lost = Lost::default();
+        lost.add(Missing { from: None, by_design: true, ..missing("a", 0, [Some(1), None]) });
+        assert!(!lost.is_any_left() && !lost.any_from(3));
+        lost.add(missing("a", 3, [Some(1), None]));
+        assert!(lost.is_any_left() && lost.any_from(3));
+        assert!(next(&mut lost, 1).is_some() && next(&mut lost, 1).is_none());
+        lost.add(missing("a", 3, [Some(1), None]));
+        assert!(!lost.is_any_left(), "it was found");
     }
 
     #[test]

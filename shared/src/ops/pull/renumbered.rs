@@ -1,11 +1,12 @@
-//! A folder whose UIDs have changed their meaning (UIDVALIDITY, RFC 3501 §2.3.1.1): every message in it is fetched once
-//! more, and by its content stands for the row that is there. An interrupted run is gone on with by the next one, until
+//! A folder whose UIDs have changed their meaning (UIDVALIDITY, RFC 3501 §2.3.1.1): every message in it stands by the
+//! server's name of it (EMAILID, RFC 8474) for the row that is there; where the server has none, it is fetched once more
+//! and stands for it by its content. An interrupted run is gone on with by the next one, until
 //! the ledger's epoch is closed.
 
 use std::collections::HashMap;
 
 use super::folder::Folder;
-use super::lost::{Missing, likeness_of};
+use super::lost::Missing;
 use super::{PullError, Run};
 use crate::mail::imap::Listed;
 use crate::model::MessageId;
@@ -17,7 +18,7 @@ enum Memory {
     /// Under a UID of this epoch: an earlier run has found it again.
     Now(u32, Standing),
     /// Under a UID of another one.
-    Then(u32, Option<u128>, Missing),
+    Then(u32, Missing),
 }
 
 impl Folder {
@@ -41,18 +42,18 @@ impl Folder {
                     return Some(Memory::Now(uid, placed.standing));
                 }
                 let by_design = of.may_delete(&this.ledger, &placed.standing.known());
-                Some(Memory::Then(uid, likeness_of(&placed.message), Missing::of(placed, this.number, by_design)))
+                Some(Memory::Then(uid, Missing::of(placed, Some(this.number), by_design)))
             })
             .await?;
         let mut then = Vec::new();
         for memory in remembered {
             match memory {
                 Memory::Now(uid, standing) => drop(self.found.insert(uid, standing)),
-                Memory::Then(uid, likeness, missing) => then.push((uid, likeness, missing)),
+                Memory::Then(uid, missing) => then.push((uid, missing)),
             }
         }
-        then.sort_by_key(|(uid, ..)| *uid);
-        then.into_iter().for_each(|(_, likeness, missing)| run.lost.add(likeness, missing));
+        then.sort_by_key(|(uid, _)| *uid);
+        then.into_iter().for_each(|(_, missing)| run.lost.add(missing));
         Ok(())
     }
 

@@ -41,6 +41,7 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
             safe: true,
         }],
         sha256: Some("cd".repeat(32)),
+        email_id: None,
         state: "received".into(),
         correlation: None,
         deleted_at: None,

@@ -117,7 +117,13 @@ async fn searches_drop_the_last_message_that_a_star_always_finds() {
 const LISTING: &str = "UID FETCH 10:* (UID RFC822.SIZE FLAGS INTERNALDATE)\r\n";
 
 fn listed(uid: u32, size: u64, flags: &[&str]) -> Listed {
-    Listed { uid, size, flags: flags.iter().map(|&flag| flag.to_owned()).collect(), internal_date: None }
+    Listed {
+        uid,
+        size,
+        flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+        internal_date: None,
+        email_id: None,
+    }
 }
 
 #[tokio::test]
@@ -192,4 +198,26 @@ async fn a_listing_with_a_line_that_cannot_be_read_is_no_listing() {
         drop(client);
         peer.done().await;
     }
+}
+
+/// RFC 8474 §5.1: only a server that has it is asked, and its name of a message is that of its copies.
+#[tokio::test]
+async fn the_servers_own_name_of_a_message_comes_with_it() {
+    let turns = [
+        (
+            "a2 UID FETCH 1:* (UID RFC822.SIZE FLAGS INTERNALDATE EMAILID)\r\n",
+            "* 1 FETCH (UID 4 EMAILID (M6d99ac3275bb4e) RFC822.SIZE 3 FLAGS (\\Seen))\r\na2 OK\r\n",
+        ),
+        (
+            "a3 UID FETCH 4 (UID FLAGS INTERNALDATE RFC822.SIZE EMAILID BODY.PEEK[])\r\n",
+            "* 1 FETCH (UID 4 FLAGS () RFC822.SIZE 3 BODY[] {3}\r\nabc EMAILID (M6d99ac3275bb4e))\r\na3 OK\r\n",
+        ),
+    ];
+    let (mut client, peer) = opened("OBJECTID", &turns).await;
+    let named = Some("M6d99ac3275bb4e".to_owned());
+    assert_eq!(client.listing(1, 10).await.unwrap(), [Listed { email_id: named.clone(), ..listed(4, 3, &["\\Seen"]) }]);
+    let fetched = client.fetch(&[4], 100).next().await.unwrap().unwrap();
+    assert_eq!((fetched.email_id, fetched.body.as_slice()), (named, &b"abc"[..]));
+    drop(client);
+    peer.done().await;
 }

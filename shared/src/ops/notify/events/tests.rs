@@ -112,6 +112,10 @@ fn what_is_removed_or_marked_is_deleted_once() {
     marked["m"]["deletedAt"] = json!("2026-11-21T07:40:00.000Z");
     assert_eq!(kinds(&of_row(incoming(&[], "INBOX"), marked.clone())), ["message.deleted"]);
     assert_eq!(kinds(&of_row(incoming(&[], "INBOX"), Value::Null)), ["message.deleted"]);
+    let restored = of_row(marked.clone(), incoming(&[], "Archive"));
+    assert_eq!(kinds(&restored), ["message.updated"]);
+    let changes = json!({"restored": true, "folder": "Archive", "previousFolder": "INBOX"});
+    assert_eq!(restored[0].data["changes"], changes);
     assert!(of_row(marked, Value::Null).is_empty());
     let alias = json!({"alias": "ffeeddccbbaa99887766554433221100", "run": 1, "at": 1});
     assert!(of_row(Value::Null, alias.clone()).is_empty() && of_row(alias, Value::Null).is_empty());
