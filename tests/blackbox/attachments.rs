@@ -7,6 +7,7 @@ use http::Method;
 use sandbox::{At, Protocol, Rule};
 use serde_json::{Value, json};
 use tests::client::{Answer, Client};
+use tests::corpus;
 use tests::random::Random;
 use tests::sha256;
 use tests::web::{Page, Web};
@@ -182,6 +183,14 @@ fn attachments_of_stored_mail_go_on_by_part_and_by_file_id_however_small() {
             .await
             .names(&[("/attachments/0", "missing")]);
         assert_eq!(peer.sandbox.received().len(), 2);
+
+        // Lists know which of them bring files, also of what came here ready.
+        let raw = String::from_utf8(corpus::with_attachment(1, "a.pdf", b"a")).unwrap();
+        let _ = client.post(format!("{path}/messages"), &json!({"raw": raw})).await.value(200);
+        let _ =
+            client.post(format!("{path}/messages"), &json!({"to": "x@example.test", "text": "no"})).await.value(200);
+        let with = client.get(format!("{path}/messages?direction=outgoing&hasAttachments=true")).await.value(200);
+        assert_eq!(with["items"].as_array().unwrap().len(), 3);
     });
 }
 

@@ -72,6 +72,8 @@ pub struct NewOutgoing {
     pub thread: Option<String>,
     /// Size of the source in bytes; 0 where it is not composed yet.
     pub size: u64,
+    /// It brings files.
+    pub has_attachments: bool,
     /// It is tried once: what cannot be handed over then has failed.
     pub once: bool,
     /// What goes first.
@@ -153,6 +155,9 @@ pub struct OutgoingRow {
     pub attempts: u32,
     /// Size of the source in bytes.
     pub size: u64,
+    /// It brings files.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub has_attachments: bool,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When the server said 250.
@@ -238,6 +243,7 @@ impl OutgoingRow {
             body_name: new.body_name,
             attempts: 0,
             size: new.size,
+            has_attachments: new.has_attachments,
             created_at: new.created_at,
             sent_at: None,
             follow_up: None,
@@ -322,7 +328,7 @@ impl OutgoingRow {
         self.recipients.iter().map(with_bounce).collect()
     }
 
-    /// As lists of messages show it. What only the body knows (Cc, preview, attachments) is left empty: reading one
+    /// As lists of messages show it. What only the body knows (Cc, preview, which files) is left empty: reading one
     /// message fills it in from there.
     pub fn message(&self) -> Message {
         Message {
@@ -345,7 +351,7 @@ impl OutgoingRow {
             thread_id: self.thread.clone().unwrap_or_else(|| thread_of(&self.message_id)),
             preview: String::new(),
             text_sizes: None,
-            has_attachments: false,
+            has_attachments: self.has_attachments,
             attachments: Vec::new(),
             sha256: None,
             email_id: None,

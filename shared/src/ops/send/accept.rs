@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use super::attempt::{Attempt, Courier};
 use super::content::{self, Given, Prepared};
 use super::{expand, pace, queue};
-use crate::mail::Deadline;
+use crate::mail::{Deadline, parse};
 use crate::model::account::SideSecrets;
 use crate::model::content::DryRun;
 use crate::model::message::thread_of;
@@ -262,6 +262,8 @@ pub(super) async fn prepare(
         return Err(problem);
     }
     let size = source.len() as u64;
+    let in_raw = || request.raw.is_some() && parse::files(&source).next().is_some();
+    let has_attachments = !loaded.is_empty() || in_raw();
     drop(source);
     let lean = content::put_files(&tools.store.files, tenant, &request, &loaded).await?;
     // What was worked out may come out otherwise the next time. Under a name of its own, no replay of the key touches
@@ -289,6 +291,7 @@ pub(super) async fn prepare(
         mark: request.reference.as_ref().and_then(mark::wanted),
         thread: request.references.first().or(request.in_reply_to.first()).map(|first| thread_of(first)),
         size,
+        has_attachments,
         once: false,
         lane: request.lane.unwrap_or_else(|| lane(account)),
         send_at: request.send_at,

@@ -73,6 +73,7 @@ fn edited(tools: &Tools, row: &OutgoingRow, new: NewOutgoing, name: String, now:
         sent_copy: new.sent_copy,
         after: After { mark: new.mark, ..row.after.clone() },
         size: new.size,
+        has_attachments: new.has_attachments,
         lane: new.lane,
         ..row.clone()
     };

@@ -39,6 +39,7 @@ pub(super) fn new(id: &MessageId, count: usize) -> NewOutgoing {
         lane: Lane::Transactional,
         send_at: None,
         size: 4711,
+        has_attachments: false,
         created_at: at(0),
     }
 }
