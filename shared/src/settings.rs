@@ -19,6 +19,8 @@ pub struct Settings {
     pub pull_queue: String,
     /// URL of the queue of events to tell webhooks (`HALFPENNY_WEBHOOK_QUEUE`).
     pub webhook_queue: String,
+    /// URL of the queue for changes that cannot be announced (`HALFPENNY_NOTIFY_DEAD_LETTERS`).
+    pub notify_dead_letters: String,
     /// Name of the event bus (`HALFPENNY_EVENT_BUS`).
     pub event_bus: String,
     /// SHA-256 of the operator's token, lower-case hex; none: there is no such token (`HALFPENNY_ROOT_TOKEN_SHA256`).
@@ -113,6 +115,7 @@ impl Settings {
             deliver_queue: source.text("HALFPENNY_DELIVER_QUEUE", "the URL of an SQS queue")?,
             pull_queue: source.text("HALFPENNY_PULL_QUEUE", "the URL of an SQS queue")?,
             webhook_queue: source.text("HALFPENNY_WEBHOOK_QUEUE", "the URL of an SQS queue")?,
+            notify_dead_letters: source.text("HALFPENNY_NOTIFY_DEAD_LETTERS", "the URL of an SQS queue")?,
             event_bus: source.text("HALFPENNY_EVENT_BUS", "the name of an event bus")?,
             root_token_sha256: source.root_token("HALFPENNY_ROOT_TOKEN_SHA256")?,
             root_tenant: source.root_tenant("HALFPENNY_ROOT_TENANT")?,

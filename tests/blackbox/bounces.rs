@@ -7,11 +7,11 @@ use tests::peer::Peer;
 use crate::run;
 use crate::send::sender;
 
-const GONE: &str = "gone@example.org";
-const FULL: &str = "full@example.org";
+pub(crate) const GONE: &str = "gone@example.org";
+pub(crate) const FULL: &str = "full@example.org";
 
 /// A delivery report (RFC 3464) as Postfix writes it.
-fn report(message_id: &str, recipients: &[(&str, &str, &str)]) -> Vec<u8> {
+pub(crate) fn report(message_id: &str, recipients: &[(&str, &str, &str)]) -> Vec<u8> {
     let groups: String = recipients
         .iter()
         .map(|(address, action, status)| {
@@ -33,7 +33,7 @@ fn report(message_id: &str, recipients: &[(&str, &str, &str)]) -> Vec<u8> {
 }
 
 /// A complaint (RFC 5965).
-fn complaint(message_id: &str, address: &str) -> Vec<u8> {
+pub(crate) fn complaint(message_id: &str, address: &str) -> Vec<u8> {
     format!(
         "From: abuse@provider.example\r\nTo: ada@example.test\r\nSubject: complaint\r\nMIME-Version: 1.0\r\n\
          Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n\
@@ -44,7 +44,7 @@ fn complaint(message_id: &str, address: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn arrives(peer: &Peer, client: &Client, path: &str, message: Vec<u8>) -> Value {
+pub(crate) async fn arrives(peer: &Peer, client: &Client, path: &str, message: Vec<u8>) -> Value {
     peer.sandbox.deliver(&peer.user, message).unwrap();
     let pulled = client.post_empty(format!("{path}/pull")).await.value(200);
     let [id] = &pulled["stored"].as_array().unwrap()[..] else { panic!("{pulled}") };

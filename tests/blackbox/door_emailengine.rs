@@ -5,6 +5,7 @@ use sandbox::{At, Protocol, Rule, Service as Port};
 use serde_json::{Value, json};
 use tests::client::{Answer, Client};
 use tests::peer::{Peer, Receive, Way};
+use tests::receiver::{Mood, Receiver};
 
 use crate::{account, run, service};
 
@@ -265,6 +266,66 @@ fn a_3_6_24_accounts_of_an_authentication_server() {
         let shown = client.get("/v1/account/ouath-user").await.value(200);
         assert_eq!((&shown["imap"]["useAuthServer"], shown.get("email")), (&json!(true), None));
         assert_eq!(shown["imap"]["authServer"], masked["authServer"]);
+    });
+}
+
+/// A3.5/23: one URL, selectable events. It is a webhook like any other.
+#[test]
+fn a_3_5_23_webhooks_are_a_setting() {
+    run(async {
+        for base in ["", "/emailengine"] {
+            let (_, client) = service().await.tenant();
+            let path = format!("{base}/v1/settings");
+            let shown = async || {
+                let asked = format!("{path}?webhooks=true&webhooksEnabled=true&webhookEvents=true");
+                client.get(asked).await.value(200)
+            };
+            assert_eq!(shown().await, json!({"webhooks": null, "webhooksEnabled": false, "webhookEvents": []}));
+            for (wrong, key) in [
+                (json!({"webhooksEnabled": true}), "webhooks"),
+                (json!({"webhooks": "ftp://example.com/"}), "webhooks"),
+                (json!({"webhooks": "https://169.254.169.254/latest"}), "webhooks"),
+                (json!({"webhooks": "https://example.com/", "webhookEvents": ["trackOpen"]}), "webhookEvents"),
+            ] {
+                let refused = refused(&client.post(path.clone(), &wrong).await, 400);
+                assert_eq!(refused["fields"][0]["key"], key, "{refused}");
+            }
+            let receiver = Receiver::start(Mood::Status(200)).await;
+            let url = format!("{}?key=1", receiver.url);
+            let chosen = ["messageNew", "messageDeliveryError"];
+            let body = json!({"webhooks": url, "webhooksEnabled": true, "webhookEvents": chosen, "notifyText": true});
+            let updated = json!({"updated": ["webhooks", "webhooksEnabled", "webhookEvents"]});
+            assert_eq!(client.post(path.clone(), &body).await.value(200), updated);
+            let masked = format!("{}?******", receiver.url);
+            let settings = json!({"webhooks": masked, "webhooksEnabled": true, "webhookEvents": chosen});
+            assert_eq!(shown().await, settings);
+            assert_eq!(client.post(path.clone(), &settings).await.value(200), updated, "shown and sent back, it stays");
+            let native = client.get("/v1/webhooks").await.value(200)["items"].clone();
+            assert_eq!(
+                (&native[0]["url"], &native[0]["format"], &native[1]),
+                (&json!(url), &json!("emailengine"), &Value::Null)
+            );
+            assert_eq!(native[0]["events"], json!(["message.received", "message.delayed", "message.unknown"]));
+
+            let peer = Peer::start().await;
+            let mailbox = account(&client, "example", &peer.account(Receive::Imap, Way::Tls)).await;
+            peer.sandbox.deliver(&peer.user, tests::corpus::plain(1)).unwrap();
+            let stored = client.post_empty(format!("{mailbox}/pull")).await.value(200)["stored"].clone();
+            let told = tests::until("it is told", async || receiver.taken().pop()).await.json();
+            assert_eq!((&told["account"], &told["event"]), (&json!("example"), &json!("messageNew")));
+            assert_eq!((&told["data"]["id"], &told["data"]["uid"]), (&stored[0], &json!(1)));
+            let text = told["data"]["text"]["id"].as_str().unwrap();
+            let _ = client.get(format!("{base}/v1/account/example/text/{text}")).await.is(200);
+
+            let off = json!({"webhooksEnabled": false, "webhookEvents": ["*"]});
+            let _ = client.post(path.clone(), &off).await.is(200);
+            assert_eq!(shown().await, json!({"webhooks": masked, "webhooksEnabled": false, "webhookEvents": ["*"]}));
+            assert_eq!(
+                client.post(path.clone(), &json!({"webhooks": ""})).await.value(200),
+                json!({"updated": ["webhooks"]})
+            );
+            assert_eq!(client.get("/v1/webhooks").await.value(200)["items"], json!([]));
+        }
     });
 }
 

@@ -10,7 +10,6 @@ use tests::{corpus, until};
 
 use crate::imap::{id_of, pulling, shown};
 use crate::pull::pull_all;
-use crate::webhooks::on_bus;
 use crate::{account, run, service};
 
 const ORDERS: [[&str; 2]; 2] = [["INBOX", "Junk"], ["Junk", "INBOX"]];
@@ -56,7 +55,7 @@ fn move_to_junk(peer: &Peer, message: usize) {
 async fn told(tenant: &str, count: usize) -> BTreeMap<String, Vec<(String, Value)>> {
     let service = service().await;
     let events = until("the events arrive", async || {
-        let events = on_bus(service, tenant).await;
+        let events = service.aws().await.events(tenant).await;
         (events.len() >= count).then_some(events)
     })
     .await;

@@ -17,7 +17,7 @@ use crate::{account, run, service};
 const LIFETIME: u32 = 4;
 
 /// A mail server, and an endpoint whose tokens it takes.
-async fn start(lifetime: u32) -> (Arc<Peer>, Issuer) {
+pub(crate) async fn start(lifetime: u32) -> (Arc<Peer>, Issuer) {
     let peer = Arc::new(Peer::start().await);
     let mailbox = Arc::clone(&peer);
     let issuer = Issuer::start(lifetime, move |token| mailbox.sandbox.add_token(&mailbox.user, token)).await;
@@ -27,7 +27,7 @@ async fn start(lifetime: u32) -> (Arc<Peer>, Issuer) {
 }
 
 /// An account whose both sides sign in so.
-fn settings(peer: &Peer, receive: Receive, auth: &Value) -> Value {
+pub(crate) fn settings(peer: &Peer, receive: Receive, auth: &Value) -> Value {
     let mut settings = peer.account(receive, Way::Tls);
     settings["smtp"]["auth"] = auth.clone();
     settings["receive"].as_object_mut().unwrap().remove("auth");

@@ -16,13 +16,13 @@ use crate::pull::pull_all;
 use crate::{account, run, service};
 
 /// Makes a webhook; returns its path and its secret.
-async fn hook(client: &Client, settings: Value) -> (String, String) {
+pub(crate) async fn hook(client: &Client, settings: Value) -> (String, String) {
     let made = client.post("/v1/webhooks", &settings).await.value(201);
     (format!("/v1/webhooks/{}", made["id"].as_str().unwrap()), made["secret"].as_str().unwrap().to_owned())
 }
 
 /// Waits until a receiver has taken so many different events; returns all that it was told.
-async fn taken(receiver: &Receiver, count: usize) -> Vec<Told> {
+pub(crate) async fn taken(receiver: &Receiver, count: usize) -> Vec<Told> {
     until("the events arrive", async || {
         let told = receiver.taken();
         let ids: BTreeSet<_> = told.iter().map(|told| told.id.clone()).collect();
@@ -31,15 +31,7 @@ async fn taken(receiver: &Receiver, count: usize) -> Vec<Told> {
     .await
 }
 
-/// What was put to the event bus about a tenant.
-pub(crate) async fn on_bus(service: &Service, tenant: &str) -> Vec<Value> {
-    let url = format!("{}/_events", service.env("AWS_ENDPOINT_URL_EVENTBRIDGE"));
-    let events = Client::new("http://nowhere", None).get(url).await.json();
-    let events = events.as_array().unwrap().clone();
-    events.into_iter().filter(|event| event["detail"]["data"]["tenant"] == tenant).collect()
-}
-
-fn deliver(peer: &Peer, messages: impl IntoIterator<Item = Vec<u8>>) {
+pub(crate) fn deliver(peer: &Peer, messages: impl IntoIterator<Item = Vec<u8>>) {
     for message in messages {
         peer.sandbox.deliver(&peer.user, message).unwrap();
     }
@@ -73,7 +65,7 @@ fn a_receiver_that_fails_half_the_time_gets_every_event() {
             assert!(stored.contains(body["data"]["message"]["id"].as_str().unwrap()));
         }
         // The bus has them, too, with the same ids.
-        let on_bus = on_bus(service, &tenant).await;
+        let on_bus = service.aws().await.events(&tenant).await;
         let received = on_bus.iter().filter(|event| event["detail-type"] == "message.received");
         let bus_ids: BTreeSet<_> = received.map(|event| event["detail"]["id"].as_str().unwrap()).collect();
         assert_eq!(bus_ids, ids.iter().map(|id| id.as_str()).collect());
@@ -283,7 +275,7 @@ fn a_3_5_23_and_a_1_4_30_examples_of_payloads() {
     });
 }
 
-fn of_kind(told: &[Told], kind: &str) -> Vec<Value> {
+pub(crate) fn of_kind(told: &[Told], kind: &str) -> Vec<Value> {
     told.iter().filter(|told| told.kind() == kind).map(Told::json).collect()
 }
 
@@ -378,8 +370,14 @@ async fn credentials_fail_and_recover(client: &Client, mail: &str, settings: &Va
 }
 
 async fn bus_carries_them_all(service: &Service, tenant: &str) {
-    let kinds: BTreeSet<_> =
-        on_bus(service, tenant).await.iter().map(|event| event["detail-type"].as_str().unwrap().to_owned()).collect();
+    let kinds: BTreeSet<_> = service
+        .aws()
+        .await
+        .events(tenant)
+        .await
+        .iter()
+        .map(|event| event["detail-type"].as_str().unwrap().to_owned())
+        .collect();
     for kind in [
         "message.received",
         "message.updated",

@@ -54,6 +54,13 @@ impl Aws {
         counts.as_object().unwrap().iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
     }
 
+    /// What was put to the event bus about a tenant, oldest first.
+    pub async fn events(&self, tenant: &str) -> Vec<Value> {
+        let events = Client::new(&self.services, None).get("/_events").await.json();
+        let of_tenant = |event: &&Value| event["detail"]["data"]["tenant"] == tenant;
+        events.as_array().unwrap().iter().filter(of_tenant).cloned().collect()
+    }
+
     /// Every item of the table, by key, as JSON.
     pub async fn items(&self) -> BTreeMap<String, Value> {
         self.scan("").await
@@ -129,6 +136,15 @@ impl Aws {
         let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
         let update = update.key("pk", pk).key("sk", sk);
         update.expression_attribute_values(":to", AttributeValue::S(to.to_owned())).send().await.unwrap();
+    }
+
+    /// Adds to a number of an item.
+    pub async fn add(&self, key: &str, attribute: &str, number: i64) {
+        let (pk, sk) = key.split_once(" / ").unwrap();
+        let update = self.dynamodb.update_item().table_name(&self.table).update_expression("ADD #a :n");
+        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
+        let update = update.key("pk", pk).key("sk", sk).expression_attribute_names("#a", attribute);
+        update.expression_attribute_values(":n", AttributeValue::N(number.to_string())).send().await.unwrap();
     }
 
     /// Keys and sizes of every object below a prefix.

@@ -132,6 +132,19 @@ pub async fn end_state(
     EndState { truth: hashes(truth), remaining: hashes(remaining), rows, orphans: objects.into_keys().collect() }
 }
 
+/// The ids of the events that have told of a tenant's received messages on the event bus, by message: one for each
+/// message, however often it was told (P1).
+pub async fn announced(aws: &Aws, tenant: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut ids: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for event in aws.events(tenant).await {
+        let detail = &event["detail"];
+        if detail["type"] == "message.received" {
+            ids.entry(text(&detail["data"]["message"], "id")).or_default().insert(text(detail, "id"));
+        }
+    }
+    ids
+}
+
 /// Watches the cursors of an account's IMAP folders (I10): never beyond the first message that is not stored, never
 /// back within an epoch. It expects a mailbox whose UIDs begin at 1 and have no gap.
 #[derive(Debug, Clone, Default)]

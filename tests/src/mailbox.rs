@@ -1,17 +1,18 @@
 //! A mailbox at a server, the account that pulls it, and what it ever held: where every proof of a pull begins and ends.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use sandbox::{At, Folder, Protocol, Rule};
 use serde_json::{Value, json};
 
 use crate::aws::Aws;
-use crate::checker::{EndState, Verdict, end_state};
+use crate::checker::{EndState, Verdict, announced, end_state};
 use crate::client::{Answer, Client};
 use crate::dovecot::Dovecot;
 use crate::peer::{Peer, Receive, Way};
 use crate::service::Service;
-use crate::until;
+use crate::{PATIENCE, until};
 
 /// The account's name.
 pub const ACCOUNT: &str = "mail";
@@ -42,8 +43,8 @@ impl Kind {
     pub const IMAP_DELETE: Self = Self { delete: true, ..Self::IMAP_KEEP };
     /// POP3, mail is deleted.
     pub const POP3_DELETE: Self = Self { receive: Receive::Pop3, ..Self::IMAP_DELETE };
-    /// POP3 without UIDL, mail stays.
-    pub const POP3_WITHOUT_UIDL: Self = Self { uidl: false, delete: false, ..Self::POP3_DELETE };
+    /// POP3 without UIDL, mail is deleted.
+    pub const POP3_WITHOUT_UIDL: Self = Self { uidl: false, ..Self::POP3_DELETE };
 
     /// The kind that words on a command line name: `imap`, `pop3` or `pop3-no-uidl`; `keep` or `delete`; `sandbox` or
     /// `dovecot`.
@@ -187,7 +188,28 @@ impl Mailbox {
     pub async fn judge(&self) -> Judgement {
         self.settle().await;
         let state = self.end_state().await;
-        Judgement { verdict: state.verdict(), stored: state.rows.len(), remaining: state.remaining.len() }
+        Judgement {
+            verdict: state.verdict(),
+            stored: state.rows.len(),
+            remaining: state.remaining.len(),
+            announced: self.announced(state.rows.len()).await,
+        }
+    }
+
+    /// Distinct ids of the events that told of received messages, once that many messages have been told of or nothing
+    /// more is told for long.
+    async fn announced(&self, messages: usize) -> usize {
+        let (mut known, mut since) = (0, Instant::now());
+        loop {
+            let ids = announced(&self.aws, &self.tenant).await;
+            if ids.len() >= messages || since.elapsed() > PATIENCE {
+                return ids.values().flatten().collect::<BTreeSet<_>>().len();
+            }
+            if ids.len() > known {
+                (known, since) = (ids.len(), Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Holds the cursor of an IMAP folder to what is stored (I10).
@@ -205,13 +227,18 @@ pub struct Judgement {
     pub stored: usize,
     /// Messages left at the server.
     pub remaining: usize,
+    /// Events with ids of their own that told of them.
+    pub announced: usize,
 }
 
 impl Judgement {
-    /// Whether everything is stored once, byte for byte, and the server holds what it has to.
+    /// Whether everything is stored once, byte for byte, and announced under one id, and the server holds what it has
+    /// to.
     #[must_use]
     pub fn is_kept(&self, mailbox: &Mailbox) -> bool {
         let left = if mailbox.delete { 0 } else { mailbox.truth.len() };
-        self.verdict == Verdict::default() && (self.stored, self.remaining) == (mailbox.truth.len(), left)
+        let all = mailbox.truth.len();
+        let counts = (self.stored, self.remaining, self.announced);
+        self.verdict == Verdict::default() && counts == (all, left, all)
     }
 }

@@ -66,6 +66,8 @@ struct State {
     /// What the token server answers.
     handed: Value,
     server_asked: Vec<Fields>,
+    /// Seconds that refresh tokens last, where it tells them.
+    refresh_lifetime: Option<u32>,
 }
 
 impl Issuer {
@@ -83,6 +85,7 @@ impl Issuer {
             asked: Vec::new(),
             handed: Value::Null,
             server_asked: Vec::new(),
+            refresh_lifetime: None,
         };
         let url = format!("http://{}", listener.local_addr().unwrap());
         let issuer = Self { url, state: Arc::new(Mutex::new(state)), told: Arc::new(told) };
@@ -115,6 +118,11 @@ impl Issuer {
     /// How it answers from now on.
     pub fn turn(&self, mood: Mood) {
         self.state().mood = mood;
+    }
+
+    /// It tells from now on that refresh tokens last for so many seconds.
+    pub fn limit(&self, seconds: u32) {
+        self.state().refresh_lifetime = Some(seconds);
     }
 
     /// What the token server answers from now on.
@@ -189,6 +197,9 @@ impl Issuer {
             let next = format!("CANARY-refresh-{}", state.count);
             state.current.insert(next.clone());
             answer["refresh_token"] = json!(next);
+            if let Some(seconds) = state.refresh_lifetime {
+                answer["refresh_token_expires_in"] = json!(seconds);
+            }
         }
         state.issued.push(Instant::now());
         (self.told)(&access_token);

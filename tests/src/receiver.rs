@@ -14,8 +14,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use ring::hmac;
+use sandbox::{Certificate, acceptor_for};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+
+use crate::peer;
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +78,7 @@ impl Told {
 /// A running receiver on a loopback port.
 #[derive(Debug, Clone)]
 pub struct Receiver {
-    /// `http://127.0.0.1:PORT/hook`.
+    /// `http://127.0.0.1:PORT/hook`, or the same with https.
     pub url: String,
     state: Arc<Mutex<State>>,
 }
@@ -88,18 +92,35 @@ struct State {
 impl Receiver {
     /// Starts one.
     pub async fn start(mood: Mood) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let receiver = Self { url, state: Arc::new(Mutex::new(State { mood, told: Vec::new() })) };
+        let (receiver, listener) = Self::listen("http", mood).await;
         let serving = receiver.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let receiver = serving.clone();
-                let service = service_fn(move |request| answer(receiver.clone(), request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(serve(serving.clone(), stream));
             }
         });
         receiver
+    }
+
+    /// Starts one behind TLS that shows this certificate.
+    pub async fn start_tls(mood: Mood, certificate: Certificate) -> Self {
+        let (receiver, listener) = Self::listen("https", mood).await;
+        let (serving, acceptor) = (receiver.clone(), acceptor_for(peer::ca_dir().await, certificate).unwrap());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Whoever does not like the certificate breaks off.
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    tokio::spawn(serve(serving.clone(), stream));
+                }
+            }
+        });
+        receiver
+    }
+
+    async fn listen(scheme: &str, mood: Mood) -> (Self, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{scheme}://{}/hook", listener.local_addr().unwrap());
+        (Self { url, state: Arc::new(Mutex::new(State { mood, told: Vec::new() })) }, listener)
     }
 
     /// How it answers from now on.
@@ -122,6 +143,12 @@ impl Receiver {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(receiver: Receiver, stream: S) {
+    let service = service_fn(move |request| answer(receiver.clone(), request));
+    // Nobody minds how a connection ends.
+    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
 }
 
 async fn answer(receiver: Receiver, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

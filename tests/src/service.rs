@@ -79,13 +79,19 @@ impl Service {
     }
 
     /// kill -9 of the service and all its functions, then a start on the same data.
-    pub async fn crash_and_restart(mut self) -> Self {
+    pub async fn crash_and_restart(self) -> Self {
+        let options = self.options.clone();
+        self.crash_and_restart_as(options).await
+    }
+
+    /// The same with other options.
+    pub async fn crash_and_restart_as(mut self, options: Options) -> Self {
         let functions = self.pids(None);
         self.process.kill().await;
         for pid in functions {
             guard::kill(pid, Signal::KILL);
         }
-        Self::start_on(self.data.clone(), self.options.clone()).await
+        Self::start_on(self.data.clone(), options).await
     }
 
     /// SIGTERM; returns the exit code.

@@ -13,6 +13,10 @@ pub enum Page {
     Raw(Vec<u8>),
     /// A head, and a body that never ends.
     Endless,
+    /// A head that never ends.
+    EndlessHead,
+    /// Nothing, and the connection stays open.
+    Silent,
 }
 
 /// What was asked: method and path with query, then every header line.
@@ -103,11 +107,16 @@ async fn serve(web: Web, mut stream: TcpStream) {
     let missing = || Page::Raw(b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\nCANARY".to_vec());
     match page.unwrap_or_else(missing) {
         Page::Raw(bytes) => drop(stream.write_all(&bytes).await),
-        Page::Endless => {
-            let mut going = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
-            while going.is_ok() {
-                going = stream.write_all(&[b'x'; 64 << 10]).await;
-            }
-        }
+        Page::Endless => without_end(&mut stream, b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 64 << 10]).await,
+        Page::EndlessHead => without_end(&mut stream, b"HTTP/1.1 200 OK\r\n", &b"X-More: of it\r\n".repeat(1000)).await,
+        Page::Silent => drop(stream.read_to_end(&mut Vec::new()).await),
+    }
+}
+
+/// Sends the beginning, and then the rest until the other side has had enough.
+async fn without_end(stream: &mut TcpStream, beginning: &[u8], rest: &[u8]) {
+    let mut going = stream.write_all(beginning).await;
+    while going.is_ok() {
+        going = stream.write_all(rest).await;
     }
 }

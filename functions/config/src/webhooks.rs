@@ -11,7 +11,7 @@ use shared::model::webhook::{
 use shared::model::{AccountId, Code, EventType, FieldError, Problem, Timestamp};
 use shared::ops::notify::{events::example, payload::payload};
 use shared::ops::{Tools, webhooks};
-use shared::store::{WebhookRow, is_delivery_id, is_webhook_id};
+use shared::store::{WebhookRow, is_delivery_id, is_webhook_id, new_webhook_id};
 
 /// How long an old secret signs beside the new one, unless said otherwise: a day.
 const KEEP_SECONDS: u32 = 86_400;
@@ -35,12 +35,23 @@ pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
 pub(crate) async fn create(tools: Tools, call: Call) -> Result<Reply, Problem> {
     call.only(&[])?;
     let input = checked(&tools, &call, call.json()?).await?;
-    let Some((row, secret)) = tools.store.webhooks.create(call.tenant(), input, call.now).await? else {
-        let words = format!("this tenant has {WEBHOOKS} webhooks, which is the limit: remove one first");
-        return Err(Problem::new(Code::Conflict, words));
-    };
+    let (row, secret) = make(&tools, &call, new_webhook_id(), input).await?;
     let location = format!("/v1/webhooks/{}", row.id);
     Reply::created(&with_secret(row, &secret, call.now), &location)
+}
+
+/// Makes a webhook of checked settings.
+pub(crate) async fn make(
+    tools: &Tools,
+    call: &Call,
+    id: String,
+    input: WebhookInput,
+) -> Result<(WebhookRow, SecretString), Problem> {
+    let made = tools.store.webhooks.create(call.tenant(), id, input, call.now).await?;
+    made.ok_or_else(|| {
+        let words = format!("this tenant has {WEBHOOKS} webhooks, which is the limit: remove one first");
+        Problem::new(Code::Conflict, words)
+    })
 }
 
 /// One webhook.
@@ -181,7 +192,7 @@ async fn found(tools: &Tools, call: &Call) -> Result<WebhookRow, Problem> {
 }
 
 /// Settings that may be stored.
-async fn checked(tools: &Tools, call: &Call, input: WebhookInput) -> Result<WebhookInput, Problem> {
+pub(crate) async fn checked(tools: &Tools, call: &Call, input: WebhookInput) -> Result<WebhookInput, Problem> {
     let errors = input.check(!tools.settings.allow_nets.is_empty());
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
@@ -198,7 +209,7 @@ async fn checked(tools: &Tools, call: &Call, input: WebhookInput) -> Result<Webh
 }
 
 /// A caller that may touch some accounts makes and sees webhooks for some of these.
-fn within(accounts: Option<&[AccountId]>, call: &Call) -> bool {
+pub(crate) fn within(accounts: Option<&[AccountId]>, call: &Call) -> bool {
     match accounts {
         Some(accounts) => accounts.iter().all(|account| call.principal.reaches(account)),
         None => call.principal.accounts.is_none(),

@@ -166,6 +166,9 @@ pub(crate) fn present(row: &Incoming) -> Result<(), Problem> {
         "tooLarge" => {
             "the message is larger than the account's maxMessageBytes: it was left on the server and its source is not here"
         }
+        "stalled" => {
+            "the mail server did not come to the end of this message in three attempts: it was left there and its source is not here"
+        }
         _ => "the mail server lists this message and did not give it: its source is not here",
     };
     Err(Problem::new(Code::NotFound, why))

@@ -54,6 +54,7 @@ use tokio_util::task::TaskTracker;
 
 pub use crate::script::{At, Certificate, Fired, Protocol, Rule, Service};
 pub use crate::store::{Folder, Logins, Received, Stored};
+pub use crate::tls::acceptor_for;
 pub use crate::transcript::Line;
 
 use crate::server::Core;

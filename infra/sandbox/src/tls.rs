@@ -46,12 +46,7 @@ impl Identities {
             Certificate::WrongName,
             Certificate::Untrusted,
         ] {
-            let issuer = match certificate {
-                Certificate::SelfSigned => None,
-                Certificate::Untrusted => Some(&stranger),
-                Certificate::Valid | Certificate::Expired | Certificate::WrongName => Some(&authority),
-            };
-            acceptors.insert(certificate, acceptor(certificate, issuer)?);
+            acceptors.insert(certificate, acceptor(certificate, &authority, &stranger)?);
         }
         Ok(Self { ca_pem, acceptors })
     }
@@ -64,6 +59,15 @@ impl Identities {
     pub(crate) fn acceptor(&self, certificate: Certificate) -> Option<&TlsAcceptor> {
         self.acceptors.get(&certificate)
     }
+}
+
+/// TLS as the servers here have it, for a server of the tests' own under the authority in this directory.
+///
+/// # Errors
+/// The directory cannot be read or written, or holds no authority.
+pub fn acceptor_for(ca_dir: &Path, certificate: Certificate) -> Result<TlsAcceptor, Error> {
+    let ((_, authority), (_, stranger)) = (kept_authority(ca_dir)?, new_authority()?);
+    acceptor(certificate, &authority, &stranger)
 }
 
 type Authority = Issuer<'static, KeyPair>;
@@ -106,7 +110,12 @@ fn authority_params(key: &KeyPair) -> CertificateParams {
 }
 
 /// A leaf without CA:TRUE: rustls refuses an authority as a server's certificate (`CaUsedAsEndEntity`).
-fn acceptor(certificate: Certificate, issuer: Option<&Authority>) -> Result<TlsAcceptor, Error> {
+fn acceptor(certificate: Certificate, authority: &Authority, stranger: &Authority) -> Result<TlsAcceptor, Error> {
+    let issuer = match certificate {
+        Certificate::SelfSigned => None,
+        Certificate::Untrusted => Some(stranger),
+        Certificate::Valid | Certificate::Expired | Certificate::WrongName => Some(authority),
+    };
     let names: Vec<String> = match certificate {
         Certificate::WrongName => vec!["elsewhere.test".to_owned()],
         _ => NAMES.map(str::to_owned).to_vec(),

@@ -23,6 +23,8 @@ const WORDS: &[(&str, &str)] = &[
     ("/smtp/auth/url", "/smtp/authServer"),
     ("/from", "/email"),
     ("/poll", "/imap"),
+    ("/url", "/webhooks"),
+    ("/events", "/webhookEvents"),
 ];
 
 /// A problem whose fields are named as EmailEngine names them.

@@ -42,6 +42,10 @@ pub const FETCH_PART_BYTES: u64 = 4 << 20;
 /// 10 bytes fit into any socket buffer, so that the peer's full window can never dead-lock us.
 pub const POP3_PIPELINE: usize = 64;
 
+/// How far a POP3 message is read on that is larger than its list said and than the caller takes: another session costs
+/// about as much, and nobody knows whether such an answer ends at all.
+pub const POP3_EXCESS_BYTES: u64 = 1 << 20;
+
 /// Most lines in the answer to POP3 CAPA: the registry has some twenty.
 pub const CAPABILITY_LINES: usize = 1_000;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{AccountId, MessageId, Tenant, Timestamp};
+use super::{AccountId, Message, MessageId, Tenant, Timestamp};
 
 /// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -128,6 +128,11 @@ impl Event {
         data.insert("account".to_owned(), json!(self.account));
         data.extend(self.data.clone());
         json!({"type": self.kind, "timestamp": self.at, "data": data})
+    }
+
+    /// The message that it is about, as it was then; none where it is about something else.
+    pub fn message(&self) -> Option<Message> {
+        Message::deserialize(self.data.get("message")?).ok()
     }
 
     /// A member of the message that it is about.

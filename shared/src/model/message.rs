@@ -118,7 +118,7 @@ pub struct Message {
     /// The server's own name of the message, the same in whatever folder (IMAP EMAILID, RFC 8474 §5.1), where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_id: Option<String>,
-    /// `received`, `quarantined`, `tooLarge`; an outgoing message's delivery state.
+    /// `received`, `quarantined`, `tooLarge`, `stalled`; an outgoing message's delivery state.
     pub state: String,
     /// The caller's object, for outgoing mail.
     pub correlation: Option<Correlation>,

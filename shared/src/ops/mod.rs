@@ -17,6 +17,7 @@
 //! - [`schedule`]: who is due?
 //! - [`sign_in`]: a connection with the account's credential, for all of them.
 //! - [`files`]: a file by the hash of its content, wherever it is.
+//! - [`jetquery`], [`emailengine`]: a stored message in the words of others.
 //! - [`pii`]: what tokens in messages stand for.
 //! - [`templates`]: texts with places for parameters.
 //! - [`keyring`], [`grants`]: that credential, and the OAuth tokens in it.
@@ -32,12 +33,14 @@ pub mod bounces;
 pub mod change;
 pub mod diagnose;
 pub mod email_config;
+pub mod emailengine;
 pub mod files;
 pub mod folders;
 pub mod follow_up;
 pub mod fortunes;
 pub mod grants;
 pub mod guesses;
+pub mod jetquery;
 pub mod keyring;
 pub mod limits;
 mod mark;

@@ -67,6 +67,11 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// What is stored is damaged: nothing changes by asking again.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Corrupt { .. })
+    }
+
     /// A service that answers well and does not do its work (yet).
     pub(super) fn busy(operation: &'static str) -> Self {
         Self::Unavailable { operation, code: "unprocessed".into(), status: 200, request: String::new(), source: None }

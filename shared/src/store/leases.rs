@@ -60,16 +60,18 @@ impl Leases {
         lease(tenant, account, &item).map(Some)
     }
 
-    /// Holds it longer. A lease that ran over is renewed too, if nobody took it.
+    /// Holds it longer. A lease that ran over is renewed too, if nobody took it; one that was given back is not: a
+    /// renewal that was given up may still be on its way then.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`]: somebody took it; stop, and delete nothing.
+    /// [`StoreError::Conflict`]: somebody took it, or it was given back; stop, and delete nothing.
     pub async fn renew(&self, lease: &mut Lease, now: Timestamp, seconds: u32) -> Result<(), StoreError> {
         let until = now.plus_seconds(seconds.into());
         let values = vec![(":owner", text(&lease.owner)), (":fence", number(lease.fence)), (":until", number(until.0))];
+        let held = format!("{MINE} AND attribute_exists(#until)");
         match self
             .table
-            .update(&keys::lease(&lease.tenant, &lease.account), "SET #until = :until", Some(MINE), values)
+            .update(&keys::lease(&lease.tenant, &lease.account), "SET #until = :until", Some(&held), values)
             .await?
         {
             Write::Done(_) => lease.until = until,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Mailbox, StoreError,
     keys::{self, Key, SourceId},
+    messages::Known,
     random,
     table::{Query, Table, Write, glance, item, number, number_of, primary, row, text, text_of},
 };
@@ -41,6 +42,9 @@ pub struct Ledger {
     /// POP3: messages without a name of their own that are being deleted at the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deleting: Vec<MessageId>,
+    /// POP3: what may have been deleted at the server by us.
+    #[serde(default)]
+    pub deleted: Deleted,
     /// The folder's UIDs changed their meaning, and what is stored is being found again in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
@@ -97,9 +101,31 @@ pub enum Position {
     },
 }
 
+/// What may have been deleted at the server by us: noted before it is, and never taken back. A server may give the name
+/// of a deleted message to the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Deleted {
+    /// All that runs up to this one had stored.
+    pub all: u64,
+    /// What was acknowledged or old enough of what runs up to this one had stored.
+    pub picked: u64,
+    /// What was stored by then was old enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aged: Option<Timestamp>,
+}
+
+impl Deleted {
+    /// Whether this stored message may be one of them.
+    pub fn may_include(&self, row: &Known) -> bool {
+        let picked = row.acknowledged || self.aged.is_some_and(|aged| row.stored_at <= aged);
+        row.run <= self.all || (row.run <= self.picked && picked)
+    }
+}
+
 impl Position {
     /// Back to the beginning; no later look takes the folder for quiet.
-    fn rewind(&mut self) {
+    pub fn rewind(&mut self) {
         match self {
             Self::New => {}
             Self::Imap { uidnext, messages, last, .. } => (*uidnext, *messages, *last) = (0, 0, 0),
@@ -147,6 +173,7 @@ impl Ledger {
             under_way: None,
             by_content: false,
             deleting: Vec::new(),
+            deleted: Deleted::default(),
             epoch: None,
             last_arrival: None,
             swept_run: 0,

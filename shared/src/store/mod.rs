@@ -61,7 +61,7 @@ pub use guesses::Guesses;
 pub use history::{History, VERSIONS};
 pub use keys::{GrantId, MessageKey, SourceId};
 pub use leases::{Lease, Leases};
-pub use ledgers::{Epoch, Ledger, Ledgers, Noted, Position, Window};
+pub use ledgers::{Deleted, Epoch, Ledger, Ledgers, Noted, Position, Window};
 pub use links::{Link, Links};
 pub use messages::{Incoming, Inserted, Known, Messages, Range, StoredMessage};
 pub use outbox::{Claim, Claimed, Outbox, Taken, Turn};
@@ -71,7 +71,8 @@ pub use places::{NewPlace, Placed, Standing};
 pub use polls::{PollEntry, Polls};
 pub use preferences::{AllPreferences, Preferences};
 pub use queues::{
-    Again, AgainJob, DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, Wanted, WebhookJob, Which,
+    Again, AgainJob, DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, UntoldChange, Wanted,
+    WebhookJob, Which,
 };
 pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
@@ -81,7 +82,10 @@ pub use suppressions::Suppressions;
 pub use templates::Templates;
 pub use tokens::{TokenRow, Tokens};
 pub use waiting::{Cancel, Due, Replaced};
-pub use webhooks::{DeliveryRow, WebhookRow, Webhooks, delivery_id, is_delivery_id, is_webhook_id, secret_bytes};
+pub use webhooks::{
+    DeliveryRow, ENGINE_WEBHOOK, WebhookRow, Webhooks, delivery_id, is_delivery_id, is_webhook_id, new_webhook_id,
+    secret_bytes,
+};
 
 use crate::settings::Settings;
 
@@ -147,7 +151,8 @@ impl Store {
         let files = Files::new(clients.s3, settings.bucket.clone());
         let webhooks = Webhooks::new(table.clone(), clients.secrets.clone(), settings.webhook_cache_seconds);
         let secrets = Secrets::new(clients.secrets, settings.secret_cache_seconds);
-        let queues = [&settings.deliver_queue, &settings.pull_queue, &settings.webhook_queue];
+        let Settings { deliver_queue, pull_queue, webhook_queue, notify_dead_letters, .. } = settings;
+        let queues = [deliver_queue, pull_queue, webhook_queue, notify_dead_letters];
         Self {
             accounts: Accounts::new(table.clone()),
             history: History::new(table.clone()),

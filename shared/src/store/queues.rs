@@ -105,6 +105,16 @@ pub struct WebhookJob {
     pub due: Timestamp,
 }
 
+/// A change of the table that no event can be made of: what is stored is damaged, and asking again does not mend it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UntoldChange {
+    /// Its record in the table's stream, which keeps it for a day.
+    pub sequence_number: String,
+    /// What is wrong, with the key of the item.
+    pub reason: String,
+}
+
 /// Messages of one account that are to be announced or read again, as far as a call did not get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -158,13 +168,14 @@ pub struct Queues {
     deliver: Arc<str>,
     pull: Arc<str>,
     webhook: Arc<str>,
+    untold: Arc<str>,
 }
 
 impl Queues {
-    /// The URLs: to deliver, to pull, to tell webhooks.
-    pub(super) fn new(client: Client, urls: [&String; 3]) -> Self {
-        let [deliver, pull, webhook] = urls.map(|url| url.as_str().into());
-        Self { client, deliver, pull, webhook }
+    /// The URLs: to deliver, to pull, to tell webhooks, and for what cannot be announced.
+    pub(super) fn new(client: Client, urls: [&String; 4]) -> Self {
+        let [deliver, pull, webhook, untold] = urls.map(|url| url.as_str().into());
+        Self { client, deliver, pull, webhook, untold }
     }
 
     /// Asks `deliver` to deliver, after a delay of at most 900 s.
@@ -193,6 +204,11 @@ impl Queues {
     /// Asks `notify` to tell webhooks, after a delay of at most 900 s.
     pub async fn enqueue_webhooks(&self, jobs: &[WebhookJob], delay_seconds: u32) -> Result<(), StoreError> {
         self.enqueue(&self.webhook, jobs, delay_seconds).await
+    }
+
+    /// Puts a change aside that cannot be announced, for a person to look at.
+    pub async fn put_aside(&self, change: &UntoldChange) -> Result<(), StoreError> {
+        self.enqueue(&self.untold, &[change], 0).await
     }
 
     /// Asks `pull-worker` to go on with what a call did not get done.

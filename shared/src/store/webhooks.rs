@@ -142,17 +142,20 @@ impl Webhooks {
         self.table.get(&keys::webhook(tenant, id)).await?.map(row).transpose()
     }
 
-    /// Makes a webhook, with its secret; none where the tenant has [`WEBHOOKS`] of them.
+    /// Makes a webhook of this id, with its secret; none where the tenant has [`WEBHOOKS`] of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`]: there is one of this id.
     pub async fn create(
         &self,
         tenant: &Tenant,
+        id: String,
         settings: WebhookInput,
         now: Timestamp,
     ) -> Result<Option<(WebhookRow, SecretString)>, StoreError> {
         if self.all(tenant, false).await?.len() >= WEBHOOKS {
             return Ok(None);
         }
-        let id = format!("wh_{}", random::hex(12));
         let (secret, sealed) = self.new_secret(tenant, &id).await?;
         let disabled = (!settings.enabled).then_some(DisabledReason::Manual);
         let row = WebhookRow {
@@ -166,9 +169,7 @@ impl Webhooks {
             created_at: now,
             updated_at: now,
         };
-        let new = item(&keys::webhook(tenant, &row.id), &row)?;
-        self.table.put(new, None, Vec::new()).await?;
-        self.forget(tenant);
+        self.write(tenant, &row, "attribute_not_exists(#pk)", Vec::new()).await?;
         Ok(Some((row, secret)))
     }
 
@@ -216,8 +217,18 @@ impl Webhooks {
     }
 
     async fn replace(&self, tenant: &Tenant, row: &WebhookRow, read: &str) -> Result<(), StoreError> {
+        self.write(tenant, row, "#version = :read", vec![(":read", text(read))]).await
+    }
+
+    async fn write(
+        &self,
+        tenant: &Tenant,
+        row: &WebhookRow,
+        condition: &str,
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Result<(), StoreError> {
         let new = item(&keys::webhook(tenant, &row.id), row)?;
-        let written = self.table.put(new, Some("#version = :read"), vec![(":read", text(read))]).await?;
+        let written = self.table.put(new, Some(condition), values).await?;
         self.forget(tenant);
         match written {
             Write::Done(_) => Ok(()),
@@ -234,24 +245,30 @@ impl Webhooks {
         Ok(matches!(deleted, Write::Done(old) if !old.is_empty()))
     }
 
-    /// Switches a webhook off; nothing happens where it is, or is gone.
+    /// Switches a webhook off; nothing happens where it is, is gone, or fails since another time than this: then
+    /// something has arrived there meanwhile.
     pub async fn disable(
         &self,
         tenant: &Tenant,
         id: &str,
         reason: DisabledReason,
+        failing_since: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let update =
             "SET #disabledReason = :reason, #disabledAt = :now, #version = :version, #settings.#enabled = :off";
-        let values = vec![
+        let mut values = vec![
             (":reason", value(&reason)?),
             (":now", value(&now)?),
             (":version", text(random::hex(8))),
             (":off", AttributeValue::Bool(false)),
         ];
-        let condition = "attribute_exists(#pk) AND attribute_not_exists(#disabledReason)";
-        self.table.update(&keys::webhook(tenant, id), update, Some(condition), values).await?;
+        let mut condition = "attribute_exists(#pk) AND attribute_not_exists(#disabledReason)".to_owned();
+        if let Some(since) = failing_since {
+            condition.push_str(" AND #failingSince = :since");
+            values.push((":since", value(&since)?));
+        }
+        self.table.update(&keys::webhook(tenant, id), update, Some(&condition), values).await?;
         self.forget(tenant);
         Ok(())
     }
@@ -407,6 +424,14 @@ impl Webhooks {
         // A poisoned lock means a panic between two lines that cannot leave the map half changed.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The webhook that EmailEngine's settings are about, in every tenant: its name in hex.
+pub const ENGINE_WEBHOOK: &str = "wh_656d61696c656e67696e6500";
+
+/// An id for a webhook.
+pub fn new_webhook_id() -> String {
+    format!("wh_{}", random::hex(12))
 }
 
 /// Whether this can be the id of a webhook.

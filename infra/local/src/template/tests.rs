@@ -79,7 +79,7 @@ fn every_function_gets_the_whole_environment() {
         assert_eq!(variable("HALFPENNY_BACKOFF_SECONDS"), Some("60,300,900,3600,10800,21600"));
         assert_eq!(variable("HALFPENNY_LOGIN_PAUSE_SECONDS"), Some("60,120,240,480,3600,7200,14400,28800,57600,86400"));
         assert_eq!(variable("HALFPENNY_EVENT_BUS"), Some("halfpenny-events"));
-        assert_eq!(function.environment.len(), 32);
+        assert_eq!(function.environment.len(), 33);
     }
 }
 

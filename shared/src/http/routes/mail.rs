@@ -126,7 +126,7 @@ pub const MESSAGES_LIST: Route = Route {
             "flag",
             "Only with this flag or keyword, such as $Junk; of \\Draft and the like the backslash may be left out.",
         ),
-        query("state", "Only in this state: received, quarantined, tooLarge, or that of an outgoing message."),
+        query("state", "Only in this state: received, quarantined, tooLarge, stalled, or that of an outgoing message."),
         query("correlationSource", "Only with this correlation.source."),
         query("correlationId", "Only with this correlation.id."),
         query("thread", "Only this threadId."),

@@ -4,7 +4,7 @@ use super::Client;
 use super::login::Capabilities;
 use super::reply::{Reply, Session};
 use crate::mail::error::{Error, Refusal};
-use crate::mail::limits::POP3_PIPELINE;
+use crate::mail::limits::{POP3_EXCESS_BYTES, POP3_PIPELINE};
 use crate::mail::wire::Stream;
 use crate::model::Phase;
 
@@ -15,6 +15,8 @@ pub enum Missing {
     Refused(Refusal),
     /// It has more bytes than the caller takes; they were read and dropped.
     TooLarge,
+    /// The same, and it did not end for long: it was not read any further, and the session is of no use behind it.
+    Endless,
 }
 
 /// Messages on their way, in the order asked for.
@@ -77,7 +79,11 @@ async fn message<S: Stream>(
 ) -> Result<Result<u64, Missing>, Error> {
     session.begin()?;
     let size = match session.status().await? {
-        Reply::Ok(_) => content(session, max_bytes, sink).await?,
+        Reply::Ok(_) => match content(session, max_bytes, sink).await? {
+            // The session stays torn.
+            Err(Missing::Endless) => return Ok(Err(Missing::Endless)),
+            size => size,
+        },
         Reply::Refused(refusal) => Err(Missing::Refused(refusal)),
         Reply::Continue(_) => return Err(session.garbled(b"+")),
     };
@@ -85,8 +91,8 @@ async fn message<S: Stream>(
     Ok(size)
 }
 
-/// Reads one message to its terminator. Beyond the limit it is read on, because the next answer stands behind it,
-/// but nothing is kept.
+/// Reads one message to its terminator. Beyond the limit it is read on for a while, because the next answer stands behind
+/// it, but nothing is kept.
 async fn content<S: Stream>(
     session: &mut Session<S>,
     max_bytes: u64,
@@ -104,6 +110,9 @@ async fn content<S: Stream>(
         if let Some(end) = end {
             session.wire.unread(chunk.split_off(end));
             return Ok(if size <= max_bytes { Ok(size) } else { Err(Missing::TooLarge) });
+        }
+        if size > max_bytes.saturating_add(POP3_EXCESS_BYTES) {
+            return Ok(Err(Missing::Endless));
         }
     }
 }

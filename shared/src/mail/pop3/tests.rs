@@ -5,7 +5,7 @@ use tokio::io::DuplexStream;
 
 use super::*;
 use crate::mail::auth::Credential;
-use crate::mail::limits::POP3_PIPELINE;
+use crate::mail::limits::{POP3_EXCESS_BYTES, POP3_PIPELINE};
 use crate::mail::scripted::{Peer, bob, bob_by_token, scripted};
 use crate::model::ProbeCode;
 
@@ -267,6 +267,26 @@ async fn a_connection_cut_at_any_byte_brings_no_message_and_no_commit() {
         assert_eq!((error.code, error.phase), (ProbeCode::ProtocolError, Phase::List), "cut at {cut}");
         assert!(error.is_transient());
         assert!(client.quit().await.is_err(), "QUIT would commit");
+        peer.done().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_end_is_given_up_and_nothing_is_asked_behind_it() {
+    let excess = usize::try_from(POP3_EXCESS_BYTES).unwrap();
+    for (bytes, expected) in [(10 + excess, Missing::TooLarge), (11 + excess, Missing::Endless)] {
+        let end = if expected == Missing::TooLarge { "\r\n.\r\n" } else { "xx" };
+        let answer = format!("+OK\r\n{}{end}", "x".repeat(bytes - 2));
+        let (mut client, peer) = opened("USER\r\n", &[("RETR 1\r\n", &answer)]).await;
+        let mut came = 0;
+        let mut retrieval = client.retrieve(&[1], 10);
+        let next = retrieval.next_into(|piece| came += piece.len()).await.unwrap();
+        assert_eq!(next, Some((1, Err(expected.clone()))));
+        assert!(came <= 10);
+        if expected == Missing::Endless {
+            assert_eq!(client.stat().await.unwrap_err().code, ProbeCode::ProtocolError);
+        }
+        drop(client);
         peer.done().await;
     }
 }

@@ -20,6 +20,7 @@ use crate::model::message::thread_of;
 use crate::model::report::BounceKind;
 use crate::model::risk::{Risk, RiskCode, Severity};
 use crate::model::{Account, AccountId, Event, EventType, Message, MessageId, SendState, Tenant, Timestamp};
+use crate::ops::emailengine::without_nulls;
 use crate::ops::risks;
 use crate::store::changes::{Change, Changed, SeenMessage};
 use crate::store::{AccountStatus, Bounced, Incoming, Ledger, OutgoingRow, Position, StoredMessage};
@@ -284,13 +285,17 @@ pub fn example(kind: EventType, tenant: &Tenant, account: AccountId, now: Timest
             | EventType::MessageComplained
     );
     let message = ("message", example_message(kind, outgoing, &account, now));
-    let bounce = |kind: &str| json!({"recipient": "customer@example.org", "kind": kind, "code": "5.1.1", "text": "no such user", "at": now});
+    let bounce = |kind: &str, code: &str, text: Option<&str>| {
+        let report = MessageId::derived(&["report"]);
+        let found = json!({"recipient": "customer@example.org", "kind": kind, "code": code, "text": text, "at": now, "report": report});
+        vec![message.clone(), ("bounce", without_nulls(found))]
+    };
     let data = match kind {
         EventType::MessageUpdated => {
             vec![message, ("changes", json!({"flags": {"added": ["\\Seen"], "removed": []}}))]
         }
-        EventType::MessageBounced => vec![message, ("bounce", bounce("hard"))],
-        EventType::MessageComplained => vec![message, ("bounce", bounce("complaint"))],
+        EventType::MessageBounced => bounce("hard", "5.1.1", Some("550 no such user")),
+        EventType::MessageComplained => bounce("complaint", "abuse", None),
         EventType::AccountAuthFailed | EventType::AccountRecovered => {
             let failed = kind == EventType::AccountAuthFailed;
             let (state, code) = if failed { ("authFailed", "INVALID_CREDENTIALS") } else { ("ok", "OK") };

@@ -2,6 +2,9 @@
 //!
 //! Nobody announces anything by hand: the row is written, and its stream says the rest. So an event is never lost
 //! between a write and its announcement, and one that is told twice has the same id.
+//!
+//! What fails because storage is slow comes again, with all that stands behind it: the order of a row's changes is kept.
+//! A row that is damaged would fail for ever and hold up everybody's events: its change is put aside for a person.
 
 pub mod events;
 pub mod payload;
@@ -11,7 +14,7 @@ use aws_lambda_events::event::dynamodb::EventRecord;
 use super::{Tools, webhooks};
 use crate::model::{Event, Tenant, Timestamp};
 use crate::store::changes::{self, Change, Changed};
-use crate::store::{Store, StoreError, WebhookJob};
+use crate::store::{Store, StoreError, UntoldChange, WebhookJob};
 
 /// Announces what these records of the stream say, in order. The answer is the sequence number from which on they have
 /// to come again; none: all is done.
@@ -21,11 +24,15 @@ pub async fn announce(tools: &Tools, records: Vec<EventRecord>, now: Timestamp) 
     let mut broken = None;
     for record in records {
         let sequence = record.change.sequence_number.clone().unwrap_or_default();
-        match of_record(&tools.store, record).await {
+        let found = match of_record(&tools.store, record).await {
+            Err(error) if error.is_damage() => put_aside(&tools.store, &sequence, &error).await,
+            found => found,
+        };
+        match found {
             Ok(found) => events.extend(found),
             Err(error) => {
-                // It is handed over by itself, and at last put aside: what stands before it is told all the same.
-                tracing::error!(%error, %sequence, "a change cannot be announced");
+                // What stands before it is told all the same.
+                tracing::error!(%error, %sequence, "a change cannot be announced now; it comes again");
                 broken = Some(sequence);
                 break;
             }
@@ -38,6 +45,14 @@ pub async fn announce(tools: &Tools, records: Vec<EventRecord>, now: Timestamp) 
             Some(first)
         }
     }
+}
+
+/// No event comes of a change that is put aside.
+async fn put_aside(store: &Store, sequence: &str, error: &StoreError) -> Result<Vec<Event>, StoreError> {
+    tracing::error!(%error, %sequence, "a change cannot be announced, and is put aside");
+    let change = UntoldChange { sequence_number: sequence.to_owned(), reason: error.to_string() };
+    store.queues.put_aside(&change).await?;
+    Ok(Vec::new())
 }
 
 async fn of_record(store: &Store, record: EventRecord) -> Result<Vec<Event>, StoreError> {

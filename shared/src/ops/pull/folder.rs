@@ -181,7 +181,13 @@ impl Folder {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    self.leave(run).await?;
+                    // What may be one message's fault is narrowed down by the next run, one message at a time.
+                    if run.is_stuck(&error, self.last <= self.floor) && self.withheld.is_empty() {
+                        self.position();
+                        run.save(&mut self.ledger).await?;
+                    } else {
+                        self.leave(run).await?;
+                    }
                     return Err(error);
                 }
             }
@@ -202,8 +208,16 @@ impl Folder {
         self.position();
         run.save(&mut self.ledger).await?;
         run.hold().await?;
-        self.window(run, client, &listed, tries >= TRIES).await?;
-        Ok(true)
+        match self.window(run, client, &listed, tries >= TRIES).await {
+            Err(error) if tries + 1 >= TRIES && listed.len() == 1 && run.is_stuck(&error, true) => {
+                tracing::warn!(uid = last.uid, %error, "the server does not get through with a message");
+                let arrival = Arrival { content: Content::Stalled(Vec::new()), ..self.outline(run, last) };
+                run.keep_stalled(last.uid, arrival).await?;
+                self.last = last.uid;
+                Ok(false)
+            }
+            other => other.map(|()| true),
+        }
     }
 
     /// Highest UID up to which everything is stored.

@@ -35,6 +35,9 @@ const RECEIVED: &str = "received";
 /// The state of a message that is there and could not be read.
 const QUARANTINED: &str = "quarantined";
 
+/// The state of a message that the server did not get through with.
+const STALLED: &str = "stalled";
+
 /// What arrived of a message.
 pub(super) enum Content {
     /// All of it.
@@ -43,6 +46,8 @@ pub(super) enum Content {
     Unread(Source),
     /// Only its beginning: it is larger than the account allows, and stays on the server.
     TooLarge(Vec<u8>),
+    /// Only its beginning, if anything: the server does not get through with it, and it stays there.
+    Stalled(Vec<u8>),
     /// Nothing: the server lists it and does not give it.
     Withheld,
     /// All of it, but our own disk would not take it.
@@ -161,7 +166,7 @@ impl Content {
             // Of one on disk this much is in memory while it is read.
             Self::Whole(Source::Disk(_)) | Self::Unread(Source::Disk(_)) => BYTES_IN_FLIGHT - MEMORY_BYTES,
             Self::Whole(Source::Memory(bytes)) | Self::Unread(Source::Memory(bytes)) => bytes.len(),
-            Self::TooLarge(head) => head.len(),
+            Self::TooLarge(head) | Self::Stalled(head) => head.len(),
             Self::Withheld | Self::Failed(_) => 0,
         }
     }
@@ -171,7 +176,7 @@ impl Content {
         match self {
             Self::Whole(Source::Memory(bytes)) => Some(bytes.clone()),
             Self::Whole(Source::Disk(spool)) => Some(spool.head(HEAD_BYTES).into()),
-            Self::TooLarge(head) => Some(head.clone().into()),
+            Self::TooLarge(head) | Self::Stalled(head) => Some(head.clone().into()),
             Self::Unread(_) | Self::Withheld | Self::Failed(_) => None,
         }
     }
@@ -196,11 +201,12 @@ async fn put(
             message.size = source.len();
         }
         Content::TooLarge(_) => message.state = "tooLarge".to_owned(),
+        Content::Stalled(_) => message.state = STALLED.to_owned(),
         Content::Withheld | Content::Failed(_) => message.state = QUARANTINED.to_owned(),
     }
     match &arrival.content {
         Content::Whole(source) => fill(&mut message, contents::of(store, tenant, &arrival.id, source).await?),
-        Content::TooLarge(head) => describe(&mut message, parse::parse(head)),
+        Content::TooLarge(head) | Content::Stalled(head) => describe(&mut message, parse::parse(head)),
         Content::Unread(_) => message.state = QUARANTINED.to_owned(),
         Content::Withheld | Content::Failed(_) => {}
     }
@@ -211,7 +217,7 @@ async fn put(
     }
     indexer.index(&message, readable.as_deref()).await?;
     // What is left on the server belongs to no completed run: so it is never deleted there.
-    let left = matches!(arrival.content, Content::TooLarge(_) | Content::Withheld);
+    let left = matches!(arrival.content, Content::TooLarge(_) | Content::Stalled(_) | Content::Withheld);
     let run = if left { u64::MAX } else { arrival.run };
     store.messages.insert_incoming(tenant, &Incoming { message, key: arrival.key, run, stored_at: now }).await
 }

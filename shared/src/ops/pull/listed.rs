@@ -74,6 +74,19 @@ fn repeated(uidls: &mut [(u32, String)]) -> HashSet<u32> {
     numbers
 }
 
+/// Keys of the messages that have none of their own, for those that nobody could read: by size and by what stands before.
+pub(super) fn keys_by_place(list: &[Listed]) -> impl Iterator<Item = Option<MessageKey>> {
+    let mut before = Context::new(&SHA256);
+    list.iter().map(move |message| {
+        let key = message.key().is_none().then(|| {
+            let place = hex::encode(before.clone().finish());
+            message.by_content(&format!("{} octets behind {place}", message.octets), 0)
+        });
+        before.update(&message.octets.to_be_bytes());
+        key
+    })
+}
+
 /// Of the keys of a stretch of the list; none where a key needs the content, so that such a list never matches.
 pub(super) fn hash(list: &[Listed]) -> Option<String> {
     let mut sum = Context::new(&SHA256);
@@ -107,6 +120,16 @@ mod tests {
         assert_eq!(twice.key(), None);
         assert_ne!(twice.by_content("00", 0), twice.by_content("00", 1));
         assert_ne!(twice.by_content("00", 0), Listed { uidl: None, ..twice.clone() }.by_content("00", 0));
+    }
+
+    #[test]
+    fn what_has_no_name_has_its_place() {
+        let nameless = |octets| Listed { octets, uidl: None, unique: false, ..listed(1, "") };
+        let keys = |list: &[Listed]| keys_by_place(list).collect::<Vec<_>>();
+        let (two, more) = (keys(&[nameless(1), nameless(1)]), keys(&[nameless(1), nameless(1), listed(3, "c")]));
+        assert_eq!(two, more[..2]);
+        assert!(two[0] != two[1] && two.iter().all(Option::is_some) && more[2].is_none());
+        assert_ne!(keys(&[nameless(2), nameless(1)])[1], two[1], "another one stands before it");
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl<'a> Intake<'a> {
 fn likeness(arrival: &Arrival) -> Option<Likeness> {
     match &arrival.content {
         Content::Whole(source) | Content::Unread(source) => half(&hex::encode(source.sha256())),
-        Content::TooLarge(head) => left(arrival.size, &parse::parse(head).message_id?),
+        Content::TooLarge(head) | Content::Stalled(head) => left(arrival.size, &parse::parse(head).message_id?),
         Content::Withheld | Content::Failed(_) => None,
     }
 }

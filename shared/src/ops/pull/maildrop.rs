@@ -10,15 +10,14 @@
 //!   server that numbers its messages gives a freed UIDL to the next one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::Duration;
 
 use super::identity::{Found, Identities};
 use super::keep::{Arrival, Content, Keeper};
-use super::listed::{Listed, hash, listing};
+use super::listed::{Listed, hash, keys_by_place, listing};
 use super::spool::{Landing, sha256};
 use super::{PullError, Run, TRIES, WINDOW};
-use crate::mail::pop3::{Client, Committed, Missing, Stat};
-use crate::mail::{self, BoxedStream, Deadline};
+use crate::mail::pop3::{Client, Missing, Stat};
+use crate::mail::{self, BoxedStream};
 use crate::model::{MessageId, Phase, ProbeCode};
 use crate::store::keys::incoming_id;
 use crate::store::{Known, Ledger, MessageKey, Position, SourceId, Window};
@@ -29,37 +28,37 @@ const INBOX: &str = "INBOX";
 /// Headers of a message that is too large to be stored lie within its first bytes.
 const HEAD_BYTES: usize = 64 << 10;
 
-/// How long QUIT may take once the session's own time is up.
-const GOODBYE: Duration = Duration::from_secs(2);
-
 /// Most messages that are left at a server without UIDL: each look at the maildrop fetches them all.
 const MOST_WITHOUT_UIDL: usize = 2_000;
 
-/// Most messages known by their content that are deleted in one run: their ids are noted in the ledger meanwhile.
-const DELETED_BY_CONTENT: usize = 1_000;
-
 /// The maildrop as this run knows it.
-struct Maildrop {
+pub(super) struct Maildrop {
     source: SourceId,
-    ledger: Ledger,
-    list: Vec<Listed>,
+    pub(super) ledger: Ledger,
+    pub(super) list: Vec<Listed>,
     /// Messages at the head of the list that are known to be stored.
     prefix: usize,
     /// Stored before this run, by number.
-    known: HashMap<u32, (MessageId, Known)>,
+    pub(super) known: HashMap<u32, (MessageId, Known)>,
     /// Messages that are told apart by their content.
-    identities: Identities,
+    pub(super) identities: Identities,
     /// Numbers of messages whose key stands for a stored one that we may have deleted.
     doubted: HashSet<u32>,
+    /// Those of them that are others than the one that is stored under their key.
+    pub(super) elsewhere: HashSet<u32>,
     /// What is to be found by the list next time: the id of its key, the id of its row, and the row.
     aliases: Vec<(MessageId, MessageId, Known)>,
     /// Numbers of messages that are too large to be read, by size: how often each came before in this run.
     unread: HashMap<String, u32>,
     /// Messages that the server listed and would not give.
-    refused: HashSet<u32>,
+    pub(super) refused: HashSet<u32>,
     suspect: Option<Window>,
     /// The one message that an interrupted run had under way.
     suspect_name: Option<String>,
+    /// The message in which the dialogue broke off, and how it begins.
+    torn: Option<(Listed, Vec<u8>)>,
+    /// A message did not end where it had to: the session is of no use any more.
+    spoilt: bool,
 }
 
 /// Pulls the maildrop and ends the session, because deletions happen at QUIT.
@@ -85,11 +84,14 @@ pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> 
         known: HashMap::new(),
         identities: Identities::default(),
         doubted: HashSet::new(),
+        elsewhere: HashSet::new(),
         aliases: Vec::new(),
         unread: HashMap::new(),
         refused: HashSet::new(),
         suspect: ledger.window,
         suspect_name: ledger.under_way.take(),
+        torn: None,
+        spoilt: false,
         ledger,
         list,
     };
@@ -105,7 +107,7 @@ fn is_quiet(run: &Run<'_>, ledger: &Ledger, stat: Stat) -> bool {
         return false;
     };
     let same = (count, octets) == (stat.messages, stat.octets);
-    same && ledger.window.is_none() && !(stat.messages > 0 && run.sweep_is_due(ledger))
+    same && ledger.window.is_none() && ledger.deleting.is_empty() && !(stat.messages > 0 && run.sweep_is_due(ledger))
 }
 
 impl Maildrop {
@@ -137,14 +139,16 @@ impl Maildrop {
             }
         }
         let from = if run.sweep_is_due(&self.ledger) { 0 } else { self.prefix };
+        // Without a name only what could not be read is known.
+        let keys = self.list.iter().zip(keys_by_place(&self.list)).map(|(message, place)| message.key().or(place));
         let asked: Vec<(usize, MessageId)> =
-            (from..self.list.len()).filter_map(|index| Some((index, self.id(run, &self.list[index].key()?)))).collect();
+            keys.enumerate().skip(from).filter_map(|(index, key)| Some((index, self.id(run, &key?)))).collect();
         let ids: Vec<MessageId> = asked.iter().map(|(_, id)| id.clone()).collect();
         let known = run.tools.store.messages.known(run.tenant, &ids).await?;
         for (index, id) in asked {
             let Some(row) = known.get(&id) else { continue };
             let number = self.list[index].number;
-            if index < self.prefix || self.is_sure(run, row) {
+            if index < self.prefix || self.is_sure(row) {
                 self.known.insert(number, (id, *row));
             } else {
                 self.doubted.insert(number);
@@ -154,11 +158,11 @@ impl Maildrop {
     }
 
     /// Whether a stored message is surely the one that is listed under its key.
-    fn is_sure(&self, run: &Run<'_>, row: &Known) -> bool {
+    fn is_sure(&self, row: &Known) -> bool {
         // What no completed run has stored was never deleted by us.
         row.run == u64::MAX
             || row.run > self.ledger.run
-            || !(self.ledger.by_content || run.may_have_deleted(&self.ledger, row))
+            || !(self.ledger.by_content || self.ledger.deleted.may_include(row))
     }
 
     /// Fetches what is not stored, window by window, and notes each window before it begins.
@@ -172,12 +176,38 @@ impl Maildrop {
             run.save(&mut self.ledger).await?;
             run.hold().await?;
             if let Err(error) = self.window(run, client, &window, tries >= TRIES).await {
-                (self.ledger.window, self.ledger.under_way) = (None, None);
-                run.save(&mut self.ledger).await?;
-                return Err(error);
+                return self.broke_off(run, error, window.len() == 1).await;
             }
         }
         Ok(())
+    }
+
+    /// A run that could still speak: its window is closed, so that it counts against no message; but for the one that the
+    /// server did not get through with, where that is the message's fault. After its attempts what came of it is kept, and
+    /// another run goes on behind it.
+    async fn broke_off(&mut self, run: &mut Run<'_>, error: PullError, alone: bool) -> Result<(), PullError> {
+        let stuck = run.is_stuck(&error, alone || !run.advanced);
+        let Some((listed, head)) = self.torn.take().filter(|_| stuck) else {
+            self.close_window();
+            run.save(&mut self.ledger).await?;
+            return Err(error);
+        };
+        let tries = self.note(std::slice::from_ref(&listed)) + 1;
+        if tries >= TRIES {
+            tracing::warn!(number = listed.number, %error, "the server does not get through with a message");
+            let at = self.list.iter().position(|message| message.number == listed.number);
+            let place = at.and_then(|at| keys_by_place(&self.list).nth(at).flatten());
+            let Some(key) = listed.key().or(place) else { return Err(error) };
+            let arrival = self.arrival(run, &listed, &key, Content::Stalled(head));
+            run.keep_stalled(listed.number, arrival).await?;
+            self.close_window();
+        }
+        run.save(&mut self.ledger).await?;
+        if tries >= TRIES { Ok(()) } else { Err(error) }
+    }
+
+    pub(super) fn close_window(&mut self) {
+        (self.ledger.window, self.ledger.under_way) = (None, None);
     }
 
     /// One message at a time through what an interrupted run had under way; else a full window.
@@ -215,6 +245,7 @@ impl Maildrop {
         }
         let (kept, failure) = keeper.finish().await;
         run.note(&kept);
+        run.more |= self.spoilt;
         for (place, id, row) in self.aliases.drain(..) {
             run.tools.store.messages.also_at(run.tenant, &id, &place, &row).await?;
         }
@@ -232,17 +263,23 @@ impl Maildrop {
         keeper: &mut Keeper,
     ) -> Result<(), PullError> {
         let mut retrieval = client.retrieve(numbers, run.receive.max_message_bytes);
-        loop {
+        for &listed in small {
             let mut landing = Landing::default();
-            let Some((number, message)) = retrieval.next_into(|piece| landing.take(piece)).await? else {
-                return Ok(());
-            };
-            let Some(listed) = small.iter().find(|listed| listed.number == number) else {
-                continue;
+            let (number, message) = match retrieval.next_into(|piece| landing.take(piece)).await {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.torn = Some((listed.clone(), landing.head(HEAD_BYTES)));
+                    return Err(error.into());
+                }
             };
             let content = match message {
                 Ok(_) => Content::of(landing.finish(), unread),
                 Err(Missing::TooLarge) => Content::TooLarge(landing.head(HEAD_BYTES)),
+                Err(Missing::Endless) => {
+                    self.spoilt = true;
+                    Content::TooLarge(landing.head(HEAD_BYTES))
+                }
                 // It stands in the list and cannot be had now: the next run asks again.
                 Err(Missing::Refused(refusal)) => {
                     tracing::warn!(number, reply = refusal.text, "the server refused a message");
@@ -253,7 +290,11 @@ impl Maildrop {
             if let Some(key) = self.key(run, listed, &content).await? {
                 keeper.keep(number, self.arrival(run, listed, &key, content)).await;
             }
+            if self.spoilt {
+                break;
+            }
         }
+        Ok(())
     }
 
     /// The key of a message that has come; none where it is stored already.
@@ -266,7 +307,7 @@ impl Maildrop {
         let (sum, size) = match content {
             Content::Whole(source) | Content::Unread(source) => (source.sha256(), source.len()),
             Content::TooLarge(head) => (sha256(head), listed.octets),
-            Content::Withheld | Content::Failed(_) => return Ok(listed.key()),
+            Content::Stalled(_) | Content::Withheld | Content::Failed(_) => return Ok(listed.key()),
         };
         // A size that is wrong today may be another one tomorrow.
         self.ledger.by_content |= size != listed.octets;
@@ -284,9 +325,12 @@ impl Maildrop {
             }
         };
         // Where the list alone can tell it next time, an alias says so; unless that name stands for another message.
-        let place = by_list.filter(|_| !self.doubted.contains(&listed.number)).map(|key| self.id(run, &key));
-        if let Some(place) = place.filter(|place| *place != id) {
-            self.aliases.push((place, id.clone(), row));
+        if let Some(place) = by_list.map(|key| self.id(run, &key)).filter(|place| *place != id) {
+            if self.doubted.contains(&listed.number) {
+                self.elsewhere.insert(listed.number);
+            } else {
+                self.aliases.push((place, id.clone(), row));
+            }
         }
         if key.is_none() {
             self.known.insert(listed.number, (id, row));
@@ -318,113 +362,4 @@ impl Maildrop {
             content,
         }
     }
-
-    /// Deletes what an earlier completed run stored, ends the session, and only then says so in the ledger.
-    async fn finish(mut self, run: &mut Run<'_>, mut client: Client<BoxedStream>, stat: Stat) -> Result<(), PullError> {
-        // What was not given may be what is not settled.
-        let settled = !run.more && (self.ledger.deleting.is_empty() || self.refused.is_empty());
-        if settled {
-            self.settle(run).await?;
-        }
-        let due = settled && run.sweep_is_due(&self.ledger);
-        let (doomed, all) = if due { self.doomed(run) } else { (Vec::new(), false) };
-        if !doomed.is_empty() {
-            self.note_deletion(run, &doomed).await?;
-            // Whoever lost the lease must not delete.
-            run.hold().await?;
-        }
-        for message in &doomed {
-            client.delete(message.number).await?;
-        }
-        if run.more {
-            // The server's time is up; without QUIT some keep the maildrop locked, and the rest is another run's.
-            client.set_deadline(Deadline::after(GOODBYE));
-        }
-        // RFC 1939 §6: only +OK to QUIT says that they are gone. Without it the next run lists and deletes again.
-        match client.quit().await {
-            Ok(Committed) => run.changed |= !doomed.is_empty(),
-            Err(error) if doomed.is_empty() => tracing::debug!(code = ?error.code, "QUIT was not answered"),
-            Err(error) => return Err(error.into()),
-        }
-        if settled {
-            self.forget(run).await?;
-        }
-        (self.ledger.window, self.ledger.under_way) = (None, None);
-        if !run.more {
-            self.completed(run, &doomed, stat, all);
-        }
-        run.save(&mut self.ledger).await
-    }
-
-    /// What may be deleted, and whether that is all of it.
-    fn doomed(&self, run: &Run<'_>) -> (Vec<Listed>, bool) {
-        let deletable = |message: &&Listed| {
-            self.known.get(&message.number).is_some_and(|(_, row)| run.may_delete(&self.ledger, row))
-        };
-        let (mut by_content, mut all) = (0, true);
-        let fits = |message: &&Listed| {
-            by_content += usize::from(!message.unique);
-            let fits = message.unique || by_content <= DELETED_BY_CONTENT;
-            all &= fits;
-            fits
-        };
-        (self.list.iter().filter(deletable).filter(fits).cloned().collect(), all)
-    }
-
-    /// Notes which messages without a name of their own are about to be deleted: one of them that arrives once more is
-    /// another message, and that has to be known whenever this process dies.
-    async fn note_deletion(&mut self, run: &Run<'_>, doomed: &[Listed]) -> Result<(), PullError> {
-        let id = |message: &Listed| Some(self.known.get(&message.number)?.0.clone());
-        let nameless: Vec<_> = doomed.iter().filter(|message| !message.unique).filter_map(id).collect();
-        if nameless.is_empty() {
-            return Ok(());
-        }
-        self.ledger.deleting = nameless;
-        run.save(&mut self.ledger).await
-    }
-
-    /// What an interrupted run was deleting and is not listed any more is gone. What is listed has been fetched by now.
-    async fn settle(&mut self, run: &Run<'_>) -> Result<(), PullError> {
-        let taken = &self.identities.taken;
-        self.ledger.deleting.retain(|id| !taken.contains(id));
-        self.forget(run).await
-    }
-
-    /// Marks what was deleted as gone.
-    async fn forget(&mut self, run: &Run<'_>) -> Result<(), PullError> {
-        for id in &self.ledger.deleting {
-            run.tools.store.messages.mark_gone(run.tenant, id).await?;
-        }
-        self.ledger.deleting.clear();
-        Ok(())
-    }
-
-    fn completed(&mut self, run: &Run<'_>, doomed: &[Listed], stat: Stat, all: bool) {
-        if run.sweep_is_due(&self.ledger) && all {
-            run.swept(&mut self.ledger);
-        }
-        // Rows of an interrupted run carry the number of this one, so it counts if it, or that one, stored anything.
-        let unfinished = self.known.values().any(|(_, row)| row.run != u64::MAX && row.run > self.ledger.run);
-        if unfinished || !run.stored.is_empty() {
-            self.ledger.run += 1;
-            self.ledger.last_arrival = Some(run.now);
-        }
-        let gone: u64 = doomed.iter().map(|message| message.octets).sum();
-        let numbers: HashSet<u32> = doomed.iter().map(|message| message.number).collect();
-        self.list.retain(|message| !numbers.contains(&message.number));
-        // Behind a message that is missing nothing counts, and the next run has to look again.
-        let missing = self.list.iter().position(|message| self.refused.contains(&message.number));
-        let nameless = self.list.iter().position(|message| !message.unique);
-        let stored = &self.list[..missing.into_iter().chain(nameless).min().unwrap_or(self.list.len())];
-        self.ledger.position = Position::Pop3 {
-            count: if missing.is_none() { number(self.list.len()) } else { 0 },
-            octets: stat.octets.saturating_sub(gone),
-            prefix: number(stored.len()),
-            prefix_hash: hash(stored).unwrap_or_default(),
-        };
-    }
-}
-
-fn number(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -11,9 +11,11 @@
 //!
 //! **A message that kills the process** is found by the window that the ledger notes before each batch: a run that
 //! finds one goes through it one message at a time, and the message that was under way three times is stored
-//! unparsed and marked `quarantined`.
+//! unparsed and marked `quarantined`. One that the server does not get through with is marked `stalled` ([`stuck`]).
 
+mod closing;
 mod contents;
+mod deletion;
 mod fetch;
 mod folder;
 pub(in crate::ops) mod folders;
@@ -28,6 +30,7 @@ mod recall;
 mod renumbered;
 mod sheet;
 mod spool;
+mod stuck;
 mod sweep;
 mod threads;
 mod work;
@@ -38,7 +41,7 @@ pub use work::work;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -50,7 +53,7 @@ use super::{Tools, fortunes, fortunes::Fortune, risks, search};
 use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
-use crate::model::{Code, MessageId, ProbeCode, Problem, Receive, Tenant, Timestamp};
+use crate::model::{Code, MessageId, Problem, Receive, Tenant, Timestamp};
 use crate::store::keys::SourceId;
 use crate::store::{AccountRow, AccountStatus, Lease, Ledger, PullJob, Side, StoreError};
 
@@ -124,6 +127,8 @@ struct Run<'a> {
     now: Timestamp,
     /// When the mail server's time is up: what is left then is for writing down how far it came.
     session: Deadline,
+    /// It has a whole invocation: what does not fit into that fits nowhere.
+    patient: bool,
     lease: Option<Lease>,
     /// Ledgers that were read for a whole batch.
     ledgers: HashMap<SourceId, Ledger>,
@@ -208,6 +213,7 @@ async fn pull_for(
         receive,
         now,
         session: Deadline::after(deadline.left().saturating_sub(reserve)),
+        patient: matches!(asker, Asker::Queue),
         lease: None,
         ledgers: known.ledgers,
         quiet: known.quiet,
@@ -279,20 +285,6 @@ impl Run<'_> {
                 client.set_deadline(self.session);
                 maildrop::pull(self, client).await
             }
-        }
-    }
-
-    /// Our own time was up in the middle of a window: that says nothing about the server. What came is stored, and the
-    /// rest is another run's.
-    fn forgive_own_time(&mut self, worth_it: bool, result: Result<(), PullError>) -> Result<(), PullError> {
-        match result {
-            Err(PullError::SignIn(SignInError::Mail(error)))
-                if error.code == ProbeCode::Timeout && worth_it && self.session.left().is_zero() =>
-            {
-                self.more = true;
-                Ok(())
-            }
-            other => other,
         }
     }
 
@@ -414,57 +406,6 @@ impl Run<'_> {
     fn out_of_time(&mut self) -> bool {
         self.more |= self.session.left().is_zero();
         self.more
-    }
-
-    /// Whether anything is ever deleted at the server.
-    fn deletes(&self) -> bool {
-        !self.receive.keep_on_server
-            || self.receive.delete_after_days.is_some()
-            || self.receive.delete_when_acknowledged
-    }
-
-    /// Whether a stored message may be deleted at the server (decision 12): only what an earlier completed run stored.
-    fn may_delete(&self, ledger: &Ledger, row: &crate::store::Known) -> bool {
-        let Receive { keep_on_server, delete_after_days, delete_when_acknowledged, .. } = *self.receive;
-        let aged =
-            delete_after_days.is_some_and(|days| row.stored_at.plus_seconds(i64::from(days) * 86_400) <= self.now);
-        let wanted = !keep_on_server || aged || (delete_when_acknowledged && row.acknowledged);
-        let safe = row.run <= ledger.run;
-        if wanted && !safe && row.run != u64::MAX {
-            self.held_back.store(true, Ordering::Relaxed);
-        }
-        wanted && safe
-    }
-
-    /// Whether we may have deleted a stored message at the server, as far as the ledger knows.
-    fn may_have_deleted(&self, ledger: &Ledger, row: &crate::store::Known) -> bool {
-        let Receive { keep_on_server, delete_after_days, delete_when_acknowledged, .. } = *self.receive;
-        let picked = keep_on_server && (delete_after_days.is_some() || delete_when_acknowledged);
-        let aged = delete_after_days
-            .zip(ledger.swept_at)
-            .is_some_and(|(days, last)| row.stored_at.plus_seconds(i64::from(days) * 86_400) <= last);
-        row.run <= ledger.swept_run && (!picked || aged || row.acknowledged)
-    }
-
-    /// Whether deleting is due: after each completed run that has stored something, once a day where mail has to age,
-    /// and when something was acknowledged since the last time.
-    fn sweep_is_due(&self, ledger: &Ledger) -> bool {
-        let since = |at: Timestamp| ledger.swept_at.is_none_or(|last| last <= at);
-        let Receive { keep_on_server, delete_after_days, delete_when_acknowledged, .. } = *self.receive;
-        if !keep_on_server {
-            return ledger.swept_run < ledger.run;
-        }
-        let aged = delete_after_days.is_some() && since(self.now.plus_seconds(-86_400));
-        let acknowledged = delete_when_acknowledged && self.acknowledged_at.is_some_and(since);
-        ledger.run > 0 && (aged || acknowledged)
-    }
-
-    /// Notes in the ledger that what may be deleted was.
-    fn swept(&self, ledger: &mut Ledger) {
-        ledger.swept_run = ledger.run;
-        if !self.held_back.load(Ordering::Relaxed) {
-            ledger.swept_at = Some(self.now);
-        }
     }
 
     /// Records how the account fares, and for the scheduler when mail arrived.

@@ -195,7 +195,7 @@ async fn conclude(tools: &Tools, webhook: &WebhookRow, job: &WebhookJob, outcome
         note(tools, job, outcome, DeliveryState::Pending, Some(next), now).await?;
     }
     if outcome.status == Some(GONE) {
-        return tools.store.webhooks.disable(&job.tenant, &webhook.id, DisabledReason::Gone, now).await;
+        return tools.store.webhooks.disable(&job.tenant, &webhook.id, DisabledReason::Gone, None, now).await;
     }
     health(tools, webhook, job, Some(now)).await
 }
@@ -222,7 +222,7 @@ async fn health(
                 return Ok(());
             }
             tracing::warn!(webhook = %webhook.id, "nothing has arrived there for days: it is switched off");
-            store.disable(&job.tenant, &webhook.id, DisabledReason::Failing, now).await
+            store.disable(&job.tenant, &webhook.id, DisabledReason::Failing, Some(since), now).await
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Ledgers and leases.
 
 use super::*;
-use crate::store::{Leases, Ledgers, MessageKey, Position, SourceId, StoreError, Window, keys::incoming_id};
+use crate::store::{
+    Deleted, Known, Leases, Ledgers, MessageKey, Position, SourceId, StoreError, Window, keys::incoming_id,
+};
 
 fn source(folder: &str) -> SourceId {
     let receive = serde_json::json!({"protocol": "imap", "host": "imap.example.com", "port": 993, "security": "tls", "verifyCertificate": true,
@@ -77,6 +79,35 @@ async fn one_of_many_gets_the_lease_and_a_later_holder_fences_it_off() {
     assert!(leases.acquire(&tenant, &account, at(112), 60).await.unwrap().is_none(), "only the holder gives it back");
     leases.release(second).await.unwrap();
     assert_eq!(leases.acquire(&tenant, &account, at(112), 60).await.unwrap().unwrap().fence, 3);
+}
+
+#[tokio::test]
+async fn a_renewal_that_arrives_behind_the_release_revives_nothing() {
+    let leases = Leases::new(Bench::start().await.table);
+    let (tenant, account) = (tenant("one"), account("box"));
+    let lease = leases.acquire(&tenant, &account, at(0), 60).await.unwrap().unwrap();
+    let mut late = lease.clone();
+    leases.release(lease).await.unwrap();
+    assert!(leases.renew(&mut late, at(1), 60).await.unwrap_err().is_conflict());
+    assert_eq!(leases.acquire(&tenant, &account, at(2), 60).await.unwrap().unwrap().fence, 2);
+}
+
+#[test]
+fn what_we_may_have_deleted_is_known_by_what_was_noted_before() {
+    let row = |run, stored, acknowledged| Known { acknowledged, ..Known::new(run, at(stored)) };
+    let nothing = Deleted::default();
+    assert!(!nothing.may_include(&row(1, 0, true)));
+    let all = Deleted { all: 3, ..nothing };
+    assert!(all.may_include(&row(3, 9, false)) && !all.may_include(&row(4, 0, true)));
+    assert!(!all.may_include(&row(u64::MAX, 0, true)), "what was left on the server is never deleted");
+    let picked = Deleted { picked: 3, aged: Some(at(5)), ..nothing };
+    for (run, stored, acknowledged, may) in
+        [(3, 5, false, true), (3, 6, false, false), (3, 6, true, true), (4, 5, true, false)]
+    {
+        assert_eq!(picked.may_include(&row(run, stored, acknowledged)), may, "{run} {stored} {acknowledged}");
+    }
+    // Settings change, and what was deleted under the old ones is deleted.
+    assert!(Deleted { all: 2, ..picked }.may_include(&row(2, 9, false)));
 }
 
 #[test]

@@ -1,18 +1,18 @@
-//! EmailEngine's door to accounts (contracts A3.2, A3.6): `/v1/account…`, the list and the settings.
+//! EmailEngine's door to accounts (contracts A3.2, A3.5, A3.6): `/v1/account…`, the list and the settings.
 
 mod input;
+mod settings;
 mod shown;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde_json::json;
-use shared::http::engine::{in_their_words, masked_url, unmasked_url};
-use shared::http::{Call, Reply, lenient};
-use shared::model::account::{check_url, split_query};
+use shared::http::engine::in_their_words;
+use shared::http::{Call, Reply};
 use shared::model::views::AccountView;
 use shared::model::{AccountId, Code, FieldError, Problem};
 use shared::ops::{Tools, sign_in};
-use shared::store::{AccountRow, Preferences, keys};
+use shared::store::{AccountRow, keys};
+
+pub(crate) use settings::{settings, settle};
 
 use crate::usecase::{self, DEFAULT, Terms, Written};
 
@@ -107,49 +107,4 @@ pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
         "state": state.unwrap_or_else(|| "*".to_owned()),
         "accounts": entries,
     }))
-}
-
-/// What we know of EmailEngine's settings.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Settings {
-    #[serde(deserialize_with = "lenient::present")]
-    auth_server: Option<Option<SecretString>>,
-}
-
-/// `GET /v1/settings?authServer=true`: the settings that are asked for.
-pub(crate) async fn settings(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    if call.flag("authServer")? != Some(true) {
-        return Reply::ok(&json!({}));
-    }
-    let preferences = tools.store.preferences.get(call.tenant(), call.now).await?;
-    let shown = preferences.auth_server.as_ref().map(split_query).map(|(url, query)| masked_url(&url, query.is_some()));
-    Reply::ok(&json!({"authServer": shown}))
-}
-
-/// `POST /v1/settings`: where the authentication server is (A3.6/24). Accounts registered from now on ask it.
-pub(crate) async fn settle(tools: Tools, call: Call) -> Result<Reply, Problem> {
-    if call.principal.accounts.is_some() {
-        let words = "this token is for some accounts only, and the setting is for all";
-        return Err(Problem::new(Code::Forbidden, words));
-    }
-    let given: Settings = call.json()?;
-    let Some(auth_server) = given.auth_server else {
-        return Reply::ok(&json!({"updated": []}));
-    };
-    let mut auth_server = auth_server.filter(|url| !url.expose_secret().is_empty());
-    let mut errors = Vec::new();
-    if let Some(given) = &mut auth_server {
-        check_url("/authServer", given.expose_secret(), &mut errors);
-        let bare = unmasked_url(given);
-        if bare.expose_secret() != given.expose_secret() {
-            let stored = tools.store.preferences.get(call.tenant(), call.now).await?.auth_server;
-            *given = stored.filter(|stored| split_query(stored).0 == bare.expose_secret()).unwrap_or(bare);
-        }
-    }
-    if !errors.is_empty() {
-        return Err(Problem::invalid(errors));
-    }
-    tools.store.preferences.put(call.tenant(), &Preferences { auth_server }, call.now).await?;
-    Reply::ok(&json!({"updated": ["authServer"]}))
 }

@@ -6,9 +6,10 @@ use shared::http::{Call, Reply};
 use shared::model::change::FlagsChange;
 use shared::model::views::MailFolder;
 use shared::model::{FieldError, Problem};
+use shared::ops::emailengine::without_nulls;
 use shared::ops::{Tools, change, folders, sign_in};
 
-use super::{uid, without_nulls};
+use super::uid;
 use crate::handler::find;
 
 /// A change of a message. Labels are Gmail's own, and nothing here knows them.

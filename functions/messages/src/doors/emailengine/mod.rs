@@ -13,10 +13,11 @@ use serde_json::{Map, Value, json};
 use shared::http::body::INLINE_ANSWER_BYTES;
 use shared::http::{Call, Reply};
 use shared::mail::{parse, sanitize};
-use shared::model::{Address, Attachment, Code, FieldError, Message, MessageId, Problem, Timestamp};
+use shared::model::{Code, FieldError, Message, Problem, Timestamp};
+use shared::ops::emailengine::{described, uid_of};
 use shared::ops::search::{self, Query};
 use shared::ops::{Tools, files, sign_in};
-use shared::store::{Download, Incoming, MessageKey, Range, StoredMessage};
+use shared::store::{Download, Incoming, Range, StoredMessage};
 
 use crate::handler::{self, LINK, find, harmless_as, readable};
 
@@ -270,87 +271,12 @@ pub(crate) async fn source(tools: Tools, mut call: Call) -> Result<Reply, Proble
 
 /// A message of a list.
 fn shown(row: &Incoming) -> Value {
-    described(&row.message, uid_of(row))
+    described(&row.message, uid_of(&row.key))
 }
 
 /// Its number in its folder, where that is one of IMAP.
 fn uid(stored: &StoredMessage) -> Option<u32> {
-    incoming(stored).and_then(uid_of)
-}
-
-fn uid_of(row: &Incoming) -> Option<u32> {
-    match MessageKey::imap(&row.key) {
-        Some(MessageKey::Imap { uid, .. }) => Some(uid),
-        _ => None,
-    }
-}
-
-fn described(message: &Message, uid: Option<u32>) -> Value {
-    let mut shown = json!({
-        "id": message.id,
-        "uid": uid,
-        "path": message.folder,
-        "threadId": message.thread_id,
-        "date": message.received_at,
-        "flags": message.flags,
-        "unseen": !has(message, "\\Seen"),
-        "flagged": has(message, "\\Flagged"),
-        "answered": has(message, "\\Answered"),
-        "draft": has(message, "\\Draft"),
-        "size": message.size,
-        "subject": message.subject,
-        "from": message.from.as_ref().map(person),
-        "replyTo": people(&message.reply_to),
-        "to": people(&message.to),
-        "cc": people(&message.cc),
-        "messageId": message.message_id,
-        "inReplyTo": message.in_reply_to,
-        "attachments": message.attachments.iter().map(|file| attached(&message.id, file)).collect::<Vec<_>>(),
-        "text": {"id": message.id, "encodedSize": message.text_sizes.unwrap_or_default()},
-        "preview": message.preview,
-    });
-    if let Value::Object(fields) = &mut shown {
-        // What a message has not is left out, as EmailEngine does, and what is not so is not said.
-        let said = |name: &str, value: &Value| match value {
-            Value::Null => false,
-            Value::Bool(is) => *is,
-            Value::Array(list) => !list.is_empty() || name == "flags",
-            _ => true,
-        };
-        fields.retain(|name, value| said(name, value));
-    }
-    shown
-}
-
-/// A name may be empty (A3.3/15).
-fn person(address: &Address) -> Value {
-    json!({"name": address.name.as_deref().unwrap_or_default(), "address": address.address})
-}
-
-fn people(addresses: &[Address]) -> Vec<Value> {
-    addresses.iter().map(person).collect()
-}
-
-/// `encodedSize` is the size of the file: how long it was on its way is not kept.
-fn attached(id: &MessageId, file: &Attachment) -> Value {
-    let inline = file.disposition == shared::model::send::Disposition::Inline;
-    without_nulls(json!({
-        "id": format!("{id}-{}", file.part),
-        "contentType": file.content_type,
-        "encodedSize": file.size,
-        "embedded": inline && file.content_id.is_some(),
-        "inline": inline,
-        "contentId": file.content_id.as_ref().map(|id| format!("<{id}>")),
-        "filename": file.filename,
-    }))
-}
-
-/// What is not known is left out.
-fn without_nulls(mut shown: Value) -> Value {
-    if let Value::Object(fields) = &mut shown {
-        fields.retain(|_, value| !value.is_null());
-    }
-    shown
+    incoming(stored).and_then(|row| uid_of(&row.key))
 }
 
 #[cfg(test)]
