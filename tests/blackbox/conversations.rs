@@ -5,7 +5,7 @@ use tests::client::Client;
 use tests::corpus;
 
 use crate::pull::pull_all;
-use crate::reading::pulled;
+use crate::reading::{only, pulled};
 use crate::run;
 use crate::send::sender;
 
@@ -43,6 +43,34 @@ fn a_filter_that_lets_few_through_fills_its_pages_all_the_same() {
         wanted.sort();
         assert_eq!(found, wanted);
         assert_eq!(pages, wanted.len().div_ceil(10));
+    });
+}
+
+/// What a list or a message shows is what can be asked for by name.
+#[test]
+fn every_field_can_be_named_and_others_are_refused() {
+    run(async {
+        let (_, client, _peer, path) = pulled(&[corpus::plain(1)]).await;
+        let (id, _) = only(&client, &path).await;
+        let document = client.get("/openapi.json").await.value(200);
+        let fields = |shape: &str| -> Vec<String> {
+            document["components"]["schemas"][shape]["properties"].as_object().unwrap().keys().cloned().collect()
+        };
+        let (listed, whole) = (fields("Message"), fields("MessageDetail"));
+        assert!(listed.len() > 25 && whole.len() > listed.len(), "{listed:?} {whole:?}");
+        for name in &listed {
+            let page = client.get(format!("{path}/messages?fields={name}")).await.value(200);
+            assert!(page["items"][0].as_object().unwrap().keys().all(|shown| shown == name), "{name}: {page}");
+        }
+        let _ = client.get(format!("{path}/messages/{id}?fields={}", whole.join(","))).await.is(200);
+        let threads = client.get(format!("{path}/messages?fields=threadId,subject")).await.value(200);
+        assert_eq!(threads["items"][0].as_object().unwrap().len(), 2);
+        for (route, wrong) in [("messages", "text"), ("messages", "id,colour"), (&*format!("messages/{id}"), "Subject")]
+        {
+            let refused = client.get(format!("{path}/{route}?fields={wrong}")).await;
+            refused.names(&[("?fields", "invalid_value")]);
+            assert!(refused.text().contains(wrong.rsplit(',').next().unwrap()), "{}", refused.text());
+        }
     });
 }
 

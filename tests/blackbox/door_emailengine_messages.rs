@@ -99,7 +99,7 @@ fn a_3_3_14_and_16_a_message_is_listed_and_read_as_the_seed_shows_it() {
 #[test]
 fn a_3_3_13_and_15_pages_are_counted_from_zero_newest_first() {
     run(async {
-        let (client, _peer) = mailbox((0..12).map(plain).collect()).await;
+        let (client, peer) = mailbox((0..12).map(plain).collect()).await;
         let path = "/v1/account/example/messages?path=inbox&pageSize=5";
         let mut met = Vec::new();
         for page in 0..3 {
@@ -114,6 +114,14 @@ fn a_3_3_13_and_15_pages_are_counted_from_zero_newest_first() {
         assert_eq!(behind["messages"], json!([]));
         let other = client.get("/v1/account/example/messages?path=Junk").await.value(200);
         assert_eq!(other, json!({"total": 0, "page": 0, "pages": 1, "messages": []}));
+        // Deleted by somebody else at the server: once a pull has seen it, nobody counts it.
+        peer.sandbox.remove(&peer.user, Folder::Inbox, &[1, 12]).unwrap();
+        assert_eq!(pull_all(&client, "/v1/accounts/example").await, 0);
+        let left = client.get(format!("{path}&page=1")).await.value(200);
+        assert_eq!(
+            (&left["pages"], &left["total"], &left["messages"].as_array().unwrap().len()),
+            (&json!(2), &json!(10), &5)
+        );
         let wrong = client.get("/v1/account/example/messages?pageSize=0").await.value(400);
         assert_eq!(wrong["fields"][0]["key"], "pageSize");
     });
@@ -165,7 +173,21 @@ fn a_3_1_1_a_message_is_marked_moved_and_deleted_at_its_server() {
         let there = client.get(format!("{base}/messages?path=Junk")).await.value(200);
         assert_eq!((&there["total"], &there["messages"][0]["id"]), (&json!(1), &json!(id)), "listed where it is now");
         let here = client.get(format!("{base}/messages?path=INBOX")).await.value(200);
-        assert_eq!(here["messages"].as_array().unwrap().len(), 1);
+        assert_eq!((&here["total"], here["messages"].as_array().unwrap().len()), (&json!(1), 1));
+        // There and back again: it is counted where it is.
+        for (to, totals) in [("INBOX", [2, 0]), ("Junk", [1, 1])] {
+            let _ = client.put(format!("{path}/move"), &json!({"path": to})).await.is(200);
+            for (folder, total) in ["INBOX", "Junk"].into_iter().zip(totals) {
+                let page = client.get(format!("{base}/messages?path={folder}")).await.value(200);
+                assert_eq!(
+                    (&page["total"], page["messages"].as_array().unwrap().len()),
+                    (&json!(total), total),
+                    "{to}"
+                );
+            }
+        }
+        let found = client.post(format!("{base}/search?path=Junk"), &json!({"search": {"body": "common"}})).await;
+        assert_eq!(found.value(200)["total"], 1, "and searched there");
 
         let deleted = client.delete(path.clone()).await.value(200);
         assert_eq!(deleted, json!({"deleted": false, "moved": {"destination": "Trash", "message": id}}));
@@ -173,6 +195,10 @@ fn a_3_1_1_a_message_is_marked_moved_and_deleted_at_its_server() {
         let gone = client.delete(format!("{base}/message/{other}?force=true")).await.value(200);
         assert_eq!(gone, json!({"deleted": true}));
         assert!(peer.sandbox.messages(&peer.user).is_empty());
+        for folder in ["INBOX", "Junk"] {
+            let page = client.get(format!("{base}/messages?path={folder}")).await.value(200);
+            assert_eq!(page, json!({"total": 0, "page": 0, "pages": 1, "messages": []}), "{folder}");
+        }
 
         let listed = client.get(format!("{base}/mailboxes?counters=true")).await.value(200);
         let mailboxes = listed["mailboxes"].as_array().unwrap();

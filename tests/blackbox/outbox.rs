@@ -14,7 +14,7 @@ use crate::send::sender;
 use crate::{account, run, service};
 
 /// So many seconds from now, as RFC 3339.
-fn ahead(seconds: i64) -> String {
+pub(crate) fn ahead(seconds: i64) -> String {
     let at = time::OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
     at.replace_nanosecond(0).unwrap().format(&time::format_description::well_known::Rfc3339).unwrap()
 }

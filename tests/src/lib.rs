@@ -15,6 +15,7 @@
 //! | [`proxy`] | a faulty way to AWS |
 //! | [`checker`] | the invariants of a pull, judged from its end state by somebody who knows what was there |
 //! | [`sends`], [`send_checker`] | the same of sending: what was accepted, what the table says, what the server has |
+//! | [`searching`] | what a search takes in a large mailbox |
 //! | [`canary`] | a secret and every form it could leak in |
 //! | [`oauth`] | an OAuth 2.0 token endpoint that rotates its tokens, and a token server |
 //! | [`web`] | a web server that answers with any bytes |
@@ -22,8 +23,8 @@
 //!
 //! Everything: `./tests/run`. Some of it: `cargo build --workspace --bins && cargo test --workspace --test blackbox NAME`.
 //! Too slow for every change: `target/debug/kills imap 10000 200` ([`faults`], also `pop3` and `pop3-no-uidl`, also
-//! against Dovecot, also `kills send 10000 200`: [`sends`]), `target/debug/proofs all` ([`proofs`]), and
-//! `tests/mutants.sh`, which proves that the fault run sees a wrong order of steps. `HALFPENNY_SEED` repeats a run; what
+//! against Dovecot, also `kills send 10000 200`: [`sends`]), `target/debug/proofs all` ([`proofs`]),
+//! `target/debug/searches 100000` ([`searching`]), and `tests/mutants.sh`, which proves that the fault run sees a wrong order of steps. `HALFPENNY_SEED` repeats a run; what
 //! the last run wrote and logged stays under the system's temporary directory, in `hp-*`.
 //!
 //! It links neither the functions nor `shared` nor `local`: what a test knows, it was told over a wire. Expected JSON
@@ -56,6 +57,7 @@ pub mod proxy;
 pub mod random;
 pub mod receiver;
 pub mod runtime;
+pub mod searching;
 pub mod send_checker;
 pub mod sends;
 pub mod service;

@@ -44,7 +44,7 @@ pub(crate) struct Filter {
     correlation_id: Option<String>,
     thread: Option<String>,
     /// What is searched for.
-    pub(crate) query: Option<Query>,
+    query: Option<Query>,
 }
 
 impl Filter {
@@ -105,6 +105,15 @@ impl Filter {
         Self { thread: Some(thread), ..Self::default() }
     }
 
+    /// What of it the index is asked.
+    pub(crate) fn asked(&mut self) -> Option<Query> {
+        match (self.query.take(), &self.thread) {
+            (Some(query), Some(thread)) => Some(query.in_thread(thread)),
+            (None, Some(thread)) => Some(Query::thread(thread)),
+            (query, None) => query,
+        }
+    }
+
     /// Whether it lets everything through: of such a list no message is read that is not shown.
     pub(crate) fn passes_all(&self) -> bool {
         let Self {
@@ -119,7 +128,7 @@ impl Filter {
             correlation_source,
             correlation_id,
             thread,
-            query: _, // what was searched for has been found
+            query: _, // what is searched for is asked of the index
         } = self;
         let texts = [folder, from, to, subject, state, correlation_source, correlation_id, thread];
         texts.iter().all(|text| text.is_none()) && direction.is_none() && has_attachments.is_none() && flags.is_empty()

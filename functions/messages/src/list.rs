@@ -3,14 +3,15 @@
 //! A page costs what it shows, however much is stored. Where a filter lets few through, rows are looked at in growing
 //! strides, each a unit of DynamoDB, until the page is full or its budget is spent: then the cursor leads on behind the
 //! last row that was looked at. So nobody walks through a chain of empty pages, and no call costs more than
-//! [`SCANNED`] units.
+//! [`SCANNED`] units. Words and conversations are asked of the index ([`shared::ops::search`]): of those no row is looked
+//! at in vain, but where messages have changed since.
 
 use shared::http::{Call, Reply};
-use shared::model::views::Page;
+use shared::model::views::MessagePage;
 use shared::model::{AccountId, Code, Message, Problem};
-use shared::ops::search::Hits;
+use shared::ops::search::{Hits, Query};
 use shared::ops::{Tools, search, sign_in};
-use shared::store::{self, Range, StoredMessage};
+use shared::store::{Page, Range, StoredMessage};
 
 use crate::fields::{Fields, LISTED};
 use crate::filter::Filter;
@@ -29,7 +30,7 @@ pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let account = call.account()?;
     let limit = call.number("limit", 50, 1, 100)?;
     let range = Range { since: call.time("since")?, before: call.time("before")? };
-    let hits = match filter.query.take() {
+    let hits = match filter.asked() {
         Some(query) => Some(search::find(&tools.store, call.tenant(), &account, query, range).await?),
         None => None,
     };
@@ -39,7 +40,7 @@ pub(crate) async fn list(tools: Tools, call: Call) -> Result<Reply, Problem> {
         // Mail outlives its account; only where there is neither is the path wrong.
         sign_in::account(&tools, call.tenant(), &account).await?;
     }
-    answer(&fields, page)
+    rows.answer(&fields, page)
 }
 
 /// A conversation, oldest first: the answer to "what came before this?" is on the page that one has.
@@ -49,20 +50,16 @@ pub(crate) async fn thread(tools: Tools, call: Call) -> Result<Reply, Problem> {
     let account = call.account()?;
     let limit = call.number("limit", 50, 1, 100)?;
     let thread = call.path.get("thread").cloned().unwrap_or_default();
-    let filter = Filter::of_thread(thread);
-    let rows = Rows { tools: &tools, call: &call, account: &account, range: Range::default(), hits: None };
-    let mut page = rows.scan(limit, &filter).await?;
+    let (range, query) = (Range::default(), Query::thread(&thread));
+    let hits = search::find(&tools.store, call.tenant(), &account, query, range).await?;
+    let rows = Rows { tools: &tools, call: &call, account: &account, range, hits: Some(hits) };
+    let mut page = rows.scan(limit, &Filter::of_thread(thread)).await?;
     if page.items.is_empty() && page.next_cursor.is_none() && !call.query.contains_key("cursor") {
         sign_in::account(&tools, call.tenant(), &account).await?;
         return Err(Problem::new(Code::NotFound, "there is no such conversation in this account"));
     }
     page.items.reverse();
-    answer(&fields, page)
-}
-
-fn answer(fields: &Fields, page: Page<Message>) -> Result<Reply, Problem> {
-    let items = page.items.iter().map(|message| fields.project(message)).collect::<Result<Vec<_>, _>>()?;
-    Reply::ok(&Page { items, next_cursor: page.next_cursor })
+    rows.answer(&fields, page)
 }
 
 /// Where messages are looked for: in a stretch of a mailbox, or among what a search has found.
@@ -75,6 +72,12 @@ struct Rows<'r> {
 }
 
 impl Rows<'_> {
+    fn answer(&self, fields: &Fields, page: Page<Message>) -> Result<Reply, Problem> {
+        let items = page.items.iter().map(|message| fields.project(message)).collect::<Result<Vec<_>, _>>()?;
+        let not_searched_since = self.hits.as_ref().and_then(Hits::not_searched_since);
+        Reply::ok(&MessagePage { items, next_cursor: page.next_cursor, not_searched_since })
+    }
+
     /// Up to `limit` messages that pass, newest first, and the cursor behind them.
     async fn scan(&self, limit: u32, filter: &Filter) -> Result<Page<Message>, Problem> {
         let most = self.hits.as_ref().map_or(SCANNED, |hits| hits.most(SCANNED));
@@ -103,10 +106,10 @@ impl Rows<'_> {
         }
     }
 
-    async fn next(&self, rows: u32, cursor: Option<&str>) -> Result<store::Page<StoredMessage>, Problem> {
+    async fn next(&self, rows: u32, cursor: Option<&str>) -> Result<Page<StoredMessage>, Problem> {
         let (store, tenant) = (&self.tools.store, self.call.tenant());
         match &self.hits {
-            Some(hits) => hits.page(store, tenant, self.account, rows, cursor).await,
+            Some(hits) => Ok(hits.page(store, tenant, self.account, rows, cursor).await?),
             None => Ok(store.messages.list(tenant, self.account, self.range, rows, cursor).await?),
         }
     }

@@ -199,6 +199,10 @@ fn schemas() -> BTreeMap<String, Value> {
         });
         schemas.insert(page.to_owned(), schema);
     }
+    let words = "Outgoing mail that was accepted since then is not searched yet: ask again. Left out where all is.";
+    if let Some(page) = schemas.get_mut("MessagePage") {
+        page["properties"]["notSearchedSince"] = json!({"type": "string", "format": "date-time", "description": words});
+    }
     schemas
 }
 

@@ -18,6 +18,20 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// One page of stored mail.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessagePage<T> {
+    /// The messages; there may be fewer than `limit` although `nextCursor` is there.
+    pub items: Vec<T>,
+    /// Give it as `cursor` for the next page; null at the end.
+    pub next_cursor: Option<String>,
+    /// Only where words or a conversation are searched for, and much was sent lately: outgoing mail that was accepted
+    /// since then has not been searched. Each search gets on with it; left out where all has been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_searched_since: Option<Timestamp>,
+}
+
 /// How an account fares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

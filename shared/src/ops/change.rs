@@ -129,12 +129,14 @@ pub async fn delete(
     desk.leave().await;
     if !followed.contains(&Choice::Folder(trash.clone())) {
         tools.store.messages.mark_deleted(tenant, &placed.standing, Timestamp::now()).await?;
+        search::renew(&tools.store, tenant, id).await?;
     }
     Ok(Removed { id: id.clone(), deleted: false, folder: Some(trash) })
 }
 
 async fn marked(tools: &Tools, tenant: &Tenant, placed: &Placed) -> Result<Removed, Problem> {
     tools.store.messages.mark_deleted(tenant, &placed.standing, Timestamp::now()).await?;
+    search::renew(&tools.store, tenant, &placed.standing.id).await?;
     Ok(Removed { id: placed.standing.id.clone(), deleted: true, folder: None })
 }
 
@@ -315,7 +317,7 @@ impl<'a> Desk<'a> {
             run: u64::MAX,
         };
         self.tools.store.messages.move_to(self.tenant, &placed.standing, &to).await?;
-        search::refile(&self.tools.store, self.tenant, &placed.standing.id).await?;
+        search::renew(&self.tools.store, self.tenant, &placed.standing.id).await?;
         placed.standing = Standing { place: to.place, key: to.key, ..placed.standing.clone() };
         Ok(())
     }

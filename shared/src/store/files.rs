@@ -241,13 +241,16 @@ impl Files {
         Ok(())
     }
 
+    /// The body of a message, or so many bytes of it and one more.
     pub(super) async fn get_body(
         &self,
         tenant: &Tenant,
         id: &MessageId,
         fingerprint: &str,
+        most: usize,
     ) -> Result<Bytes, StoreError> {
-        self.read(self.get(keys::body_object(tenant, id, fingerprint)), "the body of the message").await
+        let request = self.get(keys::body_object(tenant, id, fingerprint));
+        self.read(request.range(format!("bytes=0-{most}")), "the body of the message").await
     }
 
     /// A URL that gives a message's source to whoever has it, for at most 15 minutes.

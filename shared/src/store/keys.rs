@@ -23,7 +23,7 @@
 //! | counter of one window | `T#<tenant>#N` | `<what>#<time>` | |
 //! | pull lease | `T#<tenant>#A#<account>` | `LEASE` | |
 //! | tokens of one OAuth grant | `T#<tenant>#A#<account>` | `TOKEN#<grant>` | |
-//! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
+//! | message, incoming or outgoing | `T#<tenant>#M#<id>` | `M` | `T#<tenant>#A#<account>`, `<time>#<id>`, outgoing `<time>#<id>#out`; outgoing that waits: `DUE#<shard>`, due; and `T#<tenant>#O`, `<account>#<time>#<id>` |
 //! | where a message stands that was renumbered or moved at its server | `T#<tenant>#M#<id of its new key>` | `M` | |
 //! | body of an outgoing message up to 8 KB | `T#<tenant>#M#<id>` | `B#<fingerprint head>` | |
 //! | recipients of an outgoing message beyond 20 | `T#<tenant>#M#<id>` | `R#<attempt>` | |
@@ -59,7 +59,7 @@ use super::grants::GrantKey;
 use super::table::{Item, text, text_of};
 use crate::model::send::Lane;
 use crate::model::template::TemplateId;
-use crate::model::{AccountId, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Direction, MessageId, Tenant, Timestamp};
 
 /// Shards of the due index: a partition takes 1,000 writes a second, and every send writes to it twice.
 pub const DUE_SHARDS: u8 = 8;
@@ -253,19 +253,40 @@ pub(super) fn message(tenant: &Tenant, id: &MessageId) -> Key {
     key(message_items(tenant, id), "M")
 }
 
-/// Where a message stands in its mailbox's time line.
+/// Where a message stands in its mailbox's time line. Its direction is told there, without its row.
 pub(super) fn by_time(
     tenant: &Tenant,
     account: &AccountId,
     at: Timestamp,
     id: &MessageId,
+    direction: Direction,
 ) -> [(String, AttributeValue); 2] {
-    [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(in_time_line(at, id)))]
+    let place = match direction {
+        Direction::Incoming => in_time_line(at, id),
+        Direction::Outgoing => in_time_line(at, id) + OUTGOING,
+    };
+    [("lpk".to_owned(), text(mailbox(tenant, account))), ("lsk".to_owned(), text(place))]
 }
 
-/// The same without the mailbox.
+/// How places of outgoing messages in the time line end.
+const OUTGOING: &str = "#out";
+
+/// A place in the time line, without direction.
 pub(super) fn in_time_line(at: Timestamp, id: &MessageId) -> String {
     format!("{at}#{id}")
+}
+
+/// A place in the time line without its direction, and that.
+pub(super) fn directed(place: &str) -> (&str, Direction) {
+    match place.strip_suffix(OUTGOING) {
+        Some(place) => (place, Direction::Outgoing),
+        None => (place, Direction::Incoming),
+    }
+}
+
+/// The message that stands at a place in the time line.
+pub(super) fn id_in_time_line(place: &str) -> Option<MessageId> {
+    MessageId::new(directed(place).0.rsplit_once('#')?.1).ok()
 }
 
 /// Account and time of an item that has them as index keys only.

@@ -12,7 +12,7 @@ use super::{
     places::is_alias,
     table::{Item, Query, Table, Write, described, item, number, number_of, primary, row, text, text_of},
 };
-use crate::model::{AccountId, Message, MessageId, Tenant, Timestamp};
+use crate::model::{AccountId, Direction, Message, MessageId, Tenant, Timestamp};
 
 /// A pulled message as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,7 +180,8 @@ impl Messages {
         let list = keys::mailbox(tenant, account);
         let after = cursor.map(|cursor| cursor::open(&list, cursor)).transpose()?;
         let sort_key = |place: &Place| keys::in_time_line(place.at, &place.id);
-        let seen = places.partition_point(|place| after.as_ref().is_some_and(|after| sort_key(place) >= *after));
+        let after = after.as_deref().map(|after| keys::directed(after).0);
+        let seen = places.partition_point(|place| after.is_some_and(|after| *sort_key(place) >= *after));
         let left = &places[seen..];
         let shown = &left[..left.len().min(limit as usize)];
         let last = shown.last().filter(|_| shown.len() < left.len());
@@ -190,7 +191,7 @@ impl Messages {
     }
 
     /// The messages of these ids, in this order. One that was deleted a moment ago may still stand in an index.
-    async fn rows(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+    pub async fn rows(&self, tenant: &Tenant, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::message(tenant, id)).collect();
         let items = self.table.batch_get(&keys, None).await?;
         let mut found = HashMap::new();
@@ -262,8 +263,7 @@ impl Messages {
         more |= places.len() > limit as usize;
         places.truncate(limit as usize);
         let next_cursor = places.last().filter(|_| more).map(|place| cursor::seal(&list, place));
-        let ids = places.iter().filter_map(|place| MessageId::new(place.rsplit_once('#')?.1).ok()).collect();
-        Ok((ids, next_cursor))
+        Ok((places.iter().filter_map(|place| keys::id_in_time_line(place)).collect(), next_cursor))
     }
 }
 
@@ -311,7 +311,7 @@ fn incoming_item(tenant: &Tenant, row: &Incoming) -> Result<Item, StoreError> {
     let key = keys::message(tenant, &message.id);
     let packed = compact::packed(message.clone()).map_err(|_| StoreError::Corrupt { key: key.to_string() })?;
     let mut item = item(&key, &Map::from_iter([("m".to_owned(), packed)]))?;
-    item.extend(keys::by_time(tenant, &message.account, message.received_at, &message.id));
+    item.extend(keys::by_time(tenant, &message.account, message.received_at, &message.id, Direction::Incoming));
     let mut name = row.key.clone();
     compact::cut(&mut name, KEY_CHARS);
     item.insert("key".to_owned(), text(name));

@@ -4,6 +4,7 @@
 //! transactions. A conditional write whose answer was lost and that is repeated by the SDK recognises its own
 //! success by the random name of its attempt. Every time is an argument.
 
+mod accepted;
 mod accounts;
 mod bounces;
 mod bus;
@@ -48,6 +49,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub use accepted::Stretch;
 pub use accounts::{AccountRow, Accounts, Expect};
 pub use bounces::{Bounced, NOTED_BOUNCES};
 pub use bus::Bus;
@@ -74,7 +76,7 @@ pub use queues::{
     Again, AgainJob, DeliverJob, MAILBOXES_PER_BATCH, Mailbox, PullBatch, PullJob, Queues, UntoldChange, Wanted,
     WebhookJob, Which,
 };
-pub use search::{Entry, Found, Place, SEGMENT_DOCS, Search};
+pub use search::{Ask, Entry, Found, Joining, Manifest, Place, SEGMENT_DOCS, Search, TAKEN_AT_ONCE, Written};
 pub use secrets::{Fingerprints, SecretChange, SecretError, SecretRef, Secrets, Side};
 pub use status::{AccountStatus, Pace, SeenTls, SideStatus, StatusChange, Statuses};
 pub use streams::{Pieces, Streamed};

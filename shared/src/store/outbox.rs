@@ -11,13 +11,16 @@ use super::{
     table::{Item, Table, Values, Write, item, number, primary, row, text, text_of, value},
 };
 use crate::model::{
-    MessageId, SendState, Tenant, Timestamp,
+    Direction, MessageId, SendState, Tenant, Timestamp,
     send::{Recipient, SendRequest},
 };
 
 /// Bodies up to this size are items: a write unit per KB is cheaper than a PUT of S3 up to 4 KB, and an item is read
 /// together with the state for a quarter of a GET up to 8 KB.
 const ITEM_BODY_BYTES: usize = 8 << 10;
+
+/// More than any body has: requests are bounded far below it.
+const MOST_BODY_BYTES: usize = 1 << 30;
 
 /// When a message that waits has its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,15 +111,32 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Missing`] where it is not there.
     pub async fn body(&self, tenant: &Tenant, row: &OutgoingRow) -> Result<SendRequest, StoreError> {
+        let whole = self.body_within(tenant, row, MOST_BODY_BYTES).await?;
+        whole.ok_or_else(|| StoreError::Corrupt { key: keys::body(tenant, &row.id, row.body_name()).to_string() })
+    }
+
+    /// The body of a message; none where it has more than `most` bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where it is not there.
+    pub async fn body_within(
+        &self,
+        tenant: &Tenant,
+        row: &OutgoingRow,
+        most: usize,
+    ) -> Result<Option<SendRequest>, StoreError> {
         let key = keys::body(tenant, &row.id, row.body_name());
         let json = match row.body {
-            BodyPlace::Object => self.files.get_body(tenant, &row.id, row.body_name()).await?.to_vec(),
+            BodyPlace::Object => self.files.get_body(tenant, &row.id, row.body_name(), most).await?.to_vec(),
             BodyPlace::Item => match self.table.get(&key).await?.as_mut().and_then(|item| item.remove("json")) {
                 Some(AttributeValue::B(json)) => json.into_inner(),
                 _ => return Err(StoreError::Missing { what: "the body of the message" }),
             },
         };
-        serde_json::from_slice(&json).map_err(|_| StoreError::Corrupt { key: key.to_string() })
+        if json.len() > most {
+            return Ok(None);
+        }
+        serde_json::from_slice(&json).map(Some).map_err(|_| StoreError::Corrupt { key: key.to_string() })
     }
 
     /// Claims the id: the one conditional write that makes a message durable.
@@ -303,7 +323,7 @@ impl Outbox {
     /// A row as an item, with the places in the indexes that belong to its state.
     pub(super) fn item(&self, tenant: &Tenant, row: &OutgoingRow) -> Result<Item, StoreError> {
         let mut item = item(&keys::message(tenant, &row.id), row)?;
-        item.extend(keys::by_time(tenant, &row.account, row.created_at, &row.id));
+        item.extend(keys::by_time(tenant, &row.account, row.created_at, &row.id, Direction::Outgoing));
         if row.due.is_some() {
             item.insert("duesh".to_owned(), text(keys::due(&row.id, row.lane)));
         }

@@ -91,7 +91,7 @@ async fn connection(stream: TcpStream, service: impl Answer, stop: CancellationT
     }
 }
 
-/// The requests so far as JSON, `{"dynamodb.PutItem": 3}`, for tests that hold a flow to its budget.
+/// The requests so far as JSON, `{"dynamodb.PutItem": 3}`, with units and bytes that were read of objects, for tests that hold a flow to its budget.
 /// No bucket can have this name.
 const COUNTS: &str = "/_counts";
 

@@ -116,7 +116,8 @@ pub const MESSAGES_LIST: Route = Route {
             "q",
             "Words that must all stand in the message (subject, people, text, names of files): whole words in any letter \
              case, with or without accents. \"Words in quotation marks\" must follow one another; from:, to: and subject: \
-             name a field. At most 16 words. Finds pulled mail; a page may be shorter than its limit and have a cursor.",
+             name a field. At most 16 words. Finds mail in both directions; a page may be shorter than its limit and have a \
+             cursor, and notSearchedSince says where much was sent lately and is not all searched yet.",
         ),
         query("hasAttachments", "true or false."),
         query("unseen", "true: without the flag \\Seen; false: with it."),
@@ -147,8 +148,7 @@ pub const THREAD_GET: Route = Route {
     parameters: &[LIMIT, CURSOR, FIELDS],
     answers: &[answer(
         200,
-        "The conversation, incoming and outgoing, oldest first: its newest messages on the first page. 2,000 messages \
-         are looked at for one page.",
+        "The conversation, incoming and outgoing, oldest first: its newest messages on the first page.",
         "MessagePage",
     )],
     problems: &[404, 422],

@@ -14,7 +14,7 @@ use crate::mail::parse::{self, Parsed};
 use crate::model::message::thread_of;
 use crate::model::{AccountId, Direction, Message, MessageId, Tenant, TextSizes, Timestamp};
 use crate::ops::bounces;
-use crate::ops::search::Indexer;
+use crate::ops::search::{self, Indexer};
 use crate::store::{Incoming, Inserted, Store, StoreError};
 
 /// Messages on their way into storage at a time: enough to hide a round trip, few enough to bound the memory.
@@ -256,11 +256,10 @@ pub async fn reread(store: &Store, tenant: &Tenant, row: &Incoming) -> Result<bo
     let Some(contents) = contents::of(store, tenant, id, &source).await? else { return Ok(false) };
     let mut read = Message { state: RECEIVED.to_owned(), ..row.message.clone() };
     fill(&mut read, Some(contents));
+    threads::join(store, tenant, &mut read).await?;
     if let Some(head) = Content::Whole(source).readable() {
         bounces::recognise(store, tenant, &mut read, &head).await?;
-        if row.message.state == QUARANTINED {
-            Indexer::new(store, tenant, &read.account).index(&read, Some(&head)).await?;
-        }
+        search::rewrite(store, tenant, &read, Some(&head)).await?;
     }
     // Flags, folder and deletion are the server's, and may have changed meanwhile.
     let change =

@@ -180,11 +180,14 @@ fn left(size: u64, message_id: &str) -> Option<Likeness> {
 pub(super) async fn place(run: &Run<'_>, found: Vec<(u32, Found)>) -> Result<Vec<u32>, PullError> {
     let moves = found.into_iter().map(|(uid, found)| {
         let (store, tenant) = (run.tools.store.clone(), run.tenant.clone());
+        // A server that has renumbered a folder has left all of it there: for the index nothing has changed.
+        let from = found.missing.from.and_then(|at| run.folders.get(at));
+        let elsewhere = from.is_none_or(|from| from.folder != found.to.folder);
         async move {
             let Found { missing, to, flags } = found;
             let moved = store.messages.move_to(&tenant, &missing.standing, &to).await?;
-            if moved {
-                search::refile(&store, &tenant, &missing.standing.id).await?;
+            if moved && elsewhere {
+                search::renew(&store, &tenant, &missing.standing.id).await?;
             }
             if moved && !same_flags(&missing.flags, &flags) {
                 store.messages.set_flags(&tenant, &missing.standing.id, &flags).await?;
@@ -200,8 +203,14 @@ pub(super) async fn settle(run: &mut Run<'_>) -> Result<(), PullError> {
     let (lost, now) = (std::mem::take(&mut run.lost), Timestamp::now());
     let missing = lost.missing.into_iter().flatten().filter(|missing| !missing.by_design);
     let marks = missing.map(|missing| {
-        let (messages, tenant) = (run.tools.store.messages.clone(), run.tenant.clone());
-        async move { messages.mark_deleted(&tenant, &missing.standing, now).await }
+        let (store, tenant) = (run.tools.store.clone(), run.tenant.clone());
+        async move {
+            let marked = store.messages.mark_deleted(&tenant, &missing.standing, now).await?;
+            if marked {
+                search::renew(&store, &tenant, &missing.standing.id).await?;
+            }
+            Ok(marked)
+        }
     });
     run.changed |= several(marks.collect()).await?.contains(&true);
     Ok(())

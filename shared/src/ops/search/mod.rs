@@ -22,39 +22,56 @@
 //! cost as much, and the time of the pull. Searching costs about $0.000012 at 100,000 messages for one word: some ten
 //! segments, three requests each, and the tail of 128 KB on the average.
 //!
+//! Sending a message: nothing. The mailbox's time line tells what was sent, so whoever compacts or searches reads it
+//! there, once, for two or three units of reading ($0.3 a million): the module `outgoing`. What is moved, deleted, edited
+//! or parsed again is written into the index again, for two units and a request; its last writing counts.
+//!
 //! # What it cannot do
 //!
 //! Whole words only, in any letter case, with or without accents: `invoic` does not find `invoice`. The first
 //! [`MOST_WORDS`] different words of the first 256 KB of a text count, within the first MB of the source; of HTML what
-//! is shown; of the header subject, people, Message-ID and names of files; not what stands in files. Quarantined mail
-//! is not read, so it is found by its folder only. Phrases are looked for in the sources of the candidates, [`SOURCES`]
-//! for one page: a page may be shorter and have a cursor. A hash may stand for two words: `words::hash` counts how
-//! often. Found is what was pulled since the index exists; outgoing mail is not in it: it would double the price of
-//! sending.
+//! is shown; of the header subject, Message-ID, names of files, and the first 100 people; not what stands in files.
+//! Quarantined mail is not read, so it is found by its folder only. Phrases are looked for in the sources of the
+//! candidates, [`SOURCES`] for one page: a page may be shorter and have a cursor. A hash may stand for two words:
+//! `words::hash` counts how often. Of a raw message that was sent and has more than 2 MB, only what its row says. A copy
+//! in a Sent folder that is pulled too is a message of its own beside the one that was sent, as in any list. Where more
+//! was sent since the last search than one search can read, the answer says since when ([`Hits::not_searched_since`]),
+//! and the next search goes on there.
 //!
-//! A message also has a word for its folder ([`Query::folder`]), which counts a folder and opens any page of it in the
-//! same few requests. One that was moved has those of both; its row decides.
+//! # Folders and conversations
+//!
+//! A message also has words for its folder ([`Query::folder`]), which count a folder and open any page of it, and for its
+//! conversation ([`Query::thread`]), in the same few requests and for no unit more. A process that dies between a row and
+//! its second writing leaves a message counted where it was; no list shows it there, because its row decides.
 
+mod index;
+mod outgoing;
 mod query;
 mod words;
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
+pub(super) use index::{Indexer, compact, is_due, renew, rewrite};
 pub use query::{MOST_ASKED, Query};
-use words::Bag;
 pub use words::MOST_WORDS;
 
-use super::send;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
 use crate::mail::{Deadline, parse};
-use crate::model::{AccountId, Message, MessageId, Problem, Tenant, Timestamp};
-use crate::store::{Entry, Page, Place, Range, Store, StoreError, StoredMessage};
+use crate::model::{AccountId, Tenant, Timestamp};
+use crate::store::{Ask, Page, Place, Range, Store, StoreError, StoredMessage};
+
+/// A tail of more messages is compacted by whoever searches it: pulls that always run out of their time do not.
+const LONG_TAIL: usize = 1024;
+
+/// Longest time that a search gives to that.
+const CATCHING_UP: Duration = Duration::from_secs(8);
 
 /// Sources that are read for one page where phrases are looked for.
 pub const SOURCES: u32 = 100;
 
-/// Longest time that compacting may take from a pull: a tenth of a second is usual, a second for the largest.
-const COMPACTING: Duration = Duration::from_secs(15);
+/// So many of them at a time.
+const SOURCES_AT_ONCE: usize = 8;
 
 /// Bytes of a body that are looked at, as it is encoded.
 const TEXT_BYTES: usize = 256 << 10;
@@ -62,104 +79,15 @@ const TEXT_BYTES: usize = 256 << 10;
 /// Bytes of a source that are looked at: the text comes before the files.
 const SOURCE_BYTES: usize = 1 << 20;
 
-/// Puts the words of messages into the tail: of those that come while a write is under way all by the next one.
-#[derive(Debug)]
-pub(super) struct Indexer {
-    store: Store,
-    tenant: Tenant,
-    account: AccountId,
-    waiting: Mutex<Vec<Entry>>,
-    turn: tokio::sync::Mutex<()>,
-}
-
-impl Indexer {
-    pub(super) fn new(store: &Store, tenant: &Tenant, account: &AccountId) -> Self {
-        Self {
-            store: store.clone(),
-            tenant: tenant.clone(),
-            account: account.clone(),
-            waiting: Mutex::new(Vec::new()),
-            turn: tokio::sync::Mutex::new(()),
-        }
-    }
-
-    /// Makes a message findable. Comes before its row: a message that has one is never looked at again. Repeating it is
-    /// harmless.
-    pub(super) async fn index(&self, message: &Message, source: Option<&[u8]>) -> Result<(), StoreError> {
-        let entry = entry(message, source);
-        let place = entry.place.clone();
-        self.waiting().push(entry);
-        let _turn = self.turn.lock().await;
-        let mut batch = std::mem::take(&mut *self.waiting());
-        if !batch.iter().any(|entry| entry.place == place) {
-            // Somebody else's write took it along while this one waited for its turn.
-            self.waiting().append(&mut batch);
-            return Ok(());
-        }
-        let written = self.store.search.append(&self.tenant, &self.account, &batch, Timestamp::now()).await;
-        if written.is_err() {
-            // Each of them tries for itself.
-            batch.retain(|entry| entry.place != place);
-            self.waiting().append(&mut batch);
-        }
-        written
-    }
-
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Moves the tail of the index into a segment, within `deadline` and some seconds. That it did not is no failure of the
-/// pull: nothing is lost wherever it stops, and a later one does it.
-pub(super) async fn compact(store: &Store, tenant: &Tenant, account: &AccountId, deadline: Deadline) {
-    let time = deadline.left().min(COMPACTING);
-    match tokio::time::timeout(time, store.search.compact(tenant, account)).await {
-        Ok(Ok(entries)) => tracing::debug!(entries, "the index of words was compacted"),
-        Ok(Err(error)) if error.is_conflict() => tracing::debug!(%error, "somebody else compacts"),
-        Ok(Err(error)) => tracing::warn!(%error, "the index of words was not compacted; a later pull does"),
-        Err(_) => tracing::debug!("there was no time to compact the index of words; a later pull does"),
-    }
-}
-
-/// Whether the tail is moved into a segment behind this message. An id is a hash: without a counter that had to be
-/// written, one of 128 is chosen.
-pub(super) fn is_due(id: &MessageId) -> bool {
-    id.as_str().starts_with("00") || id.as_str().starts_with("01")
-}
-
-/// Lets a message be found in the folder that it was moved to. Where this is not reached it is still found by its words.
-pub(super) async fn refile(store: &Store, tenant: &Tenant, id: &MessageId) -> Result<(), StoreError> {
-    let Some(message) = store.messages.get(tenant, id).await?.map(|stored| stored.message()) else {
-        return Ok(());
-    };
-    let mut bag = Bag::default();
-    bag.add_folder(&message);
-    let place = Place { at: message.received_at, id: id.clone() };
-    let entry = Entry { place, words: bag.sorted() };
-    store.search.append(tenant, &message.account, &[entry], Timestamp::now()).await
-}
-
-/// What stands in a message.
-fn entry(message: &Message, source: Option<&[u8]>) -> Entry {
-    let mut bag = Bag::default();
-    bag.add_folder(message);
-    bag.add_message(message);
-    let head = source.map(|source| source.get(..SOURCE_BYTES).unwrap_or(source));
-    if let Some(text) = head.and_then(|head| parse::text_head(head, TEXT_BYTES)) {
-        bag.add(&text);
-    }
-    Entry { place: Place { at: message.received_at, id: message.id.clone() }, words: bag.sorted() }
-}
-
 /// What a search has found: places of messages, and what must be looked at in each of them.
 #[derive(Debug)]
 pub struct Hits {
     query: Query,
     places: Vec<Place>,
+    not_searched_since: Option<Timestamp>,
 }
 
-/// Asks the index.
+/// Asks the index, and looks at what was sent and is not in it yet.
 pub async fn find(
     store: &Store,
     tenant: &Tenant,
@@ -167,9 +95,21 @@ pub async fn find(
     query: Query,
     range: Range,
 ) -> Result<Hits, StoreError> {
-    let found = store.search.find(tenant, account, query.hashes(), range).await?;
+    let rewritten = query.is_pulled().then(words::rewritten);
+    let ask = Ask { words: query.hashes(), range, rewritten };
+    let mut found = store.search.find(tenant, account, ask).await?;
+    let mut rest = outgoing::rest(store, tenant, account, &query, &found.joined).await?;
+    if found.tail > LONG_TAIL || outgoing::is_backlog(store, tenant, account, &found.joined, &rest).await? {
+        compact(store, tenant, account, Deadline::after(CATCHING_UP)).await;
+        found = store.search.find(tenant, account, ask).await?;
+        rest = outgoing::rest(store, tenant, account, &query, &found.joined).await?;
+    }
+    let (entries, not_searched_since) = outgoing::read(store, tenant, &rest).await?;
+    found.places.extend(entries.into_iter().filter(|entry| ask.fits(entry)).map(|entry| entry.written.place));
+    found.places.sort_unstable_by(|one, other| other.cmp(one));
+    found.places.dedup();
     tracing::debug!(hits = found.places.len(), segments = found.segments, tail = found.tail, "searched");
-    Ok(Hits { query, places: found.places })
+    Ok(Hits { query, places: found.places, not_searched_since })
 }
 
 impl Hits {
@@ -186,13 +126,17 @@ impl Hits {
         account: &AccountId,
         limit: u32,
         cursor: Option<&str>,
-    ) -> Result<Page<StoredMessage>, Problem> {
+    ) -> Result<Page<StoredMessage>, StoreError> {
         let page = store.messages.page(tenant, account, &self.places, limit, cursor).await?;
         Ok(Page { items: self.checked(store, tenant, account, page.items).await?, next_cursor: page.next_cursor })
     }
 
-    /// How many candidates there are: all that is found where the query [is final](Hits::are_final), but for what was
-    /// deleted or moved since.
+    /// Outgoing mail that was accepted since then is not searched yet; each search gets on with it.
+    pub fn not_searched_since(&self) -> Option<Timestamp> {
+        self.not_searched_since
+    }
+
+    /// How many candidates there are: all that is found where the query [is final](Hits::are_final).
     #[allow(clippy::len_without_is_empty)] // nobody asks
     pub fn len(&self) -> usize {
         self.places.len()
@@ -211,7 +155,7 @@ impl Hits {
         account: &AccountId,
         first: usize,
         count: usize,
-    ) -> Result<Vec<StoredMessage>, Problem> {
+    ) -> Result<Vec<StoredMessage>, StoreError> {
         let places = self.places.get(first..).unwrap_or_default();
         let page = store.messages.page(tenant, account, places, u32::try_from(count).unwrap_or(u32::MAX), None).await?;
         self.checked(store, tenant, account, page.items).await
@@ -223,33 +167,24 @@ impl Hits {
         tenant: &Tenant,
         account: &AccountId,
         candidates: Vec<StoredMessage>,
-    ) -> Result<Vec<StoredMessage>, Problem> {
-        let mut items = Vec::new();
-        for stored in candidates {
+    ) -> Result<Vec<StoredMessage>, StoreError> {
+        let fits = |stored: &StoredMessage| {
             let message = stored.message();
-            let fits = message.account == *account && self.query.fits(&message);
-            if fits && (!self.query.has_phrases() || self.says(store, tenant, &stored, &message).await?) {
-                items.push(stored);
-            }
+            message.account == *account && self.query.fits(&message)
+        };
+        let items: Vec<StoredMessage> = candidates.into_iter().filter(fits).collect();
+        if !self.query.has_phrases() {
+            return Ok(items);
         }
-        Ok(items)
+        let checks: Vec<_> = items.iter().map(|stored| self.says(store, tenant, stored)).collect();
+        let said: Vec<bool> = stream::iter(checks).buffered(SOURCES_AT_ONCE).try_collect().await?;
+        Ok(items.into_iter().zip(said).filter(|(_, said)| *said).map(|(stored, _)| stored).collect())
     }
 
     /// Whether the phrases stand in the subject or in the text.
-    async fn says(
-        &self,
-        store: &Store,
-        tenant: &Tenant,
-        stored: &StoredMessage,
-        message: &Message,
-    ) -> Result<bool, Problem> {
-        let source = match stored {
-            StoredMessage::Outgoing(row) => Some(send::source(store, tenant, row).await?),
-            StoredMessage::Incoming(row) if row.message.sha256.is_none() => None,
-            StoredMessage::Incoming(row) => {
-                Some(store.files.get_raw_head(tenant, &row.message.id, SOURCE_BYTES as u64).await?.to_vec())
-            }
-        };
+    async fn says(&self, store: &Store, tenant: &Tenant, stored: &StoredMessage) -> Result<bool, StoreError> {
+        let message = stored.message();
+        let source = index::readable(store, tenant, stored).await?;
         let text = source.and_then(|source| parse::text_head(&source, TEXT_BYTES));
         let names =
             message.from.iter().chain(&message.to).chain(&message.cc).filter_map(|address| address.name.clone());

@@ -1,6 +1,6 @@
 //! What a caller searches for: `invoice "due date" from:ada subject:offer`.
 
-use super::words::{addresses, folder, hash, words};
+use super::words::{addresses, folder, hash, thread, words};
 use crate::model::{Address, FieldError, Message, Problem};
 
 /// Most words of one query; each costs a read per segment.
@@ -15,7 +15,9 @@ pub struct Query {
     phrases: Vec<Vec<String>>,
     /// Words that must stand in one field.
     fields: Vec<(Field, Vec<String>)>,
-    /// The folder that it must lie in: it may have been moved since it was indexed.
+    /// Only what was pulled, and all of that is to be counted right.
+    pulled: bool,
+    /// The folder that it must lie in.
     folder: Option<String>,
 }
 
@@ -45,7 +47,19 @@ impl Query {
 
     /// All messages of a folder; all that were pulled where none is named.
     pub fn folder(path: Option<&str>) -> Self {
-        Self { hashes: vec![folder(path)], folder: path.map(str::to_owned), ..Self::default() }
+        Self { hashes: vec![folder(path)], pulled: true, folder: path.map(str::to_owned), ..Self::default() }
+    }
+
+    /// All messages of a conversation, in both directions.
+    pub fn thread(id: &str) -> Self {
+        Self::default().in_thread(id)
+    }
+
+    /// Those of them that belong to a conversation.
+    #[must_use]
+    pub fn in_thread(mut self, id: &str) -> Self {
+        self.hashes.push(thread(id));
+        self
     }
 
     /// Those of them that a search finds; it may hold no word.
@@ -55,8 +69,7 @@ impl Query {
     pub fn within(path: Option<&str>, text: &str) -> Result<Self, Problem> {
         let mut query = Self::of(text).bounded("/search")?;
         query.hashes.push(folder(path));
-        query.folder = path.map(str::to_owned);
-        Ok(query)
+        Ok(Self { pulled: true, folder: path.map(str::to_owned), ..query })
     }
 
     fn of(text: &str) -> Self {
@@ -81,6 +94,11 @@ impl Query {
     /// The hashes that a message must have.
     pub(super) fn hashes(&self) -> &[u32] {
         &self.hashes
+    }
+
+    /// Whether only pulled messages are looked for, and the number of them must be right.
+    pub(super) fn is_pulled(&self) -> bool {
+        self.pulled
     }
 
     /// Whether the index knows all of it.

@@ -6,10 +6,13 @@ use std::collections::HashSet;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::model::{Address, Message};
+use crate::model::{Address, Direction, Message};
 
 /// Most distinct words of one message: what comes behind them is not found. A message of some 3,000 words has that many.
 pub const MOST_WORDS: usize = 1000;
+
+/// Most people of one message whose names and addresses are words: a text must find room beside a long list of them.
+pub(super) const MOST_PEOPLE: usize = 100;
 
 /// Longest word in characters; what is longer is cut, here and in a query.
 const WORD_CHARS: usize = 64;
@@ -31,20 +34,31 @@ impl Bag {
 
     /// Adds what a list shows of a message: its people, its subject, its files.
     pub(super) fn add_message(&mut self, message: &Message) {
-        let people: Vec<&Address> =
-            message.from.iter().chain(&message.to).chain(&message.cc).chain(&message.reply_to).collect();
+        message.subject.as_deref().into_iter().chain(message.message_id.as_deref()).for_each(|text| self.add(text));
+        let people = message.from.iter().chain(&message.to).chain(&message.cc).chain(&message.reply_to);
+        people.take(MOST_PEOPLE).for_each(|person| self.add_person(person));
         let files = message.attachments.iter().filter_map(|attachment| attachment.filename.as_deref());
-        let names = people.iter().filter_map(|address| address.name.as_deref());
-        let addresses = people.iter().map(|address| address.address.as_str());
-        let lines = message.subject.as_deref().into_iter().chain(message.message_id.as_deref());
-        lines.chain(addresses).chain(names).chain(files).for_each(|text| self.add(text));
+        files.for_each(|name| self.add(name));
     }
 
-    /// Adds the words that stand for the message's folder, and for any.
-    pub(super) fn add_folder(&mut self, message: &Message) {
-        self.0.extend(
-            [Some(folder(None)), message.folder.as_deref().map(|name| folder(Some(name)))].into_iter().flatten(),
-        );
+    /// Adds what somebody is called.
+    pub(super) fn add_person(&mut self, person: &Address) {
+        self.add(&person.address);
+        person.name.iter().for_each(|name| self.add(name));
+    }
+
+    /// Adds the words that stand for where a message is: its conversation; if it was pulled, its folder, and any folder.
+    pub(super) fn add_place(&mut self, message: &Message) {
+        self.0.insert(thread(&message.thread_id));
+        if message.direction == Direction::Incoming {
+            self.0.insert(folder(None));
+            self.0.extend(message.folder.as_deref().map(|name| folder(Some(name))));
+        }
+    }
+
+    /// Adds the word of what was written again.
+    pub(super) fn add_rewritten(&mut self) {
+        self.0.insert(rewritten());
     }
 
     /// The hashes, sorted.
@@ -121,6 +135,16 @@ pub(super) fn folder(name: Option<&str>) -> u32 {
         Some(name) => hash(&format!("#folder#{name}")),
         None => hash("#pulled"),
     }
+}
+
+/// The word that all messages of a conversation have.
+pub(super) fn thread(id: &str) -> u32 {
+    hash(&format!("#thread#{id}"))
+}
+
+/// The word that all messages have that were written again, because they had changed.
+pub(super) fn rewritten() -> u32 {
+    hash("#rewritten")
 }
 
 fn cut(word: &str) -> String {

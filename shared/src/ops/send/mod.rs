@@ -31,6 +31,7 @@ pub(super) mod verdicts;
 
 pub use accept::{Accepted, IdempotencyKey, Sender, Wait, accept, rehearse};
 pub use batch::{Post, Posted, batch};
+pub(super) use content::readable;
 pub use content::source;
 pub use deliver::deliver;
 pub use merge::merge;

@@ -9,7 +9,7 @@ use super::content::Given;
 use super::{accept, queue};
 use crate::model::send::{Recipient, RecipientState, SendRequest};
 use crate::model::{Code, FieldError, Problem, SendState, Tenant, Timestamp};
-use crate::ops::Tools;
+use crate::ops::{Tools, search};
 use crate::store::{AccountRow, After, Cancel, NewOutgoing, OutgoingRow, Replaced};
 
 /// Edits what has not been handed over, or moves it to another time: `changes` is merged into what was asked for
@@ -47,6 +47,12 @@ pub async fn edit(
     let after = edited(tools, &row, new, name, now);
     let row = replaced(tools.store.outbox.replace(tenant, &row, after).await?, now)?;
     queue::hand_on(tools, tenant, std::slice::from_ref(&row), now).await;
+    if is_other_content(&old, &request) {
+        // The edit stands, whether or not it can be searched for.
+        if let Err(error) = search::renew(&tools.store, tenant, &row.id).await {
+            tracing::warn!(%error, "an edited message is searched by what it said before");
+        }
+    }
     Ok(row)
 }
 

@@ -38,7 +38,7 @@ fn every_key_but_shards_begins_with_its_tenant() {
     assert!(keys.iter().all(|key| key.pk().starts_with("T#one#")), "{keys:?}");
     let id = MessageId::derived(&["x"]);
     let account = AccountId::new("box").unwrap();
-    assert_eq!(by_time(&tenant, &account, Timestamp(0), &id)[0].1, text("T#one#A#box"));
+    assert_eq!(by_time(&tenant, &account, Timestamp(0), &id, Direction::Incoming)[0].1, text("T#one#A#box"));
     for object in [raw_object(&tenant, &id), file_object(&tenant, "hash"), body_object(&tenant, &id, "fp")] {
         assert!(object.starts_with("t/one/"), "{object}");
     }

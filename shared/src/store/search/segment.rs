@@ -3,9 +3,9 @@
 //! Layout, numbers big-endian: `hpw1`, messages (u32), directory (offset of each bucket and of their end, u32 each),
 //! buckets, messages. Words are 32-bit hashes, spread over the buckets by their upper bits; a bucket has its words in
 //! order: distance to the word before, bytes of its list, list of messages by their distances, all as varints (LEB128).
-//! A message is its time (ms, 8 bytes) and its id (16 bytes), newest first, and its number is its place there. How many
-//! buckets there are follows from the number of messages, so that a reader who knows that from the manifest gets head,
-//! bucket and messages by three ranged reads, however large the segment is.
+//! A message is its time (ms, 8 bytes), its id (16 bytes) and which writing of it this is (8 bytes), newest first, and
+//! its number is its place there. How many buckets there are follows from the number of messages, so that a reader who
+//! knows that from the manifest gets head, bucket and messages by three ranged reads, however large the segment is.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,7 +14,8 @@ use crate::model::{MessageId, Timestamp};
 
 const MAGIC: &[u8; 4] = b"hpw1";
 const COUNTS: usize = 8;
-const DOC: usize = 24;
+const DOC: usize = 32;
+const PLACE: usize = 24;
 
 /// Messages to a bucket: about 4 KB of lists at 200 words a message.
 const BUCKET_DOCS: usize = 16;
@@ -29,11 +30,20 @@ pub struct Place {
     pub id: MessageId,
 }
 
+/// One writing of a message into the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Which message.
+    pub place: Place,
+    /// 0 when it came; when it was written again (milliseconds), because it changed. Of several the newest counts.
+    pub version: i64,
+}
+
 /// A message and its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Which message.
-    pub place: Place,
+    /// Which message, and which writing of it.
+    pub written: Written,
     /// Hashes of its words, sorted, each once.
     pub words: Vec<u32>,
 }
@@ -83,79 +93,95 @@ pub(super) fn lookup(mut bucket: &[u8], word: u32) -> Option<Vec<u32>> {
 }
 
 /// The messages of a segment, by number.
-pub(super) fn places(docs: &[u8]) -> Option<Vec<Place>> {
-    docs.chunks(DOC).map(place).collect()
+pub(super) fn messages(docs: &[u8]) -> Option<Vec<Written>> {
+    docs.chunks(DOC).map(written).collect()
 }
 
-/// The segment of these messages; of one that comes twice all words count.
+/// The segment of these messages. Of one that was written again the last writing counts; of one that came twice, because
+/// its row was not reached the first time, all words.
 pub(super) fn build(entries: &[Entry]) -> Vec<u8> {
-    let places = in_order(entries.iter().map(|entry| entry.place.clone()).collect());
-    let numbers: HashMap<&Place, u32> = places.iter().zip(0..).collect();
+    let all = newest(entries.iter().map(|entry| &entry.written));
+    let numbers = Numbers::of(&all);
+    let numbered = entries.iter().filter_map(|entry| Some((&entry.words, numbers.get(&entry.written)?)));
     let mut pairs: Vec<(u32, u32)> =
-        entries.iter().flat_map(|entry| entry.words.iter().map(|word| (*word, numbers[&entry.place]))).collect();
+        numbered.flat_map(|(words, number)| words.iter().map(move |word| (*word, number))).collect();
     pairs.sort_unstable();
     pairs.dedup();
-    let mut writer = Writer::new(&places);
+    let mut writer = Writer::new(all.len());
     for list in pairs.chunk_by(|one, other| one.0 == other.0) {
         let numbers: Vec<u32> = list.iter().map(|(_, number)| *number).collect();
         writer.add(list[0].0, &numbers);
     }
-    writer.finish(&places)
+    writer.finish(&all)
 }
 
 /// One segment of several. `None` where one cannot be read.
 pub(super) fn merge(parts: &[impl AsRef<[u8]>]) -> Option<Vec<u8>> {
     let heads: Vec<Head> = parts.iter().map(|part| Head::read(part.as_ref())).collect::<Option<_>>()?;
-    let tables: Vec<Vec<Place>> = parts
+    let tables: Vec<Vec<Written>> = parts
         .iter()
         .zip(&heads)
-        .map(|(part, head)| places(part.as_ref().get(head.docs()..)?))
+        .map(|(part, head)| messages(part.as_ref().get(head.docs()..)?))
         .collect::<Option<_>>()?;
-    let all = in_order(tables.iter().flatten().cloned().collect());
-    let numbers: HashMap<&Place, u32> = all.iter().zip(0..).collect();
-    let renumbered: Vec<Vec<u32>> =
-        tables.iter().map(|table| table.iter().map(|place| numbers[place]).collect()).collect();
+    let all = newest(tables.iter().flatten());
+    let numbers = Numbers::of(&all);
+    let renumbered: Vec<Vec<Option<u32>>> =
+        tables.iter().map(|table| table.iter().map(|written| numbers.get(written)).collect()).collect();
     let mut cursors: Vec<Cursor<'_>> =
         parts.iter().zip(&heads).map(|(part, head)| Cursor::new(part.as_ref(), head)).collect::<Option<_>>()?;
-    let mut writer = Writer::new(&all);
+    let mut writer = Writer::new(all.len());
     while let Some(word) = cursors.iter().filter_map(|cursor| cursor.word).min() {
         let mut list = Vec::new();
         for (cursor, renumbered) in cursors.iter_mut().zip(&renumbered) {
             if cursor.word == Some(word) {
                 for number in list_of(cursor.list)? {
-                    list.push(*renumbered.get(number as usize)?);
+                    // None where another part has a later writing of it.
+                    list.extend(*renumbered.get(number as usize)?);
                 }
                 cursor.step()?;
             }
         }
         list.sort_unstable();
         list.dedup();
-        writer.add(word, &list);
+        if !list.is_empty() {
+            writer.add(word, &list);
+        }
     }
     Some(writer.finish(&all))
 }
 
-/// Entries one behind the other, as an item of the table holds them.
+/// Entries one behind the other, as an item of the table holds them: time, id, how many words, the version where it is
+/// not the first one, words. A write unit is paid for each KB of it.
 pub(super) fn pack(entries: &[Entry]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for entry in entries {
-        bytes.extend(doc(&entry.place));
-        let count = u16::try_from(entry.words.len()).unwrap_or(u16::MAX);
-        bytes.extend(count.to_be_bytes());
-        entry.words.iter().take(count.into()).for_each(|word| bytes.extend(word.to_be_bytes()));
+    for Entry { written, words } in entries {
+        bytes.extend(&doc(written)[..PLACE]);
+        let count = u16::try_from(words.len()).unwrap_or(u16::MAX).min(AGAIN - 1);
+        let first = written.version == 0;
+        bytes.extend((if first { count } else { count | AGAIN }).to_be_bytes());
+        if !first {
+            bytes.extend(written.version.to_be_bytes());
+        }
+        words.iter().take(count.into()).for_each(|word| bytes.extend(word.to_be_bytes()));
     }
     bytes
 }
+
+/// Says beside the number of words that a version follows.
+const AGAIN: u16 = 1 << 15;
 
 /// What [`pack`] was given.
 pub(super) fn unpack(mut bytes: &[u8]) -> Option<Vec<Entry>> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {
-        let (head, rest) = bytes.split_at_checked(DOC + 2)?;
-        let count = u16::from_be_bytes(head[DOC..].try_into().ok()?);
-        let (words, rest) = rest.split_at_checked(4 * usize::from(count))?;
+        let (place, rest) = bytes.split_at_checked(PLACE)?;
+        let (count, rest) = rest.split_at_checked(2)?;
+        let count = u16::from_be_bytes(count.try_into().ok()?);
+        let (version, rest) = rest.split_at_checked(if count & AGAIN == 0 { 0 } else { DOC - PLACE })?;
+        let version = if version.is_empty() { 0 } else { long(version)? };
+        let (words, rest) = rest.split_at_checked(4 * usize::from(count & !AGAIN))?;
         let words = words.chunks_exact(4).map_while(number).collect();
-        entries.push(Entry { place: place(&head[..DOC])?, words });
+        entries.push(Entry { written: Written { place: place_of(place)?, version }, words });
         bytes = rest;
     }
     Some(entries)
@@ -204,9 +230,9 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(places: &[Place]) -> Self {
-        let buckets = buckets(places.len());
-        Self { docs: places.len(), buckets, offsets: Vec::with_capacity(buckets + 1), lists: Vec::new(), before: 0 }
+    fn new(docs: usize) -> Self {
+        let buckets = buckets(docs);
+        Self { docs, buckets, offsets: Vec::with_capacity(buckets + 1), lists: Vec::new(), before: 0 }
     }
 
     fn add(&mut self, word: u32, numbers: &[u32]) {
@@ -231,22 +257,38 @@ impl Writer {
         }
     }
 
-    fn finish(mut self, places: &[Place]) -> Vec<u8> {
+    fn finish(mut self, messages: &[Written]) -> Vec<u8> {
         self.open(self.buckets);
-        let mut bytes = Vec::with_capacity(Head::bytes(self.docs) + self.lists.len() + DOC * places.len());
+        let mut bytes = Vec::with_capacity(Head::bytes(self.docs) + self.lists.len() + DOC * messages.len());
         bytes.extend(MAGIC);
         bytes.extend(length(self.docs).to_be_bytes());
         self.offsets.iter().for_each(|offset| bytes.extend(offset.to_be_bytes()));
         bytes.extend(self.lists);
-        places.iter().for_each(|place| bytes.extend(doc(place)));
+        messages.iter().for_each(|written| bytes.extend(doc(written)));
         bytes
     }
 }
 
-fn in_order(mut places: Vec<Place>) -> Vec<Place> {
-    places.sort_unstable_by(|one, other| other.cmp(one));
-    places.dedup();
-    places
+/// The number and the version that count, by message.
+struct Numbers<'a>(HashMap<&'a Place, (u32, i64)>);
+
+impl<'a> Numbers<'a> {
+    fn of(messages: &'a [Written]) -> Self {
+        Self(messages.iter().zip(0..).map(|(written, number)| (&written.place, (number, written.version))).collect())
+    }
+
+    /// The number of a message; none for a writing of it that is out of date.
+    fn get(&self, written: &Written) -> Option<u32> {
+        self.0.get(&written.place).filter(|(_, version)| *version == written.version).map(|(number, _)| *number)
+    }
+}
+
+/// Each message once, as it was written last; newest messages first.
+pub(super) fn newest<'a>(written: impl Iterator<Item = &'a Written>) -> Vec<Written> {
+    let mut all: Vec<Written> = written.cloned().collect();
+    all.sort_unstable_by(|one, other| other.place.cmp(&one.place).then(other.version.cmp(&one.version)));
+    all.dedup_by(|later, kept| later.place == kept.place);
+    all
 }
 
 fn buckets(docs: usize) -> usize {
@@ -306,17 +348,27 @@ fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-fn doc(place: &Place) -> [u8; DOC] {
+fn doc(written: &Written) -> [u8; DOC] {
     let mut bytes = [0; DOC];
-    bytes[..8].copy_from_slice(&place.at.0.to_be_bytes());
+    bytes[..8].copy_from_slice(&written.place.at.0.to_be_bytes());
     // An id is 32 hex digits.
-    let _ = hex::decode_to_slice(place.id.as_str(), &mut bytes[8..]);
+    let _ = hex::decode_to_slice(written.place.id.as_str(), &mut bytes[8..PLACE]);
+    bytes[PLACE..].copy_from_slice(&written.version.to_be_bytes());
     bytes
 }
 
-fn place(doc: &[u8]) -> Option<Place> {
-    let (at, id) = doc.split_at_checked(8).filter(|(_, id)| id.len() == DOC - 8)?;
-    Some(Place { at: Timestamp(i64::from_be_bytes(at.try_into().ok()?)), id: MessageId::new(hex::encode(id)).ok()? })
+fn written(doc: &[u8]) -> Option<Written> {
+    let (place, version) = doc.split_at_checked(PLACE)?;
+    Some(Written { place: place_of(place)?, version: long(version)? })
+}
+
+fn place_of(bytes: &[u8]) -> Option<Place> {
+    let (at, id) = bytes.split_at_checked(8)?;
+    Some(Place { at: Timestamp(long(at)?), id: MessageId::new(hex::encode(id)).ok()? })
+}
+
+fn long(bytes: &[u8]) -> Option<i64> {
+    Some(i64::from_be_bytes(bytes.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -325,13 +377,20 @@ mod tests {
 
     fn entry(number: u32, words: &[u32]) -> Entry {
         let id = MessageId::derived(&[&number.to_string()]);
-        Entry { place: Place { at: Timestamp(number.into()), id }, words: words.to_vec() }
+        let place = Place { at: Timestamp(number.into()), id };
+        Entry { written: Written { place, version: 0 }, words: words.to_vec() }
+    }
+
+    fn again(number: u32, version: i64, words: &[u32]) -> Entry {
+        let Entry { written, words } = entry(number, words);
+        Entry { written: Written { version, ..written }, words }
     }
 
     fn found(segment: &[u8], word: u32) -> Vec<i64> {
         let head = Head::read(segment).unwrap();
-        let places = places(&segment[head.docs()..]).unwrap();
-        lookup(&segment[head.bucket(word)], word).unwrap().iter().map(|number| places[*number as usize].at.0).collect()
+        let messages = messages(&segment[head.docs()..]).unwrap();
+        let numbers = lookup(&segment[head.bucket(word)], word).unwrap();
+        numbers.iter().map(|number| messages[*number as usize].place.at.0).collect()
     }
 
     /// Words spread over all buckets.
@@ -369,14 +428,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_message_that_was_written_again_the_last_words_count() {
+        let moved = [entry(1, &[1, 2]), again(1, 5, &[2, 3]), entry(2, &[1]), again(1, 4, &[4])];
+        let gone = [again(2, 6, &[])];
+        for segment in [build(&[&moved[..], &gone].concat()), merge(&[build(&gone), build(&moved)]).unwrap()] {
+            let words: Vec<usize> = (1..5).map(|word| found(&segment, word).len()).collect();
+            assert_eq!(words, [0, 1, 1, 0]);
+        }
+    }
+
+    #[test]
     fn entries_come_back_and_damage_is_noticed() {
-        let entries = [entry(1, &[1, 2, u32::MAX]), entry(2, &[])];
+        let entries = [entry(1, &[1, 2, u32::MAX]), entry(2, &[]), again(1, 1_795_246_570_000, &[3]), again(2, 5, &[])];
         let packed = pack(&entries);
         assert_eq!(unpack(&packed).unwrap(), entries);
         assert!(unpack(&packed[..packed.len() - 1]).is_none());
         let segment = build(&entries);
         assert!(Head::read(&segment[1..]).is_none() && Head::read(&segment[..9]).is_none());
         assert!(merge(&[&segment[..segment.len() - 1]]).is_none());
-        assert!(places(&[]).unwrap().is_empty() && lookup(&[0x80], 1).is_none());
+        assert!(messages(&[]).unwrap().is_empty() && lookup(&[0x80], 1).is_none());
     }
 }

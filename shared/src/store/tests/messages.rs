@@ -51,7 +51,7 @@ pub(super) fn message(account: &AccountId, number: i64) -> Message {
     }
 }
 
-fn incoming(account: &AccountId, number: i64, run: u64) -> Incoming {
+pub(super) fn incoming(account: &AccountId, number: i64, run: u64) -> Incoming {
     let key = MessageKey::Imap { uidvalidity: 1, uid: u32::try_from(number).unwrap() };
     Incoming { message: message(account, number), key: key.to_string(), run, stored_at: at(1000) }
 }

@@ -48,7 +48,8 @@ pub(super) async fn service(db: Db, directory: &Path, buckets: &[String], guard:
     for key in guard.policies.access_keys() {
         auth.register(key.to_owned(), SECRET_KEY.into());
     }
-    let mut builder = S3ServiceBuilder::new(Storage { db, bodies, policies: guard.policies.clone() });
+    let mut builder =
+        S3ServiceBuilder::new(Storage { db, bodies, policies: guard.policies.clone(), counts: guard.counts.clone() });
     builder.set_auth(auth);
     builder.set_access(guard);
     Ok(builder.build())
@@ -78,6 +79,7 @@ struct Storage {
     db: Db,
     bodies: Bodies,
     policies: Policies,
+    counts: Counts,
 }
 
 impl Storage {
@@ -173,6 +175,7 @@ impl S3 for Storage {
         let size = u64::try_from(object.size).map_err(S3Error::internal_error)?;
         let range = input.range.map(|range| range.check(size)).transpose()?;
         let (start, end) = range.as_ref().map_or((0, size), |range| (range.start, range.end));
+        self.counts.add_many("s3", "bytesRead", end - start);
         let mut file = tokio::fs::File::from_std(file);
         file.seek(std::io::SeekFrom::Start(start)).await.map_err(S3Error::internal_error)?;
         let body = StreamingBlob::wrap(ReaderStream::new(file.take(end - start)));

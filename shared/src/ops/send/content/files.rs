@@ -23,6 +23,14 @@ pub(in crate::ops) struct Loaded {
     pub(in crate::ops) bytes: Bytes,
 }
 
+impl Loaded {
+    /// Only what an attachment is called.
+    pub(super) fn without_bytes(input: &AttachmentInput) -> Self {
+        let content_type = Some("application/octet-stream".to_owned());
+        Self { input: AttachmentInput { content_type, content: None, ..input.clone() }, bytes: Bytes::new() }
+    }
+}
+
 /// Gets the bytes of all attachments: from the request, or from the tenant's files.
 pub(in crate::ops) async fn load(
     store: &Store,

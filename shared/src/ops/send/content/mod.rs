@@ -218,3 +218,9 @@ pub async fn source(store: &Store, tenant: &Tenant, row: &OutgoingRow) -> Result
     let loaded = load(store, tenant, &request).await?;
     Ok(render(&pii::masked(&request), &loaded, &row.from, &row.message_id, row.date())?.bytes)
 }
+
+/// The same without the bytes of its files: for whoever only reads what is written in it.
+pub(in crate::ops) fn readable(request: &SendRequest, row: &OutgoingRow) -> Result<Vec<u8>, Problem> {
+    let named: Vec<Loaded> = request.attachments.iter().map(Loaded::without_bytes).collect();
+    Ok(render(&pii::masked(request), &named, &row.from, &row.message_id, row.date())?.bytes)
+}
