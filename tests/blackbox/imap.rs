@@ -303,6 +303,28 @@ fn what_is_expunged_while_it_is_fetched_holds_nothing_up() {
     });
 }
 
+/// What a run has stored that was cut off is missed by the next one, though the server does not tell what is gone.
+#[test]
+fn what_is_gone_after_a_run_that_was_cut_off_is_missed() {
+    run(async {
+        let (_, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        peer.sandbox.script(Rule::on(Protocol::Imap).hide_capability("QRESYNC"));
+        let uids: Vec<u32> =
+            (0..9).map(|number| peer.sandbox.deliver(&peer.user, corpus::plain(number)).unwrap()).collect();
+        let path = pulling(&client, &peer, &["INBOX"]).await;
+        let bodies = Rule::on(Protocol::Imap).at(At::Command("UID FETCH")).matching("BODY.PEEK");
+        let cut = peer.sandbox.script(bodies.times(1).drop_after(1_000));
+        assert_ne!(client.post_empty(format!("{path}/pull")).await.status, 200);
+        let stored = shown(&client).await.len();
+        assert!(cut.count() == 1 && (1..9).contains(&stored), "{stored}");
+        peer.sandbox.remove(&peer.user, Folder::Inbox, &uids[..1]).unwrap();
+        assert_eq!(pull_all(&client, &path).await as usize, 9 - stored);
+        let left = shown(&client).await;
+        assert!(left.len() == 8 && !left.contains_key("Message 0"), "{left:?}");
+    });
+}
+
 /// Without CONDSTORE no count tells that a message was flagged: it is seen with the next news, and however many
 /// messages there are, only what has changed is read.
 #[test]

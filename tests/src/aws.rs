@@ -138,15 +138,6 @@ impl Aws {
         update.expression_attribute_values(":to", AttributeValue::S(to.to_owned())).send().await.unwrap();
     }
 
-    /// Sets a text attribute of an item.
-    pub async fn set_text(&self, key: &str, attribute: &str, to: &str) {
-        let (pk, sk) = key.split_once(" / ").unwrap();
-        let update = self.dynamodb.update_item().table_name(&self.table).update_expression("SET #a = :to");
-        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
-        let update = update.expression_attribute_names("#a", attribute).key("pk", pk).key("sk", sk);
-        update.expression_attribute_values(":to", AttributeValue::S(to.to_owned())).send().await.unwrap();
-    }
-
     /// Adds to a number of an item.
     pub async fn add(&self, key: &str, attribute: &str, number: i64) {
         let (pk, sk) = key.split_once(" / ").unwrap();
@@ -154,6 +145,15 @@ impl Aws {
         let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
         let update = update.key("pk", pk).key("sk", sk).expression_attribute_names("#a", attribute);
         update.expression_attribute_values(":n", AttributeValue::N(number.to_string())).send().await.unwrap();
+    }
+
+    /// Sets a text attribute of an item.
+    pub async fn set_text(&self, key: &str, attribute: &str, to: &str) {
+        let (pk, sk) = key.split_once(" / ").unwrap();
+        let update = self.dynamodb.update_item().table_name(&self.table).update_expression("SET #a = :to");
+        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
+        let update = update.expression_attribute_names("#a", attribute).key("pk", pk).key("sk", sk);
+        update.expression_attribute_values(":to", AttributeValue::S(to.to_owned())).send().await.unwrap();
     }
 
     /// Keys and sizes of every object below a prefix.

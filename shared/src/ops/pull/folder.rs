@@ -214,6 +214,7 @@ impl Folder {
                 let arrival = Arrival { content: Content::Stalled(Vec::new()), ..self.outline(run, last) };
                 run.keep_stalled(last.uid, arrival).await?;
                 self.last = last.uid;
+                self.sheet.iter_mut().for_each(|sheet| sheet.take_down(last));
                 Ok(false)
             }
             other => other.map(|()| true),

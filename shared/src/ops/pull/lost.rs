@@ -181,7 +181,7 @@ pub(super) async fn place(run: &Run<'_>, found: Vec<(u32, Found)>) -> Result<Vec
     let moves = found.into_iter().map(|(uid, found)| {
         let (store, tenant) = (run.tools.store.clone(), run.tenant.clone());
         // A server that has renumbered a folder has left all of it there: for the index nothing has changed.
-        let from = found.missing.from.and_then(|from| run.folders.get(from));
+        let from = found.missing.from.and_then(|at| run.folders.get(at));
         let elsewhere = from.is_none_or(|from| from.folder != found.to.folder);
         async move {
             let Found { missing, to, flags } = found;

@@ -101,7 +101,7 @@ fn stands_at(run: &Run<'_>, folder: &str, placed: &Placed) -> Option<(u32, u32)>
 }
 
 /// Which of these are not in their folder any more. Those that are marked to be deleted have left it: so does a client
-/// move that knows no MOVE (RFC 3501 §6.4.7, COPY and `\\Deleted`).
+/// move that knows no MOVE (RFC 3501 §6.4.7, COPY and `\Deleted`).
 async fn gone_from(
     client: &mut Client<BoxedStream>,
     folder: &str,

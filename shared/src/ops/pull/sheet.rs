@@ -137,11 +137,14 @@ impl Folder {
 
     /// Notes what is there, where the server will not tell what of it is gone.
     pub(super) async fn note_sheet(&mut self, run: &Run<'_>) -> Result<(), PullError> {
-        let Some(sheet) = self.sheet.take() else { return Ok(()) };
-        if !sheet.searches.is_empty() {
-            self.ledger.compared_at = Some(run.now);
+        let sheet = self.sheet.take();
+        let compares = sheet.as_ref().is_some_and(|sheet| !sheet.searches.is_empty());
+        // Of a folder that is not compared any more, none is ever due again.
+        self.ledger.compared_at = compares.then_some(run.now);
+        match sheet {
+            Some(sheet) => self.write_down(run, sheet).await,
+            None => Ok(()),
         }
-        self.write_down(run, sheet).await
     }
 
     /// The same where a run ends early: what is missing has yet to be seen to, by the next one.

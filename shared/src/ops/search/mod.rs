@@ -35,7 +35,7 @@
 //! | one that is not there | 0 | 14 | 41 | 0.1 % |
 //! | a folder, counted without what has left it | 100,100 | 28 | 3376 | 0.5 % |
 //!
-//! Each also reads the tail and the list of segments (9 units here), and a page of 20 rows 20 units. Through the front
+//! Each also reads the tail and the list of segments (some ten units here), and a page of 20 rows 20 units. Through the front
 //! door, of mail that was really pulled, `target/debug/searches` counts.
 //!
 //! Sending a message: nothing. The mailbox's time line tells what was sent, so whoever compacts or searches reads it
