@@ -60,6 +60,8 @@ struct Maildrop {
     suspect: Option<Window>,
     /// The one message that an interrupted run had under way.
     suspect_name: Option<String>,
+    /// The last message that this run has gone through.
+    passed: u32,
 }
 
 /// Pulls the maildrop and ends the session, because deletions happen at QUIT.
@@ -90,6 +92,7 @@ pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> 
         refused: HashSet::new(),
         suspect: ledger.window,
         suspect_name: ledger.under_way.take(),
+        passed: 0,
         ledger,
         list,
     };
@@ -172,10 +175,11 @@ impl Maildrop {
             run.save(&mut self.ledger).await?;
             run.hold().await?;
             if let Err(error) = self.window(run, client, &window, tries >= TRIES).await {
-                (self.ledger.window, self.ledger.under_way) = (None, None);
+                self.close_window();
                 run.save(&mut self.ledger).await?;
                 return Err(error);
             }
+            self.passed = window[window.len() - 1].number;
         }
         Ok(())
     }
@@ -186,15 +190,25 @@ impl Maildrop {
         if careful { 1 } else { WINDOW }
     }
 
-    /// Notes the window in the ledger; returns how often exactly this one message was under way when a run died.
+    /// Notes the window in the ledger; returns how often this one message was under way when a run died: the first time
+    /// with others, where its number has to do, then by itself and by its name.
     fn note(&mut self, window: &[Listed]) -> u32 {
         let (first, last) = (window[0].number, window[window.len() - 1].number);
         let name = (window.len() == 1).then(|| window[0].name());
-        let again = self.suspect.filter(|_| name.is_some() && name == self.suspect_name);
-        let tries = again.map_or(0, |window| window.tries);
+        let same = |suspect: &Window| match &self.suspect_name {
+            None => suspect.first < suspect.last && suspect.holds(first),
+            known => *known == name,
+        };
+        let tries = self.suspect.filter(|suspect| name.is_some() && same(suspect)).map_or(0, |window| window.tries);
         self.ledger.window = Some(Window { first, last, tries: tries + 1 });
         self.ledger.under_way = name;
         tries
+    }
+
+    /// The window counts against no message. What this run did not come to of one in which another one died stays suspect.
+    fn close_window(&mut self) {
+        self.ledger.window = self.suspect.and_then(|suspect| suspect.behind(self.passed));
+        self.ledger.under_way = self.ledger.window.and_then(|_| self.suspect_name.clone());
     }
 
     async fn window(
@@ -348,7 +362,10 @@ impl Maildrop {
         if settled {
             self.forget(run).await?;
         }
-        (self.ledger.window, self.ledger.under_way) = (None, None);
+        if !run.more {
+            self.suspect = None;
+        }
+        self.close_window();
         if !run.more {
             self.completed(run, &doomed, stat, all);
         }
