@@ -52,12 +52,20 @@ pub enum Ending {
     Died,
 }
 
-/// A running `pull`. Dropped, it ends.
+/// A running function. Dropped, it ends.
 #[derive(Debug)]
-pub struct Puller {
+pub struct Function {
     child: Child,
     events: mpsc::Sender<Bytes>,
     answers: mpsc::Receiver<Bytes>,
+    /// Its output.
+    pub log: PathBuf,
+}
+
+/// A running `pull`. Dropped, it ends.
+#[derive(Debug)]
+pub struct Puller {
+    function: Function,
     /// Its output.
     pub log: PathBuf,
 }
@@ -69,9 +77,9 @@ struct Channels {
     answers: mpsc::Sender<Bytes>,
 }
 
-impl Puller {
+impl Function {
     /// Starts one with the environment that the service gives to its functions.
-    pub async fn start(service: &Service, setup: &Setup) -> Self {
+    pub async fn start(service: &Service, name: &str, setup: &Setup) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = format!("http://{}", listener.local_addr().unwrap());
         let (events, taken) = mpsc::channel(1);
@@ -82,10 +90,10 @@ impl Puller {
                 tokio::spawn(connection(stream, Arc::clone(&channels)));
             }
         });
-        let log = dir::create("puller").join("log");
+        let log = dir::create(name).join("log");
         let output = File::create(&log).unwrap();
         let mut words = setup.under.clone();
-        words.push(binaries().join("pull").display().to_string());
+        words.push(binaries().join(name).display().to_string());
         let child = Command::new(&words[0])
             .args(&words[1..])
             .env_clear()
@@ -93,10 +101,10 @@ impl Puller {
             .env("PATH", "/usr/bin:/bin")
             .envs(service.environment())
             .env("AWS_LAMBDA_RUNTIME_API", api)
-            .env("AWS_LAMBDA_FUNCTION_NAME", "pull")
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-            .env("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/pull")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "own")
             .envs(setup.env.iter().cloned())
             .envs(if setup.ahead == 0 { Vec::new() } else { faked_clock(setup.ahead) })
@@ -115,11 +123,9 @@ impl Puller {
         self.child.id()
     }
 
-    /// Pulls an account, as a caller with the operator's token does.
-    pub async fn pull(&mut self, tenant: &str, account: &str) -> Ending {
-        if self.events.send(event(tenant, account)).await.is_err() {
-            return Ending::Died;
-        }
+    /// Hands it an event; none: it ended before it answered.
+    pub async fn invoke(&mut self, event: Bytes) -> Option<Bytes> {
+        self.events.send(event).await.ok()?;
         let answer = async {
             tokio::select! {
                 // An answer that is there counts, whatever became of the process then.
@@ -128,10 +134,27 @@ impl Puller {
                 _ = self.child.wait() => None,
             }
         };
-        match tokio::time::timeout(PATIENCE, answer).await.expect("it answers or ends in time") {
-            Some(answer) => read(&answer),
-            None => Ending::Died,
-        }
+        tokio::time::timeout(PATIENCE, answer).await.expect("it answers or ends in time")
+    }
+}
+
+impl Puller {
+    /// Starts one with the environment that the service gives to its functions.
+    pub async fn start(service: &Service, setup: &Setup) -> Self {
+        let function = Function::start(service, "pull", setup).await;
+        Self { log: function.log.clone(), function }
+    }
+
+    /// The number of the process, or of the program it runs under; none: it has ended.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.function.pid()
+    }
+
+    /// Pulls an account, as a caller with the operator's token does.
+    pub async fn pull(&mut self, tenant: &str, account: &str) -> Ending {
+        let answer = self.function.invoke(event(tenant, account)).await;
+        answer.map_or(Ending::Died, |answer| read(&answer))
     }
 }
 
