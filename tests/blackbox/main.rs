@@ -10,6 +10,7 @@ mod again;
 mod attachments;
 mod auth;
 mod awaiting;
+mod aws_faults;
 mod batch;
 mod bounces;
 mod canaries;

@@ -28,6 +28,8 @@ pub enum Fault {
     Lost,
     /// It takes no effect: the connection ends.
     Cut,
+    /// A byte in the middle of its body changes on the way.
+    Damaged,
 }
 
 /// A call on its way.
@@ -115,7 +117,7 @@ async fn connection(stream: TcpStream, behind: String, state: Arc<State>) {
 
 async fn pass(request: Request<Incoming>, behind: &str, state: &State) -> Result<Response<Full<Bytes>>, String> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+    let mut body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
     let name = name(&head);
     *state.counts.lock().unwrap().entry(name.clone()).or_default() += 1;
     let fault = (state.judge.lock().unwrap())(&Call { name: &name, path: head.uri.path(), body: &body });
@@ -123,6 +125,7 @@ async fn pass(request: Request<Incoming>, behind: &str, state: &State) -> Result
         Some(Fault::Throttled) => return Ok(refusal(&name, true)),
         Some(Fault::Broken) => return Ok(refusal(&name, false)),
         Some(Fault::Cut) => return Err("cut".to_owned()),
+        Some(Fault::Damaged) => body = damaged(&body),
         Some(Fault::Lost) | None => {}
     }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -133,9 +136,16 @@ async fn pass(request: Request<Incoming>, behind: &str, state: &State) -> Result
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
     match fault {
-        Some(_) => Err("the answer is lost".to_owned()),
-        None => Ok(Response::from_parts(head, Full::new(body))),
+        Some(Fault::Lost) => Err("the answer is lost".to_owned()),
+        _ => Ok(Response::from_parts(head, Full::new(body))),
     }
+}
+
+fn damaged(body: &Bytes) -> Bytes {
+    let mut bytes = body.to_vec();
+    let middle = bytes.len() / 2;
+    bytes.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 1);
+    bytes.into()
 }
 
 /// `DynamoDB_20120810.PutItem` is `dynamodb.PutItem`; a call without a target is S3's.

@@ -160,6 +160,18 @@ pub struct Window {
     pub tries: u32,
 }
 
+impl Window {
+    /// Whether this place lies in it.
+    pub fn holds(&self, place: u32) -> bool {
+        (self.first..=self.last).contains(&place)
+    }
+
+    /// What lies behind this place; none: all of it lies before.
+    pub fn behind(&self, place: u32) -> Option<Self> {
+        (place < self.last).then(|| Self { first: self.first.max(place + 1), ..*self })
+    }
+}
+
 impl Ledger {
     /// The ledger of a source that was never pulled.
     pub fn new(source: SourceId) -> Self {
@@ -316,4 +328,18 @@ impl Ledgers {
 
 fn uid_set(bytes: &AttributeValue) -> Option<UidSet> {
     UidSet::from_bytes(bytes.as_b().ok()?.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_window_what_lies_behind_a_place_is_left() {
+        let window = Window { first: 3, last: 5, tries: 1 };
+        assert!(!window.holds(2) && window.holds(3) && window.holds(5) && !window.holds(6));
+        assert_eq!(window.behind(0), Some(window));
+        assert_eq!(window.behind(4), Some(Window { first: 5, ..window }));
+        assert_eq!(window.behind(5), None);
+    }
 }

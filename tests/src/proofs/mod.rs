@@ -1,6 +1,7 @@
 //! What a pull promises, under each fault that can be made to measure (P2 to P7 of the reliability plan; P1 is
 //! [`crate::faults`]). Each runs in any size: `tests/blackbox/proofs.rs` in short, `target/debug/proofs` in full.
 
+pub mod agreement;
 pub mod drops;
 pub mod epochs;
 pub mod poison;

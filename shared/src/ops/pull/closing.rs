@@ -28,6 +28,10 @@ impl Maildrop {
         mut client: Client<BoxedStream>,
         stat: Stat,
     ) -> Result<(), PullError> {
+        if !run.more {
+            // All was gone through: nothing is under suspicion any more.
+            self.suspect = None;
+        }
         // What was not given may be what is not settled.
         let known = !run.more && (self.ledger.deleting.is_empty() || self.refused.is_empty());
         let settled = known && self.settle(run).await?;

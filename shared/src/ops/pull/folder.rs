@@ -239,19 +239,20 @@ impl Folder {
         if careful { 1 } else { WINDOW }
     }
 
-    /// Notes the window in the ledger; returns how often exactly this one message was under way when a run died.
+    /// Notes the window in the ledger; returns how often this one message was under way when a run died: the first time
+    /// with others, then by itself.
     fn note(&mut self, first: u32, last: u32) -> u32 {
-        let again =
-            self.suspect.as_ref().filter(|window| window.first == first && window.last == last && first == last);
-        let tries = again.map_or(0, |window| window.tries);
+        let under_way = |window: &&Window| first == last && window.holds(first);
+        let tries = self.suspect.as_ref().filter(under_way).map_or(0, |window| window.tries);
         self.ledger.window = Some(Window { first, last, tries: tries + 1 });
         tries
     }
 
-    /// An interrupted run that could still speak: the window is closed, so that it counts against no message.
+    /// An interrupted run that could still speak: the window is closed, so that it counts against no message. What it did
+    /// not come to of a window in which another one died stays suspect.
     pub(super) async fn leave(&mut self, run: &Run<'_>) -> Result<(), PullError> {
         self.note_unsettled_sheet(run).await?;
-        self.ledger.window = self.hole();
+        self.ledger.window = self.hole().or_else(|| self.suspect?.behind(self.last));
         self.position();
         run.save(&mut self.ledger).await
     }

@@ -52,13 +52,15 @@ pub(super) struct Maildrop {
     unread: HashMap<String, u32>,
     /// Messages that the server listed and would not give.
     pub(super) refused: HashSet<u32>,
-    suspect: Option<Window>,
+    pub(super) suspect: Option<Window>,
     /// The one message that an interrupted run had under way.
     suspect_name: Option<String>,
     /// The message in which the dialogue broke off, and how it begins.
     torn: Option<(Listed, Vec<u8>)>,
     /// A message did not end where it had to: the session is of no use any more.
     spoilt: bool,
+    /// The last message that this run has gone through.
+    passed: u32,
 }
 
 /// Pulls the maildrop and ends the session, because deletions happen at QUIT.
@@ -92,6 +94,7 @@ pub(super) async fn pull(run: &mut Run<'_>, mut client: Client<BoxedStream>) -> 
         suspect_name: ledger.under_way.take(),
         torn: None,
         spoilt: false,
+        passed: 0,
         ledger,
         list,
     };
@@ -178,6 +181,7 @@ impl Maildrop {
             if let Err(error) = self.window(run, client, &window, tries >= TRIES).await {
                 return self.broke_off(run, error, window.len() == 1).await;
             }
+            self.passed = window[window.len() - 1].number;
         }
         Ok(())
     }
@@ -200,14 +204,11 @@ impl Maildrop {
             let Some(key) = listed.key().or(place) else { return Err(error) };
             let arrival = self.arrival(run, &listed, &key, Content::Stalled(head));
             run.keep_stalled(listed.number, arrival).await?;
+            self.passed = listed.number;
             self.close_window();
         }
         run.save(&mut self.ledger).await?;
         if tries >= TRIES { Ok(()) } else { Err(error) }
-    }
-
-    pub(super) fn close_window(&mut self) {
-        (self.ledger.window, self.ledger.under_way) = (None, None);
     }
 
     /// One message at a time through what an interrupted run had under way; else a full window.
@@ -216,15 +217,25 @@ impl Maildrop {
         if careful { 1 } else { WINDOW }
     }
 
-    /// Notes the window in the ledger; returns how often exactly this one message was under way when a run died.
+    /// Notes the window in the ledger; returns how often this one message was under way when a run died: the first time
+    /// with others, where its number has to do, then by itself and by its name.
     fn note(&mut self, window: &[Listed]) -> u32 {
         let (first, last) = (window[0].number, window[window.len() - 1].number);
         let name = (window.len() == 1).then(|| window[0].name());
-        let again = self.suspect.filter(|_| name.is_some() && name == self.suspect_name);
-        let tries = again.map_or(0, |window| window.tries);
+        let same = |suspect: &Window| match &self.suspect_name {
+            None => suspect.first < suspect.last && suspect.holds(first),
+            known => *known == name,
+        };
+        let tries = self.suspect.filter(|suspect| name.is_some() && same(suspect)).map_or(0, |window| window.tries);
         self.ledger.window = Some(Window { first, last, tries: tries + 1 });
         self.ledger.under_way = name;
         tries
+    }
+
+    /// The window counts against no message. What this run did not come to of one in which another one died stays suspect.
+    pub(super) fn close_window(&mut self) {
+        self.ledger.window = self.suspect.and_then(|suspect| suspect.behind(self.passed));
+        self.ledger.under_way = self.ledger.window.and_then(|_| self.suspect_name.clone());
     }
 
     async fn window(
