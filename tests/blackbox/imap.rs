@@ -117,6 +117,16 @@ fn a_renumbered_folder_is_emptied_without_loss() {
     });
 }
 
+/// A server that does not offer some capabilities, with plain messages and their UIDs.
+async fn peer_without(hidden: &[&str], messages: usize) -> (Peer, Vec<u32>) {
+    let peer = Peer::start().await;
+    for name in hidden {
+        peer.sandbox.script(Rule::on(Protocol::Imap).hide_capability(*name));
+    }
+    let uids = (0..messages).map(|number| peer.sandbox.deliver(&peer.user, corpus::plain(number)).unwrap()).collect();
+    (peer, uids)
+}
+
 /// Flags, moves and deletions by others are followed, with all that RFC 7162 has, with a part of it, and without.
 #[test]
 fn what_others_do_with_stored_messages_is_followed() {
@@ -124,12 +134,7 @@ fn what_others_do_with_stored_messages_is_followed() {
         for hidden in [&[][..], &["QRESYNC"], &["QRESYNC", "CONDSTORE"]] {
             let service = service().await;
             let (tenant, client) = service.tenant();
-            let peer = Peer::start().await;
-            for name in hidden {
-                peer.sandbox.script(Rule::on(Protocol::Imap).hide_capability(*name));
-            }
-            let uids: Vec<u32> =
-                (0..6).map(|number| peer.sandbox.deliver(&peer.user, corpus::plain(number)).unwrap()).collect();
+            let (peer, uids) = peer_without(hidden, 6).await;
             let path = pulling(&client, &peer, &["INBOX", "\\Junk"]).await;
             assert_eq!(pull_all(&client, &path).await, 6);
             let (moved, gone) = (id_of(&client, "Message 2").await, id_of(&client, "Message 3").await);
@@ -268,12 +273,7 @@ fn what_is_expunged_while_it_is_fetched_holds_nothing_up() {
         for hidden in [&[][..], &["QRESYNC", "CONDSTORE"]] {
             let service = service().await;
             let (tenant, client) = service.tenant();
-            let peer = Peer::start().await;
-            for name in hidden {
-                peer.sandbox.script(Rule::on(Protocol::Imap).hide_capability(*name));
-            }
-            let uids: Vec<u32> =
-                (0..5).map(|number| peer.sandbox.deliver(&peer.user, corpus::plain(number)).unwrap()).collect();
+            let (peer, uids) = peer_without(hidden, 5).await;
             let listing = |uids: &[u32]| -> String {
                 let line = |uid: &u32| {
                     format!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::config::Credentials;
 use base64::Engine;
@@ -122,38 +123,33 @@ impl Aws {
 
     /// Deletes an item by its key as [`Aws::items`] names it.
     pub async fn delete(&self, key: &str) {
-        let (pk, sk) = key.split_once(" / ").unwrap();
-        let delete = self.dynamodb.delete_item().table_name(&self.table);
-        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
-        delete.key("pk", pk).key("sk", sk).send().await.unwrap();
+        let [pk, sk] = parts(key);
+        self.dynamodb.delete_item().table_name(&self.table).key("pk", pk).key("sk", sk).send().await.unwrap();
     }
 
     /// Sets a text inside a map attribute of an item.
     pub async fn set(&self, key: &str, attribute: &str, member: &str, to: &str) {
-        let (pk, sk) = key.split_once(" / ").unwrap();
-        let update = self.dynamodb.update_item().table_name(&self.table).update_expression("SET #a.#m = :to");
-        let update = update.expression_attribute_names("#a", attribute).expression_attribute_names("#m", member);
-        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
-        let update = update.key("pk", pk).key("sk", sk);
-        update.expression_attribute_values(":to", AttributeValue::S(to.to_owned())).send().await.unwrap();
+        let update = self.update(key, "SET #a.#m = :v", attribute, AttributeValue::S(to.to_owned()));
+        update.expression_attribute_names("#m", member).send().await.unwrap();
     }
 
     /// Adds to a number of an item.
     pub async fn add(&self, key: &str, attribute: &str, number: i64) {
-        let (pk, sk) = key.split_once(" / ").unwrap();
-        let update = self.dynamodb.update_item().table_name(&self.table).update_expression("ADD #a :n");
-        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
-        let update = update.key("pk", pk).key("sk", sk).expression_attribute_names("#a", attribute);
-        update.expression_attribute_values(":n", AttributeValue::N(number.to_string())).send().await.unwrap();
+        let number = AttributeValue::N(number.to_string());
+        self.update(key, "ADD #a :v", attribute, number).send().await.unwrap();
     }
 
     /// Sets a text attribute of an item.
     pub async fn set_text(&self, key: &str, attribute: &str, to: &str) {
-        let (pk, sk) = key.split_once(" / ").unwrap();
-        let update = self.dynamodb.update_item().table_name(&self.table).update_expression("SET #a = :to");
-        let (pk, sk) = (AttributeValue::S(pk.to_owned()), AttributeValue::S(sk.to_owned()));
-        let update = update.expression_attribute_names("#a", attribute).key("pk", pk).key("sk", sk);
-        update.expression_attribute_values(":to", AttributeValue::S(to.to_owned())).send().await.unwrap();
+        self.update(key, "SET #a = :v", attribute, AttributeValue::S(to.to_owned())).send().await.unwrap();
+    }
+
+    /// A change of one attribute `#a` of an item by the value `:v`.
+    fn update(&self, key: &str, change: &str, attribute: &str, value: AttributeValue) -> UpdateItemFluentBuilder {
+        let [pk, sk] = parts(key);
+        let update = self.dynamodb.update_item().table_name(&self.table).key("pk", pk).key("sk", sk);
+        let update = update.update_expression(change).expression_attribute_names("#a", attribute);
+        update.expression_attribute_values(":v", value)
     }
 
     /// Keys and sizes of every object below a prefix.
@@ -214,4 +210,10 @@ fn value(attribute: &AttributeValue) -> Value {
         AttributeValue::L(list) => list.iter().map(value).collect(),
         other => json!(format!("{other:?}")),
     }
+}
+
+/// Partition and sort key of an item, as [`Aws::items`] names it.
+fn parts(key: &str) -> [AttributeValue; 2] {
+    let (pk, sk) = key.split_once(" / ").unwrap();
+    [pk, sk].map(|part| AttributeValue::S(part.to_owned()))
 }
