@@ -116,7 +116,7 @@ async fn queue_all(tools: &Tools, call: &Call) -> Result<QueuedPulls, Problem> {
             .into_iter()
             .filter(|row| row.account.receive.is_some() && call.principal.reaches(&row.account.account));
         let jobs: Vec<PullJob> = receiving.map(|row| job(call, row.account.account)).collect();
-        tools.store.queues.enqueue_pull(&jobs).await?;
+        tools.store.queues.enqueue_pull(&jobs, 0).await?;
         accounts.extend(jobs.into_iter().map(|job| QueuedPull { account: job.account, queued: true }));
         cursor = page.next_cursor;
         if cursor.is_none() {

@@ -54,7 +54,7 @@ pub async fn rewind(
     tools.store.ledgers.rewind(tenant, account).await?;
     unquiet(tools, tenant, account).await?;
     let job = PullJob { tenant: tenant.clone(), account: account.clone(), tick: now, asked: true };
-    tools.store.queues.enqueue_pull(&[job]).await?;
+    tools.store.queues.enqueue_pull(&[job], 0).await?;
     let which = Which::Since { since, cursor: None };
     let job = AgainJob { again: Again::Tell, tenant: tenant.clone(), account: account.clone(), which };
     let (done, more) = go(tools, job, deadline).await?;

@@ -183,15 +183,15 @@ impl Queues {
         self.enqueue(&self.deliver, jobs, delay_seconds).await
     }
 
-    /// Asks `pull-worker` to pull, many mailboxes by one message ([`PullBatch::deal`]).
-    pub async fn enqueue_pull(&self, jobs: &[PullJob]) -> Result<(), StoreError> {
+    /// Asks `pull-worker` to pull, many mailboxes by one message ([`PullBatch::deal`]), after a delay of at most 900 s.
+    pub async fn enqueue_pull(&self, jobs: &[PullJob], delay_seconds: u32) -> Result<(), StoreError> {
         let mut by_tick: BTreeMap<(Timestamp, bool), Vec<Wanted>> = BTreeMap::new();
         for PullJob { tenant, account, tick, asked } in jobs.iter().cloned() {
             let wanted = Wanted { mailbox: Mailbox { tenant, account }, quiet: None };
             by_tick.entry((tick, asked)).or_default().push(wanted);
         }
         for ((tick, asked), wanted) in by_tick {
-            self.enqueue(&self.pull, &PullBatch::deal(tick, asked, wanted), 0).await?;
+            self.enqueue(&self.pull, &PullBatch::deal(tick, asked, wanted), delay_seconds).await?;
         }
         Ok(())
     }

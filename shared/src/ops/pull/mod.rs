@@ -63,6 +63,10 @@ const WINDOW: usize = 200;
 /// After this many runs that died with the same message under way, it is stored unparsed.
 const TRIES: u32 = 3;
 
+/// Seconds before a run that did not come to its end is gone on with. A POP3 server whose session was broken off has to
+/// notice before it gives the mailbox to another one (RFC 1939 §4: the lock is exclusive).
+const LET_GO_SECONDS: u32 = 3;
+
 /// Why a pull ended early. What was stored until then is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
@@ -247,7 +251,7 @@ async fn pull_for(
     }
     if run.more && (worth_it || matches!(asker, Asker::Caller)) {
         let job = PullJob { tenant: tenant.clone(), account: row.account.account.clone(), tick: now, asked: true };
-        tools.store.queues.enqueue_pull(&[job]).await?;
+        tools.store.queues.enqueue_pull(&[job], LET_GO_SECONDS).await?;
     }
     Ok(Pulled {
         account: row.account.account.clone(),

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use super::quiet::Quiet;
-use super::{Asker, Known, PullError, is_stale, pull_for};
+use super::{Asker, Known, LET_GO_SECONDS, PullError, is_stale, pull_for};
 use crate::mail::Deadline;
 use crate::model::views::AccountState;
 use crate::model::{Server, Timestamp};
@@ -110,7 +110,7 @@ pub async fn work(tools: &Tools, batch: PullBatch, deadline: Deadline) -> Result
         left.push(PullJob { tenant, account, tick: crew.tick, asked });
     }
     for job in left {
-        tools.store.queues.enqueue_pull(&[job]).await?;
+        tools.store.queues.enqueue_pull(&[job], LET_GO_SECONDS).await?;
     }
     Ok(())
 }
