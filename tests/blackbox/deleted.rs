@@ -8,12 +8,14 @@ use futures_util::future::join_all;
 use rustix::process::Signal;
 use sandbox::{Protocol, Rule};
 use serde_json::json;
+use tests::aws::Aws;
 use tests::checker::{Verdict, end_state};
 use tests::peer::{Peer, Receive, Way};
 use tests::proxy::{Call, Fault, Proxy};
 use tests::runtime::{Ending, Puller, Setup};
 use tests::{corpus, guard, until};
 
+use crate::pull::pull_all;
 use crate::{account, run, service};
 
 /// Why mail is deleted at the server.
@@ -87,6 +89,13 @@ async fn pull_and_die(peer: &Arc<Peer>, tenant: &str) {
     assert!(held(peer).is_empty());
 }
 
+/// Makes what is stored three days older.
+async fn grow_old(aws: &Aws, tenant: &str) {
+    for row in aws.items_of(&format!("T#{tenant}#M#")).await.into_keys().filter(|key| key.ends_with(" / M")) {
+        aws.add(&row, "at", -THREE_DAYS).await;
+    }
+}
+
 async fn names_given_again(why: Why, names: Names) {
     let what = format!("{why:?} {names:?}");
     let (tenant, client) = service().await.tenant();
@@ -108,9 +117,7 @@ async fn names_given_again(why: Why, names: Names) {
     }
     let aws = service().await.aws().await;
     if why == Why::Aged {
-        for row in aws.items_of(&format!("T#{tenant}#M#")).await.into_keys().filter(|key| key.ends_with(" / M")) {
-            aws.add(&row, "at", -THREE_DAYS).await;
-        }
+        grow_old(&aws, &tenant).await;
     }
     pull_and_die(&peer, &tenant).await;
     // Of one size with the first ones; where content alone tells messages apart, one has the same bytes.
@@ -137,5 +144,31 @@ fn what_comes_behind_a_deletion_that_nobody_noted_is_new() {
             let all = [Names::Places, Names::Same, Names::None].map(|names| names_given_again(why, names));
             drop(join_all(all).await);
         }
+    });
+}
+
+/// STAT tells count and octets alone (RFC 1939 §5): a mail of the size of the one that went is not taken for it.
+#[test]
+fn a_deletion_ends_the_note_of_a_quiet_mailbox() {
+    run(async {
+        let (tenant, client) = service().await.tenant();
+        let peer = Peer::start().await;
+        let mut settings = peer.account(Receive::Pop3, Way::Tls);
+        settings["receive"]["deleteAfterDays"] = json!(2);
+        settings["poll"] = json!({"enabled": true, "minSeconds": 86_400, "maxSeconds": 86_400});
+        let path = account(&client, "mail", &settings).await;
+        deliver(&peer, &[corpus::plain(10)]);
+        assert_eq!(pull_all(&client, &path).await, 1);
+        let aws = service().await.aws().await;
+        grow_old(&aws, &tenant).await;
+        let entries = async || {
+            let entries = aws.items_of("POLL#").await.into_iter();
+            entries.filter(|(key, _)| key.contains(&format!("{tenant}#"))).collect::<Vec<_>>()
+        };
+        aws.set_text(&entries().await[0].0, "quiet", "0123456789abcdef").await;
+        assert_eq!(pull_all(&client, &path).await, 0);
+        assert!(held(&peer).is_empty());
+        let [(_, entry)] = &entries().await[..] else { panic!("one mailbox is polled") };
+        assert_eq!(entry["quiet"], json!(null), "{entry}");
     });
 }

@@ -4,11 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::aws::Aws;
 use crate::client::Client;
 use crate::sha256;
+
+/// Sources that are read at a time.
+const READ_AT_ONCE: usize = 16;
 
 /// A row of the service, with what it points at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,13 +125,13 @@ pub async fn end_state(
         .collect();
     assert_eq!(listed.keys().cloned().collect::<Vec<_>>(), in_table, "the list shows exactly the rows that there are");
     let mut objects = aws.objects(&format!("t/{tenant}/raw/")).await;
-    let mut rows = Vec::new();
-    for (id, hash) in listed {
-        let key = format!("t/{tenant}/raw/{id}");
-        objects.remove(&key);
-        let source = aws.object(&key).await.map(|bytes| sha256(&bytes));
-        rows.push(Row { id, sha256: hash, source });
-    }
+    let key = |id: &str| format!("t/{tenant}/raw/{id}");
+    listed.keys().for_each(|id| drop(objects.remove(&key(id))));
+    let row = async |(id, hash): (String, String)| {
+        let source = aws.object(&key(&id)).await.map(|bytes| sha256(&bytes));
+        Row { id, sha256: hash, source }
+    };
+    let rows = stream::iter(listed).map(row).buffered(READ_AT_ONCE).collect().await;
     let hashes = |messages: &[Vec<u8>]| messages.iter().map(|message| sha256(message)).collect();
     EndState { truth: hashes(truth), remaining: hashes(remaining), rows, orphans: objects.into_keys().collect() }
 }

@@ -208,7 +208,7 @@ impl Mailbox {
             if ids.len() > known {
                 (known, since) = (ids.len(), Instant::now());
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 

@@ -44,7 +44,7 @@ pub struct Mail {
     pub mail_remote_id: Option<String>,
     /// And by its type.
     pub mail_remote_source: Option<String>,
-    /// The XML field (A1.4/22). Null where only the source knows them: of mail that was sent.
+    /// The XML field (A1.4/22). Null where only the source knows them: of mail that was sent with files.
     pub mail_attachments: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub struct File {
 
 /// The row of a mail.
 pub fn mail(message: &Message) -> Mail {
-    let knows_files = message.direction == Direction::Incoming;
+    let knows_files = message.direction == Direction::Incoming || !message.has_attachments;
     let (source, id) = message.correlation.clone().map_or((None, None), |pair| (Some(pair.source), Some(pair.id)));
     Mail {
         mail_id: message.id.to_string(),

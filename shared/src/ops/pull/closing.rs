@@ -89,7 +89,12 @@ impl Maildrop {
         run.note_deletion(&mut self.ledger);
         self.ledger.position.rewind();
         self.close_window();
-        run.save(&mut self.ledger).await
+        run.save(&mut self.ledger).await?;
+        // POP3 tells count and octets alone: one that goes and another of its size that comes would look like quiet.
+        if run.receive.keep_on_server && run.row.account.poll.enabled {
+            run.tools.store.polls.unmark(run.tenant, &run.row.account.account).await?;
+        }
+        Ok(())
     }
 
     /// What became of messages without a name that an interrupted run was deleting. What is listed has been fetched by
