@@ -86,9 +86,12 @@ start_service() {
     TOKEN=$(sed -n 's/^token //p' "$DATA/banner")
 }
 
+# What it leaves behind is of use only where something failed.
 end_service() {
+    local code=$?
     kill "$SERVICE" ${WATCH:+"$WATCH"} 2>/dev/null || true
     wait "$SERVICE" 2>/dev/null || true
+    [ $code != 0 ] || rm -rf "$DATA"
 }
 
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds.

@@ -126,7 +126,9 @@ pub async fn end_state(
     assert_eq!(listed.keys().cloned().collect::<Vec<_>>(), in_table, "the list shows exactly the rows that there are");
     let mut objects = aws.objects(&format!("t/{tenant}/raw/")).await;
     let key = |id: &str| format!("t/{tenant}/raw/{id}");
-    listed.keys().for_each(|id| drop(objects.remove(&key(id))));
+    for id in listed.keys() {
+        objects.remove(&key(id));
+    }
     let row = async |(id, hash): (String, String)| {
         let source = aws.object(&key(&id)).await.map(|bytes| sha256(&bytes));
         Row { id, sha256: hash, source }

@@ -48,6 +48,7 @@ pub(super) async fn start(
     for properties in &options.tables {
         create_table(&db, properties)?;
     }
+    index_stream_records(&path)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     tokio::spawn(sweep(db.clone(), path, stop.clone()));
     let counting = tracing_subscriber::registry().with(Requests(counts.clone()).with_filter(requests_only()));
@@ -161,6 +162,19 @@ async fn sweep(db: Database, path: PathBuf, stop: CancellationToken) {
             Err(error) => tracing::warn!(%error, "dynamodb sweep"),
         }
     }
+}
+
+/// Each write asks for the highest sequence number, and each reader of a stream for what is behind one. dynoxide 3.2 has
+/// no index for either, so that a day of records makes every write read them all.
+fn index_stream_records(path: &Path) -> Result<(), AwsError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection.execute_batch(
+        "CREATE INDEX IF NOT EXISTS records_of_table
+             ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
+         CREATE INDEX IF NOT EXISTS records_of_shard
+             ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));",
+    )?)
 }
 
 /// Removes the stream records written before `oldest` (seconds since 1970): dynoxide itself keeps them for ever.

@@ -89,6 +89,24 @@ async fn old_stream_records_are_pruned_while_the_service_runs() {
 }
 
 #[tokio::test]
+async fn no_write_reads_all_stream_records() {
+    let running = Running::start().await;
+    let connection = Connection::open(running.path("dynamodb.sqlite")).expect("open");
+    let plan = |asked: &str| {
+        let explained = format!("EXPLAIN QUERY PLAN SELECT {asked}");
+        connection.query_row(&explained, [], |row| row.get::<_, String>("detail")).expect("planned")
+    };
+    let number = "CAST(sequence_number AS INTEGER)";
+    // As dynoxide asks before it writes a record, and when it is asked for records.
+    let highest = plan(&format!("COALESCE(MAX({number}), 0) + 1 FROM _stream_records WHERE table_name = 't'"));
+    assert!(highest.contains("INDEX records_of_table"), "{highest}");
+    let behind = plan(&format!(
+        "new_image FROM _stream_records WHERE table_name = 't' AND shard_id = 's' AND {number} > 7 ORDER BY {number} LIMIT 9"
+    ));
+    assert!(behind.contains("INDEX records_of_shard"), "{behind}");
+}
+
+#[tokio::test]
 async fn a_table_that_dynamodb_refuses_is_named() {
     let db = Database::memory().expect("memory");
     let error = create_table(&db, &json!({ "TableName": "broken", "KeySchema": [] })).expect_err("no key");
