@@ -9,6 +9,7 @@ use tests::checker::{Verdict, end_state};
 use tests::client::Client;
 use tests::corpus;
 use tests::peer::{Peer, Receive, Way};
+use tests::until;
 
 use crate::pull::pull_all;
 use crate::{account, run, service};
@@ -211,6 +212,29 @@ fn a_lost_answer_to_quit_loses_and_doubles_nothing() {
                 mailbox.has(&plain(&[10, 11, 12, 10])).await;
             }
         }
+    });
+}
+
+/// RFC 1939 §4: one session at a time. That the other one is ours says nothing about the server.
+#[test]
+fn a_mailbox_that_is_being_pulled_is_busy_and_not_in_trouble() {
+    run(async {
+        let mailbox = Mailbox::new(true).await;
+        mailbox.deliver(&plain(&[10, 11]));
+        mailbox.peer.sandbox.script(pop3().at(At::Command("RETR")).drip(200));
+        let second = async {
+            until("the first one fetches", async || {
+                let transcript = mailbox.peer.sandbox.transcript();
+                transcript.iter().any(|line| line.from_client && line.bytes.starts_with(b"RETR")).then_some(())
+            })
+            .await;
+            let again = mailbox.client.post_empty(format!("{}/pull", mailbox.path)).await;
+            let _ = again.problem(409, "conflict");
+        };
+        let (new, ()) = tokio::join!(mailbox.pull(), second);
+        assert_eq!(new, 2);
+        let status = mailbox.client.get(mailbox.path.clone()).await.value(200)["status"].clone();
+        assert_eq!((&status["state"], &status["lastError"]), (&json!("ok"), &Value::Null), "{status}");
     });
 }
 

@@ -25,6 +25,11 @@ impl Refusal {
             (None, code) => code.is_some_and(|code| TEMPORARY_CODES.contains(&code)),
         }
     }
+
+    /// Another session has the mailbox: POP3's `[IN-USE]` (RFC 2449 §8.1.2), IMAP's `[INUSE]` (RFC 5530 §3).
+    pub fn is_in_use(&self) -> bool {
+        matches!(self.enhanced.as_deref(), Some("IN-USE" | "INUSE"))
+    }
 }
 
 /// Response codes that ask to come back: POP3 (RFC 2449 §8.1, RFC 3206) and IMAP (RFC 5530 §3).

@@ -60,6 +60,13 @@ impl Leases {
         lease(tenant, account, &item).map(Some)
     }
 
+    /// Whether somebody holds it.
+    pub async fn is_held(&self, tenant: &Tenant, account: &AccountId, now: Timestamp) -> Result<bool, StoreError> {
+        let item = self.table.get(&keys::lease(tenant, account)).await?;
+        let until = item.as_ref().and_then(|item| number_of(item, "until"));
+        Ok(until.is_some_and(|until: i64| until > now.0))
+    }
+
     /// Holds it longer. A lease that ran over is renewed too, if nobody took it; one that was given back is not: a
     /// renewal that was given up may still be on its way then.
     ///
