@@ -20,6 +20,10 @@ const LATEST_KILL: u64 = 250;
 /// How often the cursor is held against the rows, which reads all of them.
 const LOOKS: usize = 20;
 
+/// Kills between two rests of a maildrop whose messages have no names. Each of its runs reads all that is there, and only
+/// what a run that came to its end has stored is deleted: with no rest, runs would soon do nothing but read again.
+const KILLS_TO_A_REST: usize = 10;
+
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -61,6 +65,9 @@ pub async fn run(plan: Plan, mut random: Random) -> Report {
         hits += usize::from(kill_while_pulling(&service, &mailbox, &mut random).await);
         if number % plan.kills.div_ceil(LOOKS) == 0 {
             mailbox.watch(&mut cursors).await;
+        }
+        if !plan.kind.uidl && number % KILLS_TO_A_REST == KILLS_TO_A_REST - 1 {
+            mailbox.settle().await;
         }
     }
     let end = mailbox.judge().await;
