@@ -2,6 +2,7 @@
 //! Any user logs in with [`PASSWORD`].
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -179,17 +180,23 @@ impl Dovecot {
     pub fn folder(&self, user: &str, folder: &str) -> Vec<(String, Vec<u8>)> {
         let maildir = self.folder.join("mail").join(user).join("Maildir");
         let maildir = if folder.is_empty() { maildir } else { maildir.join(format!(".{folder}")) };
-        let files = ["cur", "new"].into_iter().flat_map(|name| dir::files(&maildir.join(name)));
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        files.map(|path| (name(&path), crlf(&fs::read(&path).unwrap()))).collect()
+        loop {
+            let files = ["cur", "new"].into_iter().flat_map(|name| dir::files(&maildir.join(name)));
+            let read: io::Result<Vec<_>> = files.map(|path| Ok((name(&path), crlf(&fs::read(&path)?)))).collect();
+            match read {
+                Ok(messages) => return messages,
+                // A session has renamed or removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => panic!("{}: {error}", maildir.display()),
+            }
+        }
     }
 
     /// What a mailbox holds now, in no order, each message with CRLF as it goes over the wire.
     #[must_use]
     pub fn messages(&self, user: &str) -> Vec<Vec<u8>> {
-        let maildir = self.folder.join("mail").join(user).join("Maildir");
-        let files = ["cur", "new"].into_iter().flat_map(|name| dir::files(&maildir.join(name)));
-        files.map(|path| crlf(&fs::read(path).unwrap())).collect()
+        self.folder(user, "").into_iter().map(|(_, message)| message).collect()
     }
 }
 
