@@ -35,8 +35,9 @@ const LINE: usize = 998;
 /// In words and settings: the folder of whoever pulls.
 const FOLDER: &str = "FOLDER";
 
-/// Runs after which a puller that fails is given up: each goes on where the one before ended.
-const RUNS: usize = 3;
+/// Runs after which a puller that fails is given up: each goes on where the one before ended. getmail waits in vain for
+/// one of its own processes now and then, on a busy machine once in a hundred messages.
+const RUNS: usize = 20;
 
 /// What came of it.
 #[derive(Debug)]
