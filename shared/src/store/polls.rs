@@ -94,7 +94,7 @@ impl Polls {
     }
 
     /// Forgets that mark, so that the next poll looks at the ledger: for whoever changes what is to be done there
-    /// without pulling. Without it the mailbox is looked at within a day.
+    /// without pulling, and whoever deletes where the server may soon say the same again. Without it the mailbox is looked at within a day.
     pub async fn unmark(&self, tenant: &Tenant, account: &AccountId) -> Result<(), StoreError> {
         self.update(tenant, account, "REMOVE #quiet", Vec::new()).await.map(drop)
     }

@@ -50,7 +50,7 @@ use tokio::time::timeout_at;
 use self::quiet::Quiet;
 use super::sign_in::{self, Receiver, SignInError};
 use super::{Tools, fortunes, fortunes::Fortune, risks, search};
-use crate::mail::{self, Deadline, Refusal};
+use crate::mail::{self, Deadline};
 use crate::model::poll::Rhythm;
 use crate::model::views::{Pulled, PulledFolder};
 use crate::model::{Code, MessageId, Problem, Receive, Tenant, Timestamp};
@@ -302,23 +302,6 @@ impl Run<'_> {
             done = work => done.map_err(Into::into),
             lost = beat(self.tools, lease.clone()) => Err(lost),
         }
-    }
-
-    /// A POP3 mailbox that another run of ours has is busy: no trouble of the server, and nothing to tell the account's
-    /// owner.
-    async fn know_own_session(&self, result: Result<(), PullError>) -> Result<(), PullError> {
-        let refused = match &result {
-            Err(PullError::SignIn(SignInError::Mail(error))) => error.refusal.as_ref(),
-            _ => None,
-        };
-        if self.lease.is_some() || !refused.is_some_and(Refusal::is_in_use) {
-            return result;
-        }
-        let leases = &self.tools.store.leases;
-        if leases.is_held(self.tenant, &self.row.account.account, Timestamp::now()).await? {
-            return Err(PullError::Busy);
-        }
-        result
     }
 
     /// Gives the lease back. Where that fails it runs over by itself.

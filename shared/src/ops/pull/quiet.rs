@@ -2,8 +2,8 @@
 //!
 //! What STATUS or STAT said where the ledger agreed that nothing had happened is noted beside the mailbox's slot as a
 //! hash ([`crate::store::Polls::mark`]). While the server says the same, neither ledger nor status is read. An arrival, a
-//! failure and new settings take the hash away; once a day it is not used, so that what only time brings about (mail
-//! that may be deleted, a certificate that ends) is seen as well.
+//! failure, new settings and a deletion over POP3 take the hash away; once a day it is not used, so that what only time
+//! brings about (mail that may be deleted, a certificate that ends) is seen as well.
 
 use std::fmt::Debug;
 

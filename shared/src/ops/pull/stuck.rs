@@ -1,10 +1,13 @@
-//! Time that is up, and messages that the server does not get through with: it falls silent in the middle, takes longer
-//! than a whole invocation, or breaks a limit. After [`super::TRIES`] attempts in which nothing else was in its way such a
-//! message is kept as `stalled`, with what came of its head; it stays on the server, and what is behind it comes.
+//! What an end of the dialogue says of the server: nothing where our own time was up, or another run of ours has the
+//! mailbox; and something of one message where the server does not get through with it: it falls silent in the middle,
+//! takes longer than a whole invocation, or breaks a limit. After [`super::TRIES`] attempts in which nothing else was in
+//! its way such a message is kept as `stalled`, with what came of its head; it stays on the server, and what is behind
+//! it comes.
 
 use super::keep::{Arrival, Keeper};
 use super::{PullError, Run, SignInError};
-use crate::model::ProbeCode;
+use crate::mail::Refusal;
+use crate::model::{ProbeCode, Timestamp};
 
 impl Run<'_> {
     /// Our own time was up in the middle of a window: that says nothing about the server. What came is stored, and the
@@ -19,6 +22,23 @@ impl Run<'_> {
             }
             other => other,
         }
+    }
+
+    /// A POP3 mailbox that another run of ours has is busy: no trouble of the server, and nothing to tell the account's
+    /// owner.
+    pub(super) async fn know_own_session(&self, result: Result<(), PullError>) -> Result<(), PullError> {
+        let refused = match &result {
+            Err(PullError::SignIn(SignInError::Mail(error))) => error.refusal.as_ref(),
+            _ => None,
+        };
+        if self.lease.is_some() || !refused.is_some_and(Refusal::is_in_use) {
+            return result;
+        }
+        let leases = &self.tools.store.leases;
+        if leases.is_held(self.tenant, &self.row.account.account, Timestamp::now()).await? {
+            return Err(PullError::Busy);
+        }
+        result
     }
 
     /// Whether what ended the dialogue in the middle of a message speaks of that message. `undisturbed`: it had this run's
